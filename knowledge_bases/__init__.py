@@ -1,0 +1,1 @@
+"""What is known: records, readers of files, the passage store and the embedded knowledge bases. Imports no torch."""
