@@ -1,0 +1,1 @@
+"""Puts the parts together: presets, the pipeline, indexing, evaluation and the command line."""

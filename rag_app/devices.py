@@ -1,0 +1,64 @@
+"""Where the models run and in which number format: decided here, once, and passed down as arguments."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from rag_app.errors import InputError
+
+__all__ = ["Placement", "cpu_has_bfloat16", "resolve_placement"]
+
+_DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16, "float32": torch.float32}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Placement:
+    """The device and the floating-point format of the models."""
+
+    device: torch.device
+    dtype: torch.dtype
+
+
+def resolve_placement(device: str = "auto", dtype: str = "auto") -> Placement:
+    """Chooses the device and dtype.
+
+    Args:
+        device: `auto` (CUDA where there is one, else the CPU) or a name of torch such as `cpu` and `cuda:1`.
+        dtype: `auto` (bfloat16 on CUDA and on CPUs that compute with it, else float32), `bfloat16`, `float16` or
+            `float32`.
+
+    Raises:
+        InputError: the device is unknown or absent, or the dtype is unknown.
+    """
+    chosen = _resolve_device(device)
+    if dtype == "auto":
+        has_bfloat16 = chosen.type == "cuda" or (chosen.type == "cpu" and cpu_has_bfloat16())
+        return Placement(device=chosen, dtype=torch.bfloat16 if has_bfloat16 else torch.float32)
+    if dtype not in _DTYPES:
+        raise InputError(f"unknown dtype {dtype!r}; choose one of auto, {', '.join(sorted(_DTYPES))}")
+    return Placement(device=chosen, dtype=_DTYPES[dtype])
+
+
+def _resolve_device(name: str) -> torch.device:
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise InputError(f"unknown device {name!r}; choose auto, cpu or cuda") from error
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise InputError(f"device {name!r} was asked for, but no CUDA device is there; use --device cpu")
+    return device
+
+
+def cpu_has_bfloat16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
+    """Whether the CPU multiplies bfloat16 in hardware (AMX or AVX512-BF16): elsewhere it is slower than float32."""
+    try:
+        text = cpuinfo.read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return False
+    flags = next((line.split(":", 1)[1].split() for line in text.splitlines() if line.startswith("flags")), [])
+    return "amx_bf16" in flags or "avx512_bf16" in flags

@@ -1,0 +1,36 @@
+"""The one error that is the user's to mend."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+__all__ = ["InputError", "one_line", "reported_as_input"]
+
+
+class InputError(ValueError):
+    """What was given cannot be used; the message says what happened and what to do. The command line exits with 2."""
+
+
+def one_line(error: BaseException) -> str:
+    """The error's message on one line; its kind when it has no message."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+@contextmanager
+def reported_as_input(what: str = "", *, kinds: tuple[type[Exception], ...] = (ValueError, OSError)) -> Iterator[None]:
+    """Turns errors of the given kinds into an `InputError`: for calls whose failures come from what was given.
+
+    Args:
+        what: put before the message, for example `"the knowledge base 'mine'"`; empty leaves the message alone.
+        kinds: the errors to turn.
+
+    Raises:
+        InputError: one of these errors came.
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except kinds as error:
+        raise InputError(f"{what}: {one_line(error)}" if what else one_line(error)) from error
