@@ -1,0 +1,1 @@
+"""Indexes over late-interaction embeddings of passages."""

@@ -1,0 +1,94 @@
+"""Late interaction (MaxSim): the definition that everything is tested against, and its fast, trainable batch form."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.autograd.function import FunctionCtx, once_differentiable
+
+__all__ = ["maxsim", "maxsim_matrix"]
+
+CHUNK_ELEMENTS = 1 << 24  # cosines held at a time (64 MiB of float32)
+
+
+def maxsim(query: Tensor, passages: Tensor, passage_mask: Tensor) -> Tensor:
+    """Late-interaction score of one query against each passage (ColBERT, arXiv:2004.12832).
+
+    Args:
+        query: (n_query_tokens, dim), L2-normalised rows.
+        passages: (n_passages, n_passage_tokens, dim), L2-normalised, padded.
+        passage_mask: (n_passages, n_passage_tokens) bool, True at real tokens.
+    Returns:
+        (n_passages,) float32: sum over query tokens of the best cosine.
+    Raises:
+        ValueError: a passage has no real token.
+    """
+    _check_passages(passage_mask)
+    cosine = passages.float() @ query.float().T  # (n_passages, n_passage_tokens, n_query_tokens)
+    return cosine.masked_fill(~passage_mask[..., None], -torch.inf).amax(dim=1).sum(dim=-1)
+
+
+def maxsim_matrix(
+    queries: Tensor, passages: Tensor, passage_mask: Tensor, *, chunk_elements: int = CHUNK_ELEMENTS
+) -> Tensor:
+    """Score of every query of a batch against every passage, in float32, differentiable.
+
+    Equal to `maxsim` query by query. Memory stays near `chunk_elements` floats (or one query's cosines with one
+    passage, if that is more): only the position of each best cosine is kept for the backward pass. Query rows that
+    are zero add nothing, so padded queries need no mask.
+
+    Args:
+        queries: (n_queries, n_query_tokens, dim), L2-normalised rows or zero rows.
+        passages: (n_passages, n_passage_tokens, dim), L2-normalised, padded.
+        passage_mask: (n_passages, n_passage_tokens) bool, True at real tokens.
+    Returns:
+        (n_queries, n_passages) float32.
+    Raises:
+        ValueError: a passage has no real token.
+    """
+    _check_passages(passage_mask)
+    with torch.autocast(device_type=queries.device.type, enabled=False):
+        scores: Tensor = _MaxSimMatrix.apply(queries.float(), passages.float(), passage_mask, chunk_elements)
+    return scores
+
+
+class _MaxSimMatrix(torch.autograd.Function):
+    """Sum of best cosines; the gradient flows only through the best passage row of each query row."""
+
+    @staticmethod
+    def forward(  # type: ignore[override]
+        ctx: FunctionCtx, queries: Tensor, passages: Tensor, passage_mask: Tensor, chunk_elements: int
+    ) -> Tensor:
+        n_queries, n_query_tokens, dim = queries.shape
+        n_passages, n_passage_tokens, _ = passages.shape
+        flat = queries.reshape(-1, dim).T
+        scores = queries.new_empty(n_queries, n_passages)
+        best = torch.empty(n_passages, n_queries * n_query_tokens, dtype=torch.int32, device=queries.device)
+        step = max(1, chunk_elements // max(1, n_passage_tokens * n_queries * n_query_tokens))
+        for start in range(0, n_passages, step):
+            part = slice(start, start + step)
+            cosine = passages[part] @ flat  # (step, n_passage_tokens, n_queries * n_query_tokens)
+            cosine.masked_fill_(~passage_mask[part, :, None], -torch.inf)
+            highest, position = cosine.max(dim=1)
+            best[part] = position.int()
+            scores[:, part] = highest.unflatten(1, (n_queries, n_query_tokens)).sum(dim=2).T
+        ctx.save_for_backward(queries, passages, best)
+        return scores
+
+    @staticmethod
+    @once_differentiable  # type: ignore[untyped-decorator]
+    def backward(ctx: FunctionCtx, grad: Tensor) -> tuple[Tensor, Tensor, None, None]:
+        queries, passages, best = ctx.saved_tensors  # type: ignore[attr-defined]
+        n_queries, n_query_tokens, dim = queries.shape
+        grad_queries = torch.zeros_like(queries)
+        grad_passages = torch.zeros_like(passages)
+        for passage, positions in enumerate(best.long()):
+            weight = grad[:, passage, None, None]  # (n_queries, 1, 1)
+            grad_queries += weight * passages[passage][positions].view(n_queries, n_query_tokens, dim)
+            grad_passages[passage].index_add_(0, positions, (weight * queries).reshape(-1, dim))
+        return grad_queries, grad_passages, None, None
+
+
+def _check_passages(passage_mask: Tensor) -> None:
+    if not passage_mask.any(dim=1).all():
+        raise ValueError("a passage has no real token; drop empty passages before scoring")

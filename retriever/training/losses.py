@@ -1,0 +1,69 @@
+"""Contrastive losses over late-interaction scores.
+
+A batch holds `1 + n_negatives` passages a query, ordered "positive, its negatives, next positive, ...".
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from retriever.late_interaction import maxsim_matrix
+
+__all__ = ["hard_negative_loss", "in_batch_loss", "own_scores", "paired_scores"]
+
+
+def paired_scores(queries: Tensor, passages: Tensor, passage_mask: Tensor) -> Tensor:
+    """Scores of each query with its own passages only.
+
+    Args:
+        queries: (batch, n_query_tokens, dim).
+        passages: (batch * (1 + n_negatives), n_passage_tokens, dim).
+        passage_mask: (batch * (1 + n_negatives), n_passage_tokens) bool.
+    Returns:
+        (batch, 1 + n_negatives) float32.
+    Raises:
+        ValueError: the passages are no multiple of the queries, or one has no real token.
+    """
+    n_own = _passages_a_query(queries.shape[0], passages.shape[0])
+    rows = [
+        maxsim_matrix(query[None], own, mask)
+        for query, own, mask in zip(queries, passages.split(n_own), passage_mask.split(n_own), strict=True)
+    ]
+    return torch.cat(rows)
+
+
+def own_scores(scores: Tensor) -> Tensor:
+    """The entries of a (batch, batch * (1 + n_negatives)) score matrix that pair queries with their own passages."""
+    batch = scores.shape[0]
+    return scores.view(batch, batch, -1)[torch.arange(batch), torch.arange(batch)]
+
+
+def hard_negative_loss(scores: Tensor) -> Tensor:
+    """Cross entropy of the positive against its own negatives.
+
+    Args:
+        scores: (batch, 1 + n_negatives), the positive first.
+    Returns:
+        scalar.
+    """
+    return functional.cross_entropy(scores, scores.new_zeros(scores.shape[0], dtype=torch.long))
+
+
+def in_batch_loss(scores: Tensor) -> Tensor:
+    """Cross entropy of the positive against every passage of the batch.
+
+    Args:
+        scores: (batch, batch * (1 + n_negatives)), as `maxsim_matrix` gives them.
+    Returns:
+        scalar.
+    """
+    n_own = _passages_a_query(*scores.shape)
+    return functional.cross_entropy(scores, torch.arange(scores.shape[0], device=scores.device) * n_own)
+
+
+def _passages_a_query(n_queries: int, n_passages: int) -> int:
+    if n_queries < 1 or n_passages % n_queries or n_passages < n_queries:
+        raise ValueError(f"{n_passages} passages cannot be shared out evenly among {n_queries} queries")
+    return n_passages // n_queries
