@@ -1,0 +1,231 @@
+"""What the retriever is trained on: a corpus, questions about its entities, and batches drawn from them.
+
+An *entity* is what a picture shows (a country); a *side* is what a passage tells of it (its currency). A passage is
+the right one for a question when both fit. Passages that are right as well, but are not the one that was drawn, are
+never counted as negatives.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+__all__ = ["Batch", "Corpus", "KnowledgeSampler", "Pair", "PassageSampler", "Query", "TaskMix", "misspell"]
+
+_SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z0-9])")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Corpus:
+    """Passages about entities.
+
+    Attributes:
+        texts: what is encoded.
+        entity: the entity of each passage.
+        side: the side of its entity that each passage tells.
+    """
+
+    texts: tuple[str, ...]
+    entity: tuple[int, ...]
+    side: tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pair:
+    """An entity and something that is asked of it.
+
+    Attributes:
+        entity: the entity.
+        name: how people call it; put beside a question that has no picture.
+        picture: place of its picture in the atlas, or -1.
+        relation: what is asked.
+        phrasings: questions that ask it without naming the entity.
+        positives: places in the corpus of the passages that answer.
+    """
+
+    entity: int
+    name: str
+    picture: int
+    relation: str
+    phrasings: tuple[str, ...]
+    positives: tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Query:
+    """One query of a batch.
+
+    Attributes:
+        text: question, may be empty.
+        picture: place in the atlas, or -1 for none.
+    """
+
+    text: str
+    picture: int = -1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batch:
+    """Queries and the passages that they are contrasted against.
+
+    Attributes:
+        queries: the queries.
+        texts: the passages' texts.
+        places: the passages' places in the corpus, or None where the texts are not of the corpus.
+        target: (n_queries,) int64, the right passage of each query.
+        counted: (n_queries, n_passages) bool, False at passages that are right too and must not push.
+    """
+
+    queries: tuple[Query, ...]
+    texts: tuple[str, ...]
+    places: tuple[int, ...] | None
+    target: Tensor
+    counted: Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskMix:
+    """Weights of the tasks in a batch of knowledge questions."""
+
+    picture_and_question: float = 1.0
+    picture: float = 0.0
+    name_and_question: float = 0.0
+    question: float = 0.0
+
+    def draw(self, rng: random.Random) -> str:
+        """The name of one task."""
+        tasks = vars(self)
+        return rng.choices(list(tasks), weights=list(tasks.values()))[0]
+
+
+def misspell(text: str, rng: random.Random) -> str:
+    """What fingers do to a question: letters swapped, dropped or doubled, words lost, the question mark left out."""
+    words = text.split()
+    if len(words) > 4 and rng.random() < 0.2:
+        words.pop(rng.randrange(len(words)))
+    for _ in range(rng.choice((0, 0, 1, 1, 2))):
+        place = rng.randrange(len(words))
+        word = words[place]
+        if len(word) < 4:
+            continue
+        at = rng.randrange(1, len(word) - 1)
+        swapped = word[:at] + word[at + 1] + word[at] + word[at + 2 :]
+        words[place] = rng.choice((swapped, word[:at] + word[at + 1 :], word[:at] + word[at] + word[at:]))
+    spoiled = " ".join(words)
+    return spoiled.rstrip("?") if rng.random() < 0.5 else spoiled
+
+
+class KnowledgeSampler:
+    """Draws batches in which several entities are asked the same things, so that both must be told apart.
+
+    Args:
+        corpus: the passages.
+        pairs: what may be asked.
+        rivals: for an entity, entities that are easily taken for it; they share batches.
+    """
+
+    def __init__(self, corpus: Corpus, pairs: Sequence[Pair], rivals: Mapping[int, Sequence[int]]) -> None:
+        self._corpus, self._rivals = corpus, rivals
+        self._pairs: dict[int, dict[str, Pair]] = {}
+        for pair in pairs:
+            self._pairs.setdefault(pair.entity, {})[pair.relation] = pair
+        self._relations = sorted({pair.relation for pair in pairs})
+        self._of_entity: dict[int, list[int]] = {}
+        for place, entity in enumerate(corpus.entity):
+            self._of_entity.setdefault(entity, []).append(place)
+
+    def draw(self, rng: random.Random, *, n_entities: int, n_relations: int, n_extra: int, mix: TaskMix) -> Batch:
+        """A batch of `n_entities` x `n_relations` queries (fewer where a pair does not exist).
+
+        Args:
+            rng: all randomness.
+            n_entities: entities asked about; about half are rivals of others in the batch.
+            n_relations: relations asked of each.
+            n_extra: passages that answer none of the queries.
+            mix: how often each task is drawn.
+        """
+        relations = rng.sample(self._relations, n_relations)
+        asked = [
+            self._ask(self._pairs[entity][relation], mix.draw(rng), rng)
+            for entity in self._draw_entities(rng, n_entities)
+            for relation in relations
+            if relation in self._pairs[entity]
+        ]
+        places = list(dict.fromkeys([place for _, place, _, _ in asked]))
+        others = rng.sample(range(len(self._corpus.texts)), n_extra)
+        places += [place for place in others if place not in set(places)]
+        counted = torch.ones(len(asked), len(places), dtype=torch.bool)
+        target = torch.tensor([places.index(place) for _, place, _, _ in asked])
+        for row, (_, right, entity, side) in enumerate(asked):
+            for column, place in enumerate(places):
+                fits = entity in (-1, self._corpus.entity[place]) and side in (-1, self._corpus.side[place])
+                counted[row, column] = place == right or not fits
+        return Batch(
+            queries=tuple(query for query, _, _, _ in asked),
+            texts=tuple(self._corpus.texts[place] for place in places),
+            places=tuple(places),
+            target=target,
+            counted=counted,
+        )
+
+    def _draw_entities(self, rng: random.Random, n_entities: int) -> list[int]:
+        entities = list(self._pairs)
+        chosen: list[int] = []
+        while len(chosen) < n_entities:
+            rivals = [rival for one in chosen for rival in self._rivals.get(one, ()) if rival in self._pairs]
+            new = rng.choice(rivals) if rivals and rng.random() < 0.5 else rng.choice(entities)
+            if new not in chosen:
+                chosen.append(new)
+        return chosen
+
+    def _ask(self, pair: Pair, task: str, rng: random.Random) -> tuple[Query, int, int, int]:
+        """A query, its right passage, and the entity and side that it tells (-1: it does not)."""
+        if task == "picture":
+            return Query(text="", picture=pair.picture), rng.choice(self._of_entity[pair.entity]), pair.entity, -1
+        text = rng.choice(pair.phrasings)
+        if rng.random() < 0.3:
+            text = misspell(text, rng)
+        right = rng.choice(pair.positives)
+        side = self._corpus.side[right]
+        if task == "question":
+            return Query(text=text), right, -1, side
+        if task == "name_and_question":
+            text = f"{text} ({pair.name})" if rng.random() < 0.5 else f"{pair.name}: {text}"
+            return Query(text=text), right, pair.entity, side
+        return Query(text=text, picture=pair.picture), right, pair.entity, side
+
+
+class PassageSampler:
+    """Draws a sentence of a passage as the query for the rest of it (inverse cloze), or a part of one.
+
+    Args:
+        texts: any passages.
+    """
+
+    def __init__(self, texts: Sequence[str]) -> None:
+        self._sentences = [parts for text in texts if len(parts := _SENTENCE_END.split(text)) >= 3]
+
+    def draw(self, rng: random.Random, n: int) -> Batch:
+        """A batch of `n` queries over `n` passages."""
+        queries, texts = [], []
+        for place in rng.sample(range(len(self._sentences)), n):
+            sentences = list(self._sentences[place])
+            at = rng.randrange(len(sentences))
+            words = (sentences[at] if rng.random() < 0.2 else sentences.pop(at)).split()
+            if len(words) > 12 and rng.random() < 0.7:  # questions are short
+                start = rng.randrange(len(words) - 8)
+                words = words[start : start + rng.randint(6, 14)]
+            queries.append(Query(text=" ".join(word for word in words if rng.random() > 0.1)))
+            texts.append(" ".join(sentences))
+        return Batch(
+            queries=tuple(queries),
+            texts=tuple(texts),
+            places=None,
+            target=torch.arange(n),
+            counted=torch.ones(n, n, dtype=torch.bool),
+        )

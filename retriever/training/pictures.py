@@ -1,0 +1,265 @@
+"""Training pictures of flags, rendered in batches: cloth, perspective, light, backgrounds, cover, blur, noise.
+
+Everything is a tensor operation over the batch; a picture never exists as a file. Coordinates run from -1 to 1.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from retriever.training.flag_atlas import FlagAtlas
+
+__all__ = ["PictureRenderer", "PictureSettings"]
+
+_SQUARE = ((-1.0, -1.0), (1.0, -1.0), (1.0, 1.0), (-1.0, 1.0))
+_BANK = 2048  # backgrounds drawn once and drawn upon again, flipped and tinted
+
+
+@dataclass(frozen=True, kw_only=True)
+class PictureSettings:
+    """How varied the pictures are. Shares are probabilities a picture.
+
+    Attributes:
+        flat_share: flags that fill the frame, as a drawing does.
+        min_scale, max_scale: the flag's width as a part of the frame's; above 1 its edges are cut off.
+        wave_share, cover_share, noise_share: how often cloth waves, something covers a part, noise is added.
+        rotation: largest turn, radians.
+        perspective: largest shift of a corner as a part of the frame.
+    """
+
+    flat_share: float = 0.2
+    min_scale: float = 0.33
+    max_scale: float = 1.35
+    wave_share: float = 0.65
+    cover_share: float = 0.35
+    noise_share: float = 0.4
+    rotation: float = 0.3
+    perspective: float = 0.18
+
+
+def _uniform(shape: tuple[int, ...], low: float, high: float, generator: torch.Generator) -> Tensor:
+    return torch.rand(shape, generator=generator) * (high - low) + low
+
+
+def _chance(n: int, share: float, generator: torch.Generator) -> Tensor:
+    return torch.rand(n, generator=generator) < share
+
+
+def _mesh(size: int) -> tuple[Tensor, Tensor]:
+    line = (torch.arange(size) + 0.5) / size * 2 - 1
+    y, x = torch.meshgrid(line, line, indexing="ij")
+    return x[None], y[None]  # (1, size, size) each
+
+
+def _homography(corners: Tensor) -> Tensor:
+    """(n, 3, 3) maps from frame coordinates to flag coordinates, given where the flag's corners lie (n, 4, 2)."""
+    target = torch.tensor(_SQUARE)
+    n = corners.shape[0]
+    x, y = corners[..., 0], corners[..., 1]  # (n, 4)
+    u, v = target[:, 0].expand(n, 4), target[:, 1].expand(n, 4)
+    one, zero = torch.ones_like(x), torch.zeros_like(x)
+    rows_u = torch.stack([x, y, one, zero, zero, zero, -u * x, -u * y], dim=-1)
+    rows_v = torch.stack([zero, zero, zero, x, y, one, -v * x, -v * y], dim=-1)
+    solution = torch.linalg.solve(torch.cat([rows_u, rows_v], dim=1), torch.cat([u, v], dim=1)[..., None])[..., 0]
+    return torch.cat([solution, torch.ones(n, 1)], dim=1).view(n, 3, 3)
+
+
+def _corners(n: int, flat: Tensor, settings: PictureSettings, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Where the flag's corners lie in the frame (n, 4, 2), and the flag's scale (n,)."""
+    scale = _uniform((n,), settings.min_scale, settings.max_scale, generator)
+    height = (scale * torch.exp(_uniform((n,), -0.65, 0.35, generator))).clamp(min=0.25)  # the frame is squashed
+    turn = _uniform((n,), -settings.rotation, settings.rotation, generator) * _chance(n, 0.6, generator)
+    base = torch.tensor(_SQUARE) * torch.stack([scale, height], -1)[:, None]
+    jitter = _uniform((n, 4, 2), -1, 1, generator) * settings.perspective * scale[:, None, None]
+    base = base + jitter * _chance(n, 0.6, generator)[:, None, None]
+    cos, sin = turn.cos(), turn.sin()
+    rotation = torch.stack([torch.stack([cos, -sin], -1), torch.stack([sin, cos], -1)], -2)  # (n, 2, 2)
+    base = base @ rotation.transpose(1, 2)
+    room = (1 - torch.stack([scale, height], -1)).clamp(min=0.12)
+    centre = _uniform((n, 2), -1, 1, generator) * room
+    full = torch.tensor(_SQUARE).expand(n, 4, 2)
+    full = full * (1 + _uniform((n, 1, 2), -0.04, 0.12, generator))
+    placed = base + centre[:, None]
+    return torch.where(flat[:, None, None], full, placed), torch.where(flat, torch.ones(n), scale)
+
+
+def _background(n: int, size: int, generator: torch.Generator) -> Tensor:
+    """(n, 3, size, size): plain, gradient, or clouds of colour at several sizes, with some hard shapes."""
+    plain = torch.rand(n, 3, 1, 1, generator=generator).expand(n, 3, size, size)
+    sort = torch.rand(n, generator=generator)
+    whitish = (sort < 0.18)[:, None, None, None]
+    plain = torch.where(whitish, plain * 0.1 + 0.9, plain)
+    layers = torch.zeros(n, 3, size, size)
+    for cells in (2, 4, 8, 16, 40):
+        weight = _uniform((n, 1, 1, 1), 0, 1, generator) ** 2
+        coarse = torch.rand(n, 3, cells, cells, generator=generator) - 0.5
+        grey = coarse.mean(dim=1, keepdim=True).expand_as(coarse)
+        coarse = torch.where((sort > 0.6)[:, None, None, None], grey, coarse)
+        mode = "bilinear" if cells != 8 else "nearest"
+        layers = layers + weight * F.interpolate(coarse, size=(size, size), mode=mode)
+    busy = (sort > 0.35)[:, None, None, None]
+    picture = torch.where(busy, plain + layers, plain)
+    shapes = _cover_mask(n, size, generator) & busy
+    return torch.where(shapes, torch.rand(n, 3, 1, 1, generator=generator), picture).clamp(0, 1)
+
+
+def _cover_mask(n: int, size: int, generator: torch.Generator) -> Tensor:
+    """(n, 1, size, size) bool: a turned rectangle or ellipse, or a band, somewhere in the frame."""
+    x, y = _mesh(size)
+    cx, cy = _uniform((n, 1, 1), -1, 1, generator), _uniform((n, 1, 1), -1, 1, generator)
+    turn = _uniform((n, 1, 1), 0, 3.1416, generator)
+    a, b = _uniform((n, 1, 1), 0.05, 0.5, generator), _uniform((n, 1, 1), 0.04, 0.4, generator)
+    a = torch.where(_chance(n, 0.2, generator)[:, None, None], torch.full_like(a, 3.0), a)  # a pole, an arm
+    dx, dy = x - cx, y - cy
+    p, q = (dx * turn.cos() + dy * turn.sin()) / a, (dy * turn.cos() - dx * turn.sin()) / b
+    ellipse = p * p + q * q < 1
+    rectangle = (p.abs() < 1) & (q.abs() < 1)
+    return torch.where(_chance(n, 0.5, generator)[:, None, None], ellipse, rectangle)[:, None]
+
+
+def _flag_grid(
+    n: int, size: int, flat: Tensor, settings: PictureSettings, generator: torch.Generator
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Sampling grid (n, size, size, 2), opacity and shade (n, 1, size, size), and scale (n,)."""
+    x, y = _mesh(size)
+    corners, scale = _corners(n, flat, settings, generator)
+    h = _homography(corners)[:, :, :, None, None]  # (n, 3, 3, 1, 1)
+    w = h[:, 2, 0] * x + h[:, 2, 1] * y + h[:, 2, 2]
+    w = torch.where(w.abs() < 1e-3, torch.full_like(w, 1e-3), w)
+    u = (h[:, 0, 0] * x + h[:, 0, 1] * y + h[:, 0, 2]) / w
+    v = (h[:, 1, 0] * x + h[:, 1, 1] * y + h[:, 1, 2]) / w
+    waving = (_chance(n, settings.wave_share, generator) & ~flat).float()[:, None, None]
+    shade = torch.ones_like(u)
+    du, dv = torch.zeros_like(u), torch.zeros_like(v)
+    for octave in (1.0, 2.2):
+        fu, fv = _uniform((n, 1, 1), 0.3, 1.3, generator) * octave, _uniform((n, 1, 1), -0.6, 0.6, generator) * octave
+        phase = 6.2832 * (fu * u + fv * v) / 2 + _uniform((n, 1, 1), 0, 6.2832, generator)
+        strength = waving * _uniform((n, 1, 1), 0.0, 0.16, generator) / octave
+        dv = dv + strength * phase.sin()
+        du = du + strength * _uniform((n, 1, 1), -0.6, 0.6, generator) * phase.cos()
+        shade = shade + waving * _uniform((n, 1, 1), -0.28, 0.28, generator) * (phase + 0.8).cos()
+    u, v = u + du, v + dv
+    edge = torch.minimum(1 - u.abs(), 1 - v.abs())
+    corner = 0.2 - ((u.abs() - 0.8).clamp(min=0).square() + (v.abs() - 0.8).clamp(min=0).square()).sqrt()
+    disc = 1 - (u.square() + v.square()).sqrt()
+    shape = torch.rand(n, 1, 1, generator=generator)
+    edge = torch.where(shape < 0.08, disc, torch.where(shape < 0.2, corner, edge))
+    opacity = (edge * scale[:, None, None] * size / 2 + 0.5).clamp(0, 1) * (w > 0)
+    return torch.stack([u, v], dim=-1), opacity[:, None], shade[:, None], scale
+
+
+def _light(picture: Tensor, generator: torch.Generator) -> Tensor:
+    """Lamp colour, contrast, gamma, saturation and a gradient of light over the whole picture."""
+    n, _, size, _ = picture.shape
+    x, y = _mesh(size)
+    strong = _chance(n, 0.75, generator).float()[:, None, None, None]
+    gradient = _uniform((n, 1, 1), -0.25, 0.25, generator) * x + _uniform((n, 1, 1), -0.25, 0.25, generator) * y
+    lamp = _uniform((n, 3, 1, 1), -0.13, 0.13, generator) + _uniform((n, 1, 1, 1), -0.45, 0.2, generator)
+    gain = torch.exp(lamp)
+    picture = picture * (1 + strong * (gain * (1 + gradient[:, None]) - 1))
+    grey = picture.mean(dim=1, keepdim=True)
+    picture = grey + (picture - grey) * (1 + strong * _uniform((n, 1, 1, 1), -0.5, 0.3, generator))
+    picture = 0.5 + (picture - 0.5) * (1 + strong * _uniform((n, 1, 1, 1), -0.4, 0.2, generator))
+    lift = strong * _uniform((n, 1, 1, 1), -0.08, 0.12, generator)
+    picture = (picture + lift).clamp(0, 1)
+    return picture + strong * _uniform((n, 1, 1, 1), -0.4, 0.4, generator) * picture * (1 - picture)
+
+
+def _turn_colours(picture: Tensor, generator: torch.Generator) -> Tensor:
+    """Every drawer's red, green, blue is another: a small random 3 x 3 colour matrix and tone curve a picture."""
+    n = picture.shape[0]
+    matrix = torch.eye(3) + _uniform((n, 3, 3), -0.1, 0.1, generator) * _chance(n, 0.7, generator)[:, None, None]
+    matrix = matrix / matrix.sum(dim=2, keepdim=True)  # white stays white
+    turned = torch.bmm(matrix, picture.flatten(2)).view_as(picture)
+    return turned + _uniform((n, 3, 1, 1), -0.45, 0.45, generator) * turned * (1 - turned)
+
+
+def _soften(picture: Tensor, generator: torch.Generator) -> Tensor:
+    """Blur (also along a line, as a moving hand does) or few pixels, a kind for each eighth of the batch."""
+    size = picture.shape[-1]
+    parts = list(picture.chunk(8))
+    line = torch.arange(-4.0, 5.0)
+    for place, part in enumerate(parts):
+        if place in (0, 1):
+            sigma = float(_uniform((1,), 0.5, 1.8, generator))
+            kernel = torch.exp(-(line**2) / (2 * sigma**2))
+            kernel = (kernel / kernel.sum()).view(1, 1, 1, -1).expand(3, 1, 1, 9)
+            if place == 0:
+                part = F.conv2d(F.pad(part, (0, 0, 4, 4), mode="replicate"), kernel.transpose(2, 3), groups=3)
+            parts[place] = F.conv2d(F.pad(part, (4, 4, 0, 0), mode="replicate"), kernel, groups=3)
+        elif place == 2:
+            few = int(_uniform((1,), 0.3, 0.8, generator) * size)
+            small = F.interpolate(part, size=(few, few), mode="area")
+            parts[place] = F.interpolate(small, size=(size, size), mode="bilinear")
+    return torch.cat(parts)
+
+
+def _blocks(picture: Tensor, quality: float) -> Tensor:
+    """What JPEG does: 8 x 8 cosine transform, high frequencies rounded coarsely, and back."""
+    n, c, h, w = picture.shape
+    k = torch.arange(8.0)
+    basis = torch.cos((2 * k[None] + 1) * k[:, None] * torch.pi / 16) * 0.5
+    basis[0] = 8**-0.5
+    tiles = picture.reshape(n, c, h // 8, 8, w // 8, 8).permute(0, 1, 2, 4, 3, 5)
+    step = (1 + k[:, None] + k[None]) * quality
+    coded = torch.round(basis @ tiles @ basis.T / step) * step
+    return (basis.T @ coded @ basis).permute(0, 1, 2, 4, 3, 5).reshape(n, c, h, w)
+
+
+class PictureRenderer:
+    """Draws training pictures of an atlas' flags.
+
+    Args:
+        atlas: the drawings.
+        generator: all randomness.
+        size: side of the square pictures, pixels; a multiple of 8.
+    """
+
+    def __init__(self, atlas: FlagAtlas, generator: torch.Generator, size: int = 112) -> None:
+        self._atlas, self._generator, self._size = atlas, generator, size
+        drawn = [_background(64, size, generator) for _ in range(_BANK // 64)]
+        self._backgrounds = torch.cat([(picture * 255).to(torch.uint8) for picture in drawn])
+        self._noise = torch.randn(64, 3, size, size, generator=generator)
+
+    def _draw_background(self, n: int) -> Tensor:
+        chosen = self._backgrounds[torch.randint(_BANK, (n,), generator=self._generator)].float() / 255
+        if torch.rand(1, generator=self._generator) < 0.5:
+            chosen = chosen.flip(-1)
+        return _turn_colours(chosen, self._generator)
+
+    @torch.no_grad()
+    def render(self, flags: Tensor, settings: PictureSettings) -> Tensor:
+        """One picture a flag.
+
+        Args:
+            flags: (n,) int64 places in the atlas; -1 asks for a picture without a flag.
+            settings: how varied.
+        Returns:
+            (n, 3, size, size) float32 in 0..1.
+        """
+        return torch.cat([self._render_few(few, settings) for few in flags.split(32)])
+
+    def _render_few(self, flags: Tensor, settings: PictureSettings) -> Tensor:
+        n, size, generator = flags.shape[0], self._size, self._generator
+        flat = _chance(n, settings.flat_share, generator)
+        grid, opacity, shade, scale = _flag_grid(n, size, flat, settings, generator)
+        level = (scale < 0.75).long() + (scale < 0.42).long()
+        drawing = self._atlas.pixels[level, flags.clamp(min=0)].float() / 255
+        cloth = F.grid_sample(drawing, grid, mode="bilinear", padding_mode="border", align_corners=False)
+        cloth = (_turn_colours(cloth, generator) * shade).clamp(0, 1)
+        background = self._draw_background(n)
+        picture = background + (cloth - background) * (opacity * (flags >= 0)[:, None, None, None])
+        hidden = (_chance(n, settings.cover_share, generator) & ~flat)[:, None, None, None]
+        covered = _cover_mask(n, size, generator) & hidden
+        picture = torch.where(covered, torch.rand(n, 3, 1, 1, generator=generator), picture)
+        picture = _soften(_light(picture, generator), generator)
+        noisy = _chance(n, settings.noise_share, generator).float() * _uniform((n,), 0, 0.07, generator)
+        noise = self._noise[torch.randint(64, (n,), generator=generator)]
+        picture = picture + noisy[:, None, None, None] * noise
+        few = max(1, n // 6)
+        picture[-few:] = _blocks(picture[-few:], float(_uniform((1,), 0.01, 0.08, generator)))
+        return picture.clamp(0, 1)

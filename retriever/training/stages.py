@@ -1,0 +1,251 @@
+"""The four stages of PreFLMR's training (arXiv:2402.08327), at the size of PreFLMR-mini.
+
+0 the text encoder learns late interaction; 1 the mapping structure learns to speak its language, everything else
+frozen; 2 knowledge questions about pictures; 3 all tasks together. The vision encoder stays frozen, as published.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from retriever.late_interaction import maxsim_matrix
+from retriever.modeling import FLMRModelForRetrieval
+from retriever.parts import Parts
+from retriever.tokenization import FLMRContextTokenizer, FLMRQueryTokenizer
+from retriever.training.data import Batch, KnowledgeSampler, PassageSampler, Query, TaskMix
+from retriever.training.loop import Resumable, RunLog, parameter_groups, scheduled_rate
+from retriever.training.pictures import PictureRenderer, PictureSettings
+from retriever.training.vision import normalise
+
+__all__ = ["STAGES", "PassageRows", "StageSettings", "StageTrainer", "contrast"]
+
+logger = logging.getLogger(__name__)
+
+_MAPPING = ("query_vision_projection.", "transformer_mapping_")
+_UPPER_TEXT = (
+    *(f"query_text_encoder.bert_model.encoder.layer.{layer}." for layer in range(2, 6)),
+    "query_text_encoder_linear.",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageSettings:
+    """One stage.
+
+    Attributes:
+        name: names its folder.
+        steps: batches.
+        trained: prefixes of the parameters that learn.
+        learning_rate: peak of the schedule.
+        entities, relations, extra: a knowledge batch, see `KnowledgeSampler.draw`.
+        mix: tasks of the knowledge batches.
+        passage_share: part of the batches that are sentences of passages instead.
+        passage_batch: queries of such a batch.
+    """
+
+    name: str
+    steps: int
+    trained: tuple[str, ...]
+    learning_rate: float
+    entities: int = 6
+    relations: int = 5
+    extra: int = 0
+    mix: TaskMix = field(default_factory=TaskMix)
+    passage_share: float = 0.0
+    passage_batch: int = 24
+    weight_decay: float = 0.01
+    warmup: int = 30
+    save_every: int = 100
+    log_every: int = 10
+    seed: int = 1
+
+
+STAGES = (
+    StageSettings(
+        name="0-text",
+        steps=420,
+        trained=_UPPER_TEXT,
+        learning_rate=1e-4,
+        mix=TaskMix(picture_and_question=0, name_and_question=1, question=1),
+        passage_share=0.5,
+    ),
+    StageSettings(
+        name="1-mapping",
+        steps=600,
+        trained=_MAPPING,
+        learning_rate=1e-3,
+        entities=12,
+        relations=4,
+        extra=80,
+        mix=TaskMix(picture_and_question=2, picture=1),
+    ),
+    StageSettings(
+        name="2-knowledge",
+        steps=150,
+        trained=_MAPPING + _UPPER_TEXT,
+        learning_rate=1e-4,
+        mix=TaskMix(picture_and_question=1),
+    ),
+    StageSettings(
+        name="3-all",
+        steps=200,
+        trained=_MAPPING + _UPPER_TEXT,
+        learning_rate=1e-4,
+        mix=TaskMix(picture_and_question=4, picture=1, name_and_question=1, question=1),
+        passage_share=0.2,
+    ),
+)
+
+
+@dataclass(frozen=True)
+class PassageRows:
+    """Rows of a corpus that no longer changes.
+
+    Attributes:
+        rows: (n_passages, n_tokens, dim) float16, padded.
+        mask: (n_passages, n_tokens) bool.
+    """
+
+    rows: Tensor
+    mask: Tensor
+
+    def take(self, places: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """Rows and mask of some passages, cut to the longest of them."""
+        mask = self.mask[list(places)]
+        width = int(mask.any(dim=0).nonzero().max()) + 1
+        return self.rows[list(places), :width].float(), mask[:, :width]
+
+
+def contrast(scores: Tensor, target: Tensor, counted: Tensor) -> Tensor:
+    """Cross entropy of the right passage against those that count.
+
+    Args:
+        scores: (n_queries, n_passages).
+        target: (n_queries,) the right passage.
+        counted: (n_queries, n_passages) bool, False at passages that must not push.
+    Returns:
+        scalar.
+    """
+    return nn.functional.cross_entropy(scores.masked_fill(~counted, -torch.inf), target)
+
+
+class StageTrainer:
+    """Runs stages on one model.
+
+    Args:
+        model: trained in place, without dropout.
+        query_tokenizer, context_tokenizer: the model's.
+        knowledge: batches of knowledge questions.
+        passages: batches of passages' sentences.
+        renderer: draws the pictures.
+        instructions: for pictures with a question, pictures alone, and questions alone; one is drawn a query, the
+            first as often as the others together.
+        corpus_texts: the texts that the knowledge batches' places mean.
+    """
+
+    def __init__(
+        self,
+        model: FLMRModelForRetrieval,
+        query_tokenizer: FLMRQueryTokenizer,
+        context_tokenizer: FLMRContextTokenizer,
+        *,
+        knowledge: KnowledgeSampler,
+        passages: PassageSampler,
+        renderer: PictureRenderer,
+        instructions: tuple[Sequence[str], Sequence[str], Sequence[str]],
+        corpus_texts: Sequence[str],
+    ) -> None:
+        self.model = model.eval()
+        self._query_tokenizer, self._context_tokenizer = query_tokenizer, context_tokenizer
+        self._knowledge, self._passages, self._renderer = knowledge, passages, renderer
+        self._instructions, self._corpus_texts = instructions, tuple(corpus_texts)
+
+    def run(self, stage: StageSettings, folder: Path) -> None:
+        """Runs a stage to its end, going on where an earlier run of it stopped."""
+        folder = folder / stage.name
+        torch.manual_seed(stage.seed)
+        parameters = self._choose_parameters(stage.trained)
+        groups = parameter_groups(parameters, stage.weight_decay)
+        optimiser = torch.optim.AdamW(groups, lr=stage.learning_rate, betas=(0.9, 0.98))
+        state = Resumable(folder / "state.pt", {"model": self.model, "optimiser": optimiser})
+        start = state.load()
+        rng = random.Random(stage.seed + start)
+        frozen_text = not any(name.startswith("query_text_encoder") for name in parameters)
+        rows = self.encode_corpus() if frozen_text and start < stage.steps else None
+        log = RunLog(folder / "log.jsonl", stage.log_every)
+        for step in range(start, stage.steps):
+            rate = scheduled_rate(step, steps=stage.steps, warmup=stage.warmup, peak=stage.learning_rate)
+            for group in optimiser.param_groups:
+                group["lr"] = rate
+            batch = self._draw(stage, rng)
+            scores = self._scores(batch, rows, rng)
+            loss = contrast(scores, batch.target, batch.counted)
+            optimiser.zero_grad(set_to_none=True)
+            loss.backward()
+            nn.utils.clip_grad_norm_(list(parameters.values()), 1.0)
+            optimiser.step()
+            best = scores.detach().masked_fill(~batch.counted, -torch.inf).argmax(dim=1)
+            log.add(step + 1, loss=loss.item(), right=(best == batch.target).float().mean().item())
+            if (step + 1) % stage.save_every == 0 or step + 1 == stage.steps:
+                state.save(step + 1)
+
+    @torch.inference_mode()
+    def encode_corpus(self) -> PassageRows:
+        """Rows of every passage of the corpus under the weights of now."""
+        parts: list[tuple[Tensor, Tensor]] = []
+        for start in range(0, len(self._corpus_texts), 32):
+            tokens = self._context_tokenizer(list(self._corpus_texts[start : start + 32]), padding="longest")
+            rows = self.model.doc(**tokens)
+            parts.append((rows.late_interaction_output.half(), rows.mask))
+        width = max(mask.shape[1] for _, mask in parts)
+        wide = [nn.functional.pad(rows, (0, 0, 0, width - rows.shape[1])) for rows, _ in parts]
+        masks = [nn.functional.pad(mask, (0, width - mask.shape[1])) for _, mask in parts]
+        return PassageRows(rows=torch.cat(wide).clone(), mask=torch.cat(masks).clone())
+
+    def _choose_parameters(self, prefixes: tuple[str, ...]) -> dict[str, nn.Parameter]:
+        chosen = {}
+        for name, parameter in self.model.named_parameters():
+            parameter.requires_grad_(name.startswith(prefixes))
+            if parameter.requires_grad:
+                chosen[name] = parameter
+        return chosen
+
+    def _draw(self, stage: StageSettings, rng: random.Random) -> Batch:
+        if rng.random() < stage.passage_share:
+            return self._passages.draw(rng, stage.passage_batch)
+        return self._knowledge.draw(
+            rng, n_entities=stage.entities, n_relations=stage.relations, n_extra=stage.extra, mix=stage.mix
+        )
+
+    def _scores(self, batch: Batch, rows: PassageRows | None, rng: random.Random) -> Tensor:
+        """(n_queries, n_passages) late-interaction scores."""
+        queries = self._encode_queries(batch.queries, rng)
+        if rows is not None and batch.places is not None:
+            passages, mask = rows.take(batch.places)
+        else:
+            tokens = self._context_tokenizer(list(batch.texts), padding="longest")
+            encoded = self.model.doc(**tokens)
+            passages, mask = encoded.late_interaction_output, encoded.mask
+        return maxsim_matrix(queries, passages, mask)
+
+    def _encode_queries(self, queries: Sequence[Query], rng: random.Random) -> Tensor:
+        tokens = self._query_tokenizer([self._instructed(query, rng) for query in queries])
+        pictures = torch.tensor([query.picture for query in queries])
+        if bool((pictures < 0).all()):
+            return self.model.query(**tokens, parts=Parts.TEXT).late_interaction_output
+        pixels = normalise(self._renderer.render(pictures, PictureSettings()))
+        parts = [Parts.TEXT_AND_IMAGE if query.picture >= 0 else Parts.TEXT for query in queries]
+        return self.model.query(**tokens, pixel_values=pixels, parts=parts).late_interaction_output
+
+    def _instructed(self, query: Query, rng: random.Random) -> str:
+        kind = 2 if query.picture < 0 else 0 if query.text else 1
+        choices = self._instructions[kind]
+        instruction = choices[0] if rng.random() < 0.5 else rng.choice(choices)
+        return f"{instruction.strip().rstrip(':')}:  {query.text} "
