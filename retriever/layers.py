@@ -125,9 +125,7 @@ class PrefixProjection(nn.Module):
         super().__init__()
         self.dim = dim
         width = prefix_length * dim
-        self.model = nn.Sequential(
-            nn.Linear(hidden_size, width // 2), nn.Tanh(), nn.Linear(width // 2, width)
-        )
+        self.model = nn.Sequential(nn.Linear(hidden_size, width // 2), nn.Tanh(), nn.Linear(width // 2, width))
 
     def forward(self, features: Tensor) -> Tensor:
         """(..., hidden) -> (..., prefix_length, dim)."""

@@ -43,7 +43,11 @@ class _MarkedTokenizer:
     tokenizer_class = ""
 
     def __init__(
-        self, vocabulary: Sequence[str], *, settings: Mapping[str, Any] | None = None, added: Mapping[str, int] | None = None
+        self,
+        vocabulary: Sequence[str],
+        *,
+        settings: Mapping[str, Any] | None = None,
+        added: Mapping[str, int] | None = None,
     ) -> None:
         self.vocabulary = tuple(vocabulary)
         self.settings = {"tokenizer_class": self.tokenizer_class, **(settings or {})}

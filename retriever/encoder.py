@@ -1,0 +1,122 @@
+"""Encodes questions and passages in batches: length buckets, device, dtype."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from knowledge_bases.records import VisualQuestion
+from retriever.modeling import FLMRModelForRetrieval, Rows
+from retriever.processing import FLMRProcessor
+
+__all__ = ["Encoder"]
+
+Progress = Callable[[int, int], None]
+
+QUERIES_A_BATCH = 16
+TOKENS_A_BATCH = 8192  # passages are batched by length up to this many tokens, padding included
+WINDOW = 4096  # passages tokenised and sorted at a time
+
+
+class Encoder:
+    """A retriever ready to encode: model and processor together.
+
+    Attributes:
+        model: the model, in evaluation mode, on its device and in its dtype.
+        processor: makes its inputs.
+    """
+
+    def __init__(self, model: FLMRModelForRetrieval, processor: FLMRProcessor, *, identify: Callable[[], str]) -> None:
+        """Puts the parts together.
+
+        Args:
+            model: on the device and in the dtype to compute with; set to evaluation mode.
+            processor: makes its inputs.
+            identify: tells the fingerprint of the checkpoint, asked at most once.
+        """
+        self.model = model.eval()
+        self.processor = processor
+        self._identify = identify
+
+    @property
+    def dim(self) -> int:
+        """Width of an embedding."""
+        return self.model.dim
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Tells one checkpoint from another: 16 hexadecimal digits over weights, configuration and tokenizers."""
+        return self._identify()
+
+    def encode_queries(self, questions: Sequence[VisualQuestion]) -> list[Tensor]:
+        """Encodes questions, in any mixture of picture and text, picture only and text only.
+
+        What is fed for a missing part: without a picture, nothing (the query is its text rows alone; no black picture
+        is made up); without a text, the picture's instruction alone.
+
+        Returns:
+            one (n_rows, dim) float32 tensor of unit rows a question, on the CPU; rows that do not count are dropped.
+
+        Raises:
+            ValueError: a question has neither part, or the checkpoint takes no pictures.
+        """
+        encoded: dict[int, Tensor] = {}
+        for kind in (False, True):
+            members = [index for index, question in enumerate(questions) if (question.image is not None) is kind]
+            for start in range(0, len(members), QUERIES_A_BATCH):
+                batch = members[start : start + QUERIES_A_BATCH]
+                inputs = self.processor.queries([questions[index] for index in batch])
+                with torch.inference_mode():
+                    rows = self.model.query(**self._to_device(inputs))
+                encoded.update(zip(batch, _ragged(rows), strict=True))
+        return [encoded[index] for index in range(len(questions))]
+
+    def encode_passages(self, texts: Sequence[str], *, progress: Progress | None = None) -> list[Tensor]:
+        """Encodes passages; passages of similar length are encoded together.
+
+        Args:
+            texts: what each passage says.
+            progress: called with (passages done, passages in all) after each batch.
+
+        Returns:
+            one (n_rows, dim) float32 tensor of unit rows a passage, on the CPU; padding and punctuation are dropped.
+        """
+        encoded: dict[int, Tensor] = {}
+        for batch, inputs in self._passage_batches(texts):
+            with torch.inference_mode():
+                rows = self.model.doc(**self._to_device(inputs))
+            encoded.update(zip(batch, _ragged(rows), strict=True))
+            if progress is not None:
+                progress(len(encoded), len(texts))
+        return [encoded[index] for index in range(len(texts))]
+
+    def _passage_batches(self, texts: Sequence[str]) -> Iterator[tuple[list[int], dict[str, Tensor]]]:
+        """Batches of similar length: the passages' positions and the model's inputs."""
+        for start in range(0, len(texts), WINDOW):
+            window = self.processor.passages(texts[start : start + WINDOW])
+            lengths = window["attention_mask"].sum(dim=1)
+            order = lengths.argsort(descending=True, stable=True).tolist()
+            while order:
+                longest = int(lengths[order[0]])
+                size = max(1, TOKENS_A_BATCH // longest)
+                batch, order = order[:size], order[size:]
+                inputs = {name: tensor[batch, :longest] for name, tensor in window.items()}
+                yield [start + index for index in batch], inputs
+
+    def _to_device(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
+        model = self.model
+        return {
+            name: tensor.to(model.device, model.dtype if tensor.is_floating_point() else None)
+            for name, tensor in inputs.items()
+        }
+
+
+def _ragged(rows: Rows) -> list[Tensor]:
+    """The rows that count, as unit rows in float32 whatever the model computed in."""
+    output = functional.normalize(rows.late_interaction_output.float(), dim=-1).cpu()
+    # Each passage gets memory of its own: a view would keep the whole batch alive.
+    return [item[mask].clone() for item, mask in zip(output, rows.mask.cpu(), strict=True)]

@@ -1,0 +1,127 @@
+"""Questions and passages to the tensors that the model takes."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from knowledge_bases.records import VisualQuestion
+from retriever.images import ImageProcessor
+from retriever.masks import TokenIds
+from retriever.tokenization import FLMRContextTokenizer, FLMRQueryTokenizer
+
+__all__ = ["IMAGE_AND_QUESTION", "IMAGE_ONLY", "QUESTION_ONLY", "FLMRProcessor"]
+
+logger = logging.getLogger(__name__)
+
+# The first instruction of PreFLMR's image-and-question tasks and of its WIT task; PreFLMR has no fixed one for text.
+IMAGE_AND_QUESTION = "Using the provided image, obtain documents that address the subsequent question:"
+IMAGE_ONLY = "Identify the document that is connected to this image.:"
+QUESTION_ONLY = "Retrieve documents that answer this question:"
+
+ASCII_PUNCTUATION = "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~"
+
+
+class FLMRProcessor:
+    """Builds model inputs from records.
+
+    A checkpoint whose vocabulary has the region markers of the original FLMR (`<BOQ>` ...) takes
+    `<BOQ> question <EOQ>` and `<BOK> passage <EOK>`; a PreFLMR checkpoint takes `instruction:  question ` and the
+    passage as it is.
+    """
+
+    def __init__(
+        self,
+        query_tokenizer: FLMRQueryTokenizer,
+        context_tokenizer: FLMRContextTokenizer,
+        image_processor: ImageProcessor | None,
+        *,
+        instruction_end: str | None = ":",
+    ) -> None:
+        """Puts the parts together.
+
+        Args:
+            query_tokenizer: of queries.
+            context_tokenizer: of passages.
+            image_processor: of pictures; None for a text-only checkpoint.
+            instruction_end: the configuration's `mask_instruction_token`; None takes no instructions.
+        """
+        self.query_tokenizer = query_tokenizer
+        self.context_tokenizer = context_tokenizer
+        self.image_processor = image_processor
+        self.instruction_end = instruction_end
+        self._query_markers = query_tokenizer.token_id("<BOQ>") is not None
+        self._passage_markers = context_tokenizer.token_id("<BOK>") is not None
+
+    def query_text(self, question: VisualQuestion) -> str:
+        """The text that is tokenised: `instruction:  question ` (two blanks, as the published models were used).
+
+        Without an instruction of its own, a question takes the default of its kind: picture and text, picture only,
+        text only.
+        """
+        if self.instruction_end is None:
+            return f"<BOQ> {question.text} <EOQ>" if self._query_markers else question.text
+        instruction = question.instruction
+        if instruction is None or not instruction.strip():
+            has_text = bool(question.text.strip())
+            instruction = QUESTION_ONLY if question.image is None else IMAGE_AND_QUESTION if has_text else IMAGE_ONLY
+        instruction = instruction.strip()
+        instruction = instruction if instruction.endswith(":") else f"{instruction}:"
+        return " ".join([instruction.replace(":", self.instruction_end), "", question.text, ""])
+
+    def queries(self, questions: Sequence[VisualQuestion]) -> dict[str, Tensor]:
+        """Inputs of `FLMRModelForRetrieval.query`.
+
+        A question without a text is fed as its instruction alone: the instruction's tokens are masked and the marker
+        and `[MASK]` rows remain. Pictures are fed only if every question has one (`Encoder` takes mixed lists apart).
+
+        Returns:
+            `input_ids`, `attention_mask` (batch, query_maxlen) and, with pictures, `pixel_values`
+            (batch, 3, height, width).
+
+        Raises:
+            ValueError: some questions have a picture and some have none, one has neither, or the checkpoint takes no
+                pictures.
+        """
+        pictures = [question.image for question in questions if question.image is not None]
+        if pictures and len(pictures) != len(questions):
+            raise ValueError("some questions have a picture and some have none; encode the two kinds apart")
+        for question in questions:
+            if question.image is None and not question.text.strip():
+                raise ValueError("a question has neither a text nor a picture; give at least one of them")
+        inputs = self.query_tokenizer([self.query_text(question) for question in questions])
+        self._warn_if_cut(inputs["input_ids"])
+        if pictures:
+            if self.image_processor is None:
+                raise ValueError("this retriever takes no pictures; ask with a text alone or load another checkpoint")
+            inputs["pixel_values"] = self.image_processor(pictures)
+        return inputs
+
+    def passages(self, texts: Sequence[str]) -> dict[str, Tensor]:
+        """Inputs of `FLMRModelForRetrieval.doc`, padded to the longest of the batch.
+
+        Returns:
+            `input_ids` and `attention_mask`, (batch, n_tokens).
+        """
+        return self.context_tokenizer([self.passage_text(text) for text in texts], padding="longest")
+
+    def passage_text(self, text: str) -> str:
+        """The text that is tokenised for a passage."""
+        return f"<BOK> {text} <EOK>" if self._passage_markers else text
+
+    def token_ids(self) -> TokenIds:
+        """The ids that the model's masks need, from these tokenizers."""
+        end = None if self.instruction_end is None else self.query_tokenizer.encode(self.instruction_end)[0]
+        punctuation = sorted({self.context_tokenizer.encode(symbol)[0] for symbol in ASCII_PUNCTUATION})
+        return TokenIds(instruction_end=end, punctuation=tuple(punctuation))
+
+    def _warn_if_cut(self, input_ids: Tensor) -> None:
+        """An instruction that was cut off cannot be masked: its words take part in the search."""
+        if self.instruction_end is None:
+            return
+        end = self.query_tokenizer.encode(self.instruction_end)[0]
+        n_cut = int((~(input_ids == end).any(dim=1)).sum())
+        if n_cut:
+            logger.warning("%d instructions are longer than the query; shorten them or ask without them", n_cut)
