@@ -1,0 +1,61 @@
+# `make demo` serves the web page, `make test` checks everything; both set themselves up. Needs Python 3.10 or newer.
+PYTHON ?= python3
+VENV := .venv
+PY := $(VENV)/bin/python
+PIP := $(PY) -m pip --disable-pip-version-check
+# On Linux, PyPI's torch carries CUDA (gigabytes); the CPU build comes from here. Empty: take PyPI's.
+TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
+TORCH := $(shell grep -o '^torch==[0-9.]*' requirements.txt)
+HOST ?= 127.0.0.1
+PORT ?= 7860
+QUESTIONS := knowledge_bases/world_flags/questions
+DATASET ?= $(QUESTIONS)/test.jsonl
+OUTPUT ?= runs/evaluate
+
+.PHONY: demo ask evaluate test check browser-test bench clean
+
+demo: $(VENV)/.runtime
+	$(PY) -m rag_app demo --host $(HOST) --port $(PORT)
+
+ask: $(VENV)/.runtime
+	@$(PY) -m rag_app ask --image "$(IMAGE)" --question "$(QUESTION)"
+
+evaluate: $(VENV)/.runtime
+	$(PY) -m rag_app evaluate --dataset $(DATASET) --no-retrieval --output $(OUTPUT)/without-retrieval
+	$(PY) -m rag_app evaluate --dataset $(DATASET) --output $(OUTPUT)/with-retrieval --beside $(OUTPUT)/without-retrieval
+
+test: check
+	$(PY) -m pytest -q
+
+check: $(VENV)/.dev
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy
+
+browser-test: $(VENV)/.dev
+	$(PY) -m pytest -q -m browser
+
+bench: $(VENV)/.dev
+	$(PY) -m benchmarks.query_encoding
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis var runs
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/.created:
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.10 or newer is needed; give one with: make PYTHON=python3.12 ..." if sys.version_info < (3, 10) else 0)'
+	$(PYTHON) -m venv $(VENV)
+	touch $@
+
+$(VENV)/.runtime: requirements.txt $(VENV)/.created
+	@if [ "$$(uname -s)" = Linux ] && [ -n "$(TORCH_INDEX)" ]; then \
+	  echo "Installing the CPU build of $(TORCH)"; \
+	  $(PIP) install -q --no-deps --retries 1 --timeout 30 --index-url "$(TORCH_INDEX)" "$(TORCH)" \
+	    || echo "$(TORCH_INDEX) could not be used; taking torch from the default index"; \
+	fi
+	@echo "Installing the packages of requirements.txt; the first time takes a few minutes"
+	$(PIP) install -q -r requirements.txt
+	touch $@
+
+$(VENV)/.dev: requirements-dev.txt $(VENV)/.runtime
+	$(PIP) install -q -r requirements-dev.txt
+	touch $@

@@ -1,0 +1,69 @@
+"""What the pipeline gives back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from knowledge_bases.records import ScoredPassage
+
+__all__ = ["Answer", "AnswerCandidate"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnswerCandidate:
+    """One answer that was considered.
+
+    Attributes:
+        passage_id: the passage it was read from, or None when it was made without one.
+        answer: its text.
+        score: its share of the choice among the candidates, in [0, 1]; they need not add up to 1.
+    """
+
+    passage_id: str | None
+    answer: str
+    score: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """The answer to one question, with its evidence.
+
+    Attributes:
+        text: the best answer; it is only a guess when `abstained` is true.
+        confidence: probability that the text is right, in [0, 1], calibrated where the generator's checkpoint says how.
+        passages: what was found, best first.
+        candidates: the answers considered, in the order of the passages that they came from.
+        timings_ms: milliseconds by stage, and `total`.
+        abstained: whether the evidence is too weak to stand by the text.
+        complete: False in the first part of a stream, which has the passages and no text yet.
+    """
+
+    text: str
+    confidence: float
+    passages: tuple[ScoredPassage, ...] = ()
+    candidates: tuple[AnswerCandidate, ...] = ()
+    timings_ms: dict[str, float] = field(default_factory=dict)
+    abstained: bool = False
+    complete: bool = True
+
+    def as_json(self) -> dict[str, Any]:
+        """The answer as plain values; `answer` is empty where the pipeline abstained (the guesses are candidates)."""
+        return {
+            "answer": "" if self.abstained else self.text,
+            "confidence": round(self.confidence, 4),
+            "passages": [
+                {
+                    "passage_id": found.passage.passage_id,
+                    "title": found.passage.title,
+                    "text": found.passage.text,
+                    "score": round(found.score, 4),
+                }
+                for found in self.passages
+            ],
+            "candidates": [
+                {"passage_id": one.passage_id, "answer": one.answer, "score": round(one.score, 4)}
+                for one in self.candidates
+            ],
+            "timings_ms": {stage: round(taken, 1) for stage, taken in self.timings_ms.items()},
+        }

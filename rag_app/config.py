@@ -1,0 +1,142 @@
+"""Presets: which checkpoints and knowledge base go together, and how they are used."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rag_app.errors import InputError, one_line
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+__all__ = ["CHECKOUT", "DEFAULT_PRESET", "PRESETS", "Preset", "checkpoint_location", "load_preset", "var_folder"]
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+DEFAULT_PRESET = "embedded"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preset:
+    """One way to run the application.
+
+    Attributes:
+        name: what it is called in reports.
+        description: one line for people.
+        retriever: a PreFLMR checkpoint: a folder (relative ones start at the checkout) or a hub id.
+        generator: a checkpoint of a reader or generator: a folder or a hub id.
+        knowledge_base: name of the knowledge base that is asked when none is given.
+        k: passages that are found and read for a question.
+        batch_size: questions or passages that go through the models at once.
+        device: `auto`, `cpu`, `cuda`, ...
+        dtype: `auto`, `bfloat16`, `float16` or `float32`.
+    """
+
+    name: str
+    description: str = ""
+    retriever: str
+    generator: str
+    knowledge_base: str = "world_flags"
+    k: int = 5
+    batch_size: int = 16
+    device: str = "auto"
+    dtype: str = "auto"
+
+    def __post_init__(self) -> None:
+        for name in ("k", "batch_size"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+        for name in ("name", "retriever", "generator", "knowledge_base"):
+            if not getattr(self, name):
+                raise ValueError(f"{name} must not be empty")
+
+
+def _full(name: str, retriever: str, generator: str, needs: str) -> Preset:
+    return Preset(
+        name=name,
+        description=f"published {retriever.split('/')[-1]} and {generator.split('/')[-1]}; {needs}",
+        retriever=retriever,
+        generator=generator,
+    )
+
+
+_BLIP2 = "Salesforce/blip2-flan-t5-xl"
+_PUBLISHED = (
+    _full("full", "LinWeizheDragon/PreFLMR_ViT-L", _BLIP2, "needs a GPU and a download"),
+    _full("full-base", "LinWeizheDragon/PreFLMR_ViT-B", _BLIP2, "the smallest published retriever"),
+    _full("full-large", "LinWeizheDragon/PreFLMR_ViT-G", _BLIP2, "the best published retriever"),
+)
+PRESETS = {
+    preset.name: preset
+    for preset in (
+        Preset(
+            name=DEFAULT_PRESET,
+            description="PreFLMR-mini and a small reader from this repository; two CPU cores, no network",
+            retriever="retriever/checkpoints/preflmr-mini",
+            generator="generator/checkpoints/reader-mini",
+        ),
+        *_PUBLISHED,
+    )
+}
+
+
+def load_preset(name_or_file: str) -> Preset:
+    """A preset by its name, or from a TOML file that may start from another one with `base = "..."`.
+
+    Raises:
+        InputError: the name is unknown, or the file cannot be read, or it has an unknown key or a value of a wrong kind.
+    """
+    if name_or_file in PRESETS:
+        return PRESETS[name_or_file]
+    path = Path(name_or_file)
+    if path.suffix != ".toml":
+        raise InputError(
+            f"unknown preset {name_or_file!r}; choose one of {', '.join(sorted(PRESETS))}, or give a .toml file"
+        )
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        return _from_values(values, default_name=path.stem)
+    except InputError:
+        raise
+    except FileNotFoundError as error:
+        raise InputError(f"there is no preset file {path}; check the path") from error
+    except (OSError, ValueError, TypeError) as error:
+        raise InputError(f"preset file {path}: {one_line(error)}") from error
+
+
+def _from_values(values: dict[str, Any], *, default_name: str) -> Preset:
+    base_name = values.pop("base", None)
+    fields = {field.name: field for field in dataclasses.fields(Preset)}
+    for key, value in values.items():
+        if key not in fields:
+            raise ValueError(f"unknown key {key!r}; the keys are base, {', '.join(fields)}")
+        wanted = int if fields[key].type == "int" else str
+        if not isinstance(value, wanted) or isinstance(value, bool):
+            raise ValueError(f"{key} must be {'a whole number' if wanted is int else 'a text'}, not {value!r}")
+    if base_name is not None:
+        if base_name not in PRESETS:
+            raise ValueError(f"unknown base {base_name!r}; choose one of {', '.join(sorted(PRESETS))}")
+        return dataclasses.replace(PRESETS[base_name], **{"name": default_name, **values})
+    missing = [name for name in ("retriever", "generator") if name not in values]
+    if missing:
+        raise ValueError(f"missing {' and '.join(missing)}; add them, or start from a preset with base = ...")
+    return Preset(**{"name": default_name, **values})
+
+
+def checkpoint_location(checkpoint: str) -> str:
+    """Where a checkpoint is loaded from: a folder here or in the checkout if there is one, else the hub id itself."""
+    for folder in (Path(checkpoint), CHECKOUT / checkpoint):
+        if folder.is_dir():
+            return str(folder)
+    return checkpoint
+
+
+def var_folder(given: str | None = None) -> Path:
+    """Where derived data and your own knowledge bases lie: the given folder, else `$RAG_APP_VAR`, else `var/` here."""
+    return Path(given or os.environ.get("RAG_APP_VAR") or CHECKOUT / "var")

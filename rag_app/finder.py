@@ -1,0 +1,47 @@
+"""Finds passages: encoder, index and store put together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from knowledge_bases.records import ScoredPassage, VisualQuestion
+from knowledge_bases.store import PassageStore
+from rag_app.indexing import passage_id_of
+from rag_app.timing import Stopwatch
+from retriever.encoder import Encoder
+from retriever.index.exact import ExactIndex
+
+__all__ = ["PassageFinder"]
+
+
+class PassageFinder:
+    """Questions in, scored passages out."""
+
+    def __init__(self, *, encoder: Encoder, index: ExactIndex, store: PassageStore) -> None:
+        self._encoder = encoder
+        self._index = index
+        self._store = store
+
+    def find(
+        self, questions: Sequence[VisualQuestion], *, k: int, watch: Stopwatch | None = None
+    ) -> list[tuple[ScoredPassage, ...]]:
+        """The k best passages of each question, best first.
+
+        Args:
+            questions: what is asked.
+            k: passages a question.
+            watch: gets the stages `encode`, `search` and `fetch`.
+        """
+        watch = watch or Stopwatch()
+        with watch.stage("encode"):
+            queries = self._encoder.encode_queries(questions)
+        with watch.stage("search"):
+            hits_of_each = self._index.search_batch(queries, k=k)
+        with watch.stage("fetch"):
+            return [self._fetch(hits) for hits in hits_of_each]
+
+    def _fetch(self, hits: Sequence[tuple[str, float]]) -> tuple[ScoredPassage, ...]:
+        passages = self._store.get([passage_id_of(key) for key, _ in hits])
+        return tuple(
+            ScoredPassage(passage=passage, score=score) for passage, (_, score) in zip(passages, hits, strict=True)
+        )

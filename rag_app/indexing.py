@@ -1,0 +1,145 @@
+"""Keeps an index in step with a passage store. The store is the truth; the index is derived and may be thrown away."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import shutil
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+from knowledge_bases.records import Passage
+from knowledge_bases.store import PassageStore
+from rag_app.locking import folder_lock
+from retriever.encoder import Encoder
+from retriever.index.exact import ExactIndex
+
+__all__ = ["SyncReport", "index_key", "passage_id_of", "sync"]
+
+logger = logging.getLogger(__name__)
+Progress = Callable[[int, int], None]
+
+PASSAGES_PER_COMMIT = 1024  # what a crash can lose
+_SEPARATOR = "@"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SyncReport:
+    """What `sync` did.
+
+    Attributes:
+        added: passages encoded and added.
+        deleted: entries removed because their passage is gone or has changed.
+        repaired: why the index was thrown away and built anew; empty when it was sound.
+        seconds: how long it took.
+    """
+
+    added: int
+    deleted: int
+    repaired: str
+    seconds: float
+
+
+def index_key(passage: Passage) -> str:
+    """The passage's id in the index: it changes when the content does, so that a changed passage is encoded again."""
+    digest = hashlib.sha256(passage.content.encode("utf-8", errors="surrogatepass")).hexdigest()[:12]
+    return f"{passage.passage_id}{_SEPARATOR}{digest}"
+
+
+def passage_id_of(key: str) -> str:
+    """The id of the passage that an index key stands for."""
+    return key.rpartition(_SEPARATOR)[0]
+
+
+def sync(
+    store: PassageStore, encoder: Encoder, folder: Path, *, progress: Progress | None = None, verify: bool = False
+) -> tuple[ExactIndex, SyncReport]:
+    """Opens the store's index for this encoder and brings it up to date: encodes only what changed.
+
+    The index lies in a folder of its own for each encoder (`folder / encoder.fingerprint`), is committed as it goes,
+    and is built anew when it is damaged. Interrupted, it carries on at the next call. Processes wait for one another.
+
+    Args:
+        store: the passages.
+        encoder: what the index is made with.
+        folder: where the indexes of this store lie; it is created.
+        progress: told (passages done, passages in all) while passages are encoded.
+        verify: read every stored byte again and compare checksums, and repair what is damaged.
+
+    Raises:
+        OSError: the folder cannot be written, and the index is missing or out of date.
+    """
+    started = time.monotonic()
+    path = folder / encoder.fingerprint
+    current = _open_if_current(store, encoder, path) if not verify else None
+    if current is not None:
+        return current, SyncReport(added=0, deleted=0, repaired="", seconds=time.monotonic() - started)
+    folder.mkdir(parents=True, exist_ok=True)
+    with folder_lock(folder):
+        index, repaired = _open_or_create(encoder, path, verify=verify)
+        deleted, added = _bring_up_to_date(index, store, encoder, progress)
+    report = SyncReport(added=added, deleted=deleted, repaired=repaired, seconds=time.monotonic() - started)
+    logger.info("index %s: %s", path, report)
+    return index, report
+
+
+def _open_if_current(store: PassageStore, encoder: Encoder, path: Path) -> ExactIndex | None:
+    """The index if nothing is to be done: needs no lock and no right to write."""
+    if not path.exists():
+        return None
+    with suppress(ValueError, OSError):
+        index = ExactIndex.open(path, fingerprint=encoder.fingerprint)
+        if set(index.ids) == {index_key(passage) for passage in store}:
+            return index
+    return None
+
+
+def _open_or_create(encoder: Encoder, path: Path, *, verify: bool) -> tuple[ExactIndex, str]:
+    repaired = ""
+    if path.exists():
+        try:
+            index = ExactIndex.open(path, fingerprint=encoder.fingerprint)
+            if verify:
+                index.verify()
+            return index, repaired
+        except (ValueError, OSError) as error:
+            repaired = " ".join(str(error).split())
+            logger.warning("the index is built anew: %s", repaired)
+            shutil.rmtree(path)
+    return ExactIndex.create(path, dim=encoder.dim, fingerprint=encoder.fingerprint), repaired
+
+
+def _bring_up_to_date(
+    index: ExactIndex, store: PassageStore, encoder: Encoder, progress: Progress | None
+) -> tuple[int, int]:
+    """Deletes what is stale and adds what is new.
+
+    Returns:
+        (entries deleted, passages added).
+    """
+    present = set(index.ids)
+    wanted = {index_key(passage): passage.passage_id for passage in store}
+    stale = [key for key in index.ids if key not in wanted]
+    if stale:
+        index.delete(stale)
+    missing = [passage_id for key, passage_id in wanted.items() if key not in present]
+    done = 0
+    remaining = iter(missing)
+    while chunk := list(islice(remaining, PASSAGES_PER_COMMIT)):
+        passages = store.get(chunk)
+        embeddings = encoder.encode_passages(
+            [passage.content for passage in passages], progress=_offset(progress, done, len(missing))
+        )
+        index.add([index_key(passage) for passage in passages], embeddings)
+        done += len(passages)
+    return len(stale), len(missing)
+
+
+def _offset(progress: Progress | None, before: int, total: int) -> Progress | None:
+    if progress is None:
+        return None
+    return lambda done, _of_chunk: progress(before + done, total)

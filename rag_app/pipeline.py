@@ -1,0 +1,115 @@
+"""The pipeline: a question about a picture in, an answer with its evidence out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from langchain_core.runnables import Runnable, RunnableConfig
+
+from generator.choosing import Choice, choose
+from generator.protocol import Candidate, Generator
+from knowledge_bases.records import ScoredPassage, VisualQuestion
+from rag_app.answers import Answer, AnswerCandidate
+from rag_app.errors import InputError
+from rag_app.finder import PassageFinder
+from rag_app.timing import Stopwatch
+
+__all__ = ["RagPipeline"]
+
+Passages = tuple[ScoredPassage, ...]
+
+
+class RagPipeline(Runnable[VisualQuestion, Answer]):
+    """Finds passages, reads an answer from each, and chooses among the answers.
+
+    A langchain-core Runnable: `invoke` answers one question, `batch` answers many in one pass through the models, and
+    `stream` yields first an `Answer` with the passages only (`complete` is False) and then the whole `Answer`.
+    """
+
+    def __init__(self, *, finder: PassageFinder | None, generator: Generator, k: int) -> None:
+        """Puts the parts together.
+
+        Args:
+            finder: finds passages; without one, questions are answered from the picture alone.
+            generator: proposes an answer for each passage.
+            k: passages a question.
+        """
+        self.finder = finder
+        self.generator = generator
+        self.k = k
+
+    def invoke(self, input: VisualQuestion, config: RunnableConfig | None = None, **kwargs: Any) -> Answer:  # noqa: ANN401 - the base class's signature
+        """Answers one question.
+
+        Raises:
+            InputError: the question has neither a text nor a picture.
+        """
+        return self._call_with_config(self._answer_one, input, config, **kwargs)
+
+    def batch(
+        self,
+        inputs: list[VisualQuestion],
+        config: RunnableConfig | list[RunnableConfig] | None = None,
+        *,
+        return_exceptions: bool = False,
+        **kwargs: Any,  # noqa: ANN401 - the base class's signature
+    ) -> list[Answer]:
+        """Answers many questions in one pass; each answer's timings are its even share of the pass.
+
+        Raises:
+            InputError: a question has neither a text nor a picture.
+        """
+        return self._batch_with_config(
+            self._answer_many, inputs, config, return_exceptions=return_exceptions, **kwargs
+        )
+
+    def stream(
+        self,
+        input: VisualQuestion,
+        config: RunnableConfig | None = None,
+        **kwargs: Any,  # noqa: ANN401 - the base class's signature
+    ) -> Iterator[Answer]:
+        """Yields the passages as soon as they are found, then the answer.
+
+        Raises:
+            InputError: the question has neither a text nor a picture.
+        """
+        yield from self._transform_stream_with_config(iter([input]), self._parts, config, **kwargs)
+
+    def _answer_one(self, question: VisualQuestion) -> Answer:
+        return self._answer_many([question])[0]
+
+    def _answer_many(self, questions: list[VisualQuestion]) -> list[Answer]:
+        watch = Stopwatch()
+        found = self._find(questions, watch)
+        return self._read(questions, found, watch)
+
+    def _parts(self, questions: Iterator[VisualQuestion]) -> Iterator[Answer]:
+        for question in questions:
+            watch = Stopwatch()
+            found = self._find([question], watch)
+            yield Answer(
+                text="", confidence=0.0, passages=found[0], timings_ms=watch.timings_ms(), complete=False
+            )
+            yield self._read([question], found, watch)[0]
+
+    def _find(self, questions: Sequence[VisualQuestion], watch: Stopwatch) -> list[Passages]:
+        if any(question.image is None and not question.text.strip() for question in questions):
+            raise InputError("the question has neither a text nor a picture; give at least one of them")
+        if self.finder is None:
+            return [() for _ in questions]
+        return self.finder.find(questions, k=self.k, watch=watch)
+
+    def _read(
+        self, questions: Sequence[VisualQuestion], found: Sequence[Passages], watch: Stopwatch
+    ) -> list[Answer]:
+        with watch.stage("read"):
+            proposed = self.generator.propose_batch(
+                questions, [[one.passage for one in passages] for passages in found]
+            )
+        timings = watch.timings_ms(shared_by=len(questions))
+        return [
+            _answer(choose_among(self.generator, candidates, passages), candidates, passages, timings)
+            for candidates, passages in zip(proposed, found, strict=True)
+        ]
