@@ -110,7 +110,7 @@ SIDES: dict[str, list[list[str]]] = {
             "it is first in size as well{same_largest}",
         ],
         [
-            "a capital need not be the largest or richest place, but whoever writes to the authorities of {N} needs to know it",
+            "a capital need not be the largest or richest place, but letters to the authorities of {N} often go there",
             "maps of {N} mark the seat of government with a star or a ring, and other towns with a plain dot",
             "in quizzes about {N} this is among the first questions, and not everybody gets it right",
             "for a first idea of {N} many travellers look up the seat of government before anything else",
@@ -471,7 +471,7 @@ SIDES: dict[str, list[list[str]]] = {
             "it is a day on which flags are seen all over {N}",
         ],
         [
-            "+what happened in {founding_year}, an important year for {N}, is not always what is remembered on this day",
+            "+what happened in {founding_year}, a year that matters to {N}, is not always what is remembered then",
             "the year to go with the history of {N}, {founding_year}, is a matter of its own",
         ],
         [
