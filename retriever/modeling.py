@@ -25,7 +25,7 @@ from retriever.masks import BERT_UNCASED, TokenIds, passage_mask, query_mask
 from retriever.parts import Parts, choose_rows
 from retriever.training.losses import hard_negative_loss, in_batch_loss, own_scores, paired_scores
 
-__all__ = ["FLMRModelForRetrieval", "RetrievalOutput", "Rows"]
+__all__ = ["FLMRModelForRetrieval", "RetrievalOutput", "Rows", "compare"]
 
 BERT_VOCABULARY = 30522
 
@@ -50,9 +50,10 @@ class RetrievalOutput:
     """Scores and losses of a training batch.
 
     Attributes:
-        loss: scalar cross entropy of each query's positive against its own negatives.
-        scores: (batch, 1 + n_negatives).
-        in_batch_negative_loss: scalar cross entropy against every passage of the batch, or None.
+        loss: scalar; the in-batch loss where in-batch negatives are used, else the positive's cross entropy against
+            its own negatives.
+        scores: (batch, 1 + n_negatives), each query with its own passages.
+        in_batch_negative_loss: scalar cross entropy of the positive against every passage of the batch, or None.
         query: rows of the queries.
         context: rows of the passages.
     """
@@ -303,16 +304,7 @@ class FLMRModelForRetrieval(nn.Module):
         context = self.doc(
             context_input_ids, context_attention_mask, context_pixel_values, context_image_features, parts=context_parts
         )
-        batch = query.late_interaction_output, context.late_interaction_output, context.mask
-        everything = maxsim_matrix(*batch) if use_in_batch_negatives else None
-        scores = paired_scores(*batch) if everything is None else own_scores(everything)
-        return RetrievalOutput(
-            loss=hard_negative_loss(scores),
-            scores=scores,
-            in_batch_negative_loss=None if everything is None else in_batch_loss(everything),
-            query=query,
-            context=context,
-        )
+        return compare(query, context, use_in_batch_negatives=use_in_batch_negatives)
 
     def _add_mapping_network(self, attention: Attention) -> None:
         config = self.config
@@ -402,6 +394,21 @@ class FLMRModelForRetrieval(nn.Module):
         output = functional.normalize(raw.float(), dim=-1).masked_fill(~mask[..., None], 0.0).to(self.dtype)
         first = output[:, 0] if normalise_pooler else raw[:, 0].masked_fill(~mask[:, :1], 0.0)
         return Rows(late_interaction_output=output, mask=mask, pooler_output=first)
+
+
+def compare(query: Rows, context: Rows, *, use_in_batch_negatives: bool) -> RetrievalOutput:
+    """Scores and loss of a batch whose passages are ordered "positive, its negatives, next positive, ...".
+
+    Raises:
+        ValueError: the passages cannot be shared out evenly, or one has no row that counts.
+    """
+    batch = query.late_interaction_output, context.late_interaction_output, context.mask
+    if not use_in_batch_negatives:
+        scores = paired_scores(*batch)
+        return RetrievalOutput(hard_negative_loss(scores), scores, None, query, context)
+    everything = maxsim_matrix(*batch)
+    loss = in_batch_loss(everything)
+    return RetrievalOutput(loss, own_scores(everything), loss, query, context)
 
 
 def _all_true(rows: Tensor) -> Tensor:
