@@ -90,7 +90,7 @@ def load_preset(name_or_file: str) -> Preset:
     """A preset by its name, or from a TOML file that may start from another one with `base = "..."`.
 
     Raises:
-        InputError: the name is unknown, or the file cannot be read, or it has an unknown key or a value of a wrong kind.
+        InputError: the name is unknown, or the file cannot be read or has an unknown key or a value of a wrong kind.
     """
     if name_or_file in PRESETS:
         return PRESETS[name_or_file]
@@ -118,7 +118,7 @@ def _from_values(values: dict[str, Any], *, default_name: str) -> Preset:
             raise ValueError(f"unknown key {key!r}; the keys are base, {', '.join(fields)}")
         wanted = int if fields[key].type == "int" else str
         if not isinstance(value, wanted) or isinstance(value, bool):
-            raise ValueError(f"{key} must be {'a whole number' if wanted is int else 'a text'}, not {value!r}")
+            raise TypeError(f"{key} must be {'a whole number' if wanted is int else 'a text'}, not {value!r}")
     if base_name is not None:
         if base_name not in PRESETS:
             raise ValueError(f"unknown base {base_name!r}; choose one of {', '.join(sorted(PRESETS))}")
@@ -130,11 +130,9 @@ def _from_values(values: dict[str, Any], *, default_name: str) -> Preset:
 
 
 def checkpoint_location(checkpoint: str) -> str:
-    """Where a checkpoint is loaded from: a folder here or in the checkout if there is one, else the hub id itself."""
-    for folder in (Path(checkpoint), CHECKOUT / checkpoint):
-        if folder.is_dir():
-            return str(folder)
-    return checkpoint
+    """Where a checkpoint is loaded from: a folder of the checkout if there is one, else the path or hub id itself."""
+    folder = CHECKOUT / checkpoint
+    return str(folder) if folder.is_dir() else checkpoint
 
 
 def var_folder(given: str | None = None) -> Path:

@@ -83,9 +83,8 @@ def _examples(text: str, path: Path, integer_ids: set[str]) -> Iterator[VqaExamp
         except (ValueError, TypeError) as error:
             raise InputError(f"{path}, row {number}: {one_line(error)}") from error
         if example.question_id in seen:
-            raise InputError(
-                f"{path}, row {number}: question_id {example.question_id!r} is already in row {seen[example.question_id]}"
-            )
+            first = seen[example.question_id]
+            raise InputError(f"{path}, row {number}: question_id {example.question_id!r} is already in row {first}")
         seen[example.question_id] = number
         if isinstance(row["question_id"], int):
             integer_ids.add(example.question_id)

@@ -10,8 +10,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from knowledge_bases.records import VisualQuestion, VqaExample
 from knowledge_bases.store import PassageStore
+
+from knowledge_bases.records import VisualQuestion, VqaExample
 from rag_app.atomic import write_json
 from rag_app.datasets import Dataset
 from rag_app.errors import InputError, one_line, reported_as_input

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from knowledge_bases.records import ScoredPassage, VisualQuestion
 from knowledge_bases.store import PassageStore
+
+from knowledge_bases.records import ScoredPassage, VisualQuestion
 from rag_app.indexing import passage_id_of
 from rag_app.timing import Stopwatch
 from retriever.encoder import Encoder

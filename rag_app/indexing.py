@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from knowledge_bases.records import Passage
 from knowledge_bases.store import PassageStore
+
+from knowledge_bases.records import Passage
 from rag_app.locking import folder_lock
 from retriever.encoder import Encoder
 from retriever.index.exact import ExactIndex
@@ -56,7 +57,7 @@ def passage_id_of(key: str) -> str:
 
 
 def sync(
-    store: PassageStore, encoder: Encoder, folder: Path, *, progress: Progress | None = None, verify: bool = False
+    store: PassageStore, encoder: Encoder, folder: Path, *, progress: Progress | None = None, force: bool = False
 ) -> tuple[ExactIndex, SyncReport]:
     """Opens the store's index for this encoder and brings it up to date: encodes only what changed.
 
@@ -68,19 +69,21 @@ def sync(
         encoder: what the index is made with.
         folder: where the indexes of this store lie; it is created.
         progress: told (passages done, passages in all) while passages are encoded.
-        verify: read every stored byte again and compare checksums, and repair what is damaged.
+        force: build the index anew whatever its state.
 
     Raises:
         OSError: the folder cannot be written, and the index is missing or out of date.
     """
     started = time.monotonic()
     path = folder / encoder.fingerprint
-    current = _open_if_current(store, encoder, path) if not verify else None
+    current = _open_if_current(store, encoder, path) if not force else None
     if current is not None:
         return current, SyncReport(added=0, deleted=0, repaired="", seconds=time.monotonic() - started)
     folder.mkdir(parents=True, exist_ok=True)
     with folder_lock(folder):
-        index, repaired = _open_or_create(encoder, path, verify=verify)
+        if force and path.exists():
+            shutil.rmtree(path)
+        index, repaired = _open_or_create(encoder, path)
         deleted, added = _bring_up_to_date(index, store, encoder, progress)
     report = SyncReport(added=added, deleted=deleted, repaired=repaired, seconds=time.monotonic() - started)
     logger.info("index %s: %s", path, report)
@@ -93,18 +96,18 @@ def _open_if_current(store: PassageStore, encoder: Encoder, path: Path) -> Exact
         return None
     with suppress(ValueError, OSError):
         index = ExactIndex.open(path, fingerprint=encoder.fingerprint)
+        index.verify()
         if set(index.ids) == {index_key(passage) for passage in store}:
             return index
     return None
 
 
-def _open_or_create(encoder: Encoder, path: Path, *, verify: bool) -> tuple[ExactIndex, str]:
+def _open_or_create(encoder: Encoder, path: Path) -> tuple[ExactIndex, str]:
     repaired = ""
     if path.exists():
         try:
             index = ExactIndex.open(path, fingerprint=encoder.fingerprint)
-            if verify:
-                index.verify()
+            index.verify()
             return index, repaired
         except (ValueError, OSError) as error:
             repaired = " ".join(str(error).split())

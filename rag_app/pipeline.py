@@ -7,10 +7,9 @@ from typing import Any
 
 from langchain_core.runnables import Runnable, RunnableConfig
 
-from generator.choosing import Choice, choose
-from generator.protocol import Candidate, Generator
+from generator.protocol import Generator
 from knowledge_bases.records import ScoredPassage, VisualQuestion
-from rag_app.answers import Answer, AnswerCandidate
+from rag_app.answers import Answer
 from rag_app.errors import InputError
 from rag_app.finder import PassageFinder
 from rag_app.timing import Stopwatch
@@ -60,9 +59,7 @@ class RagPipeline(Runnable[VisualQuestion, Answer]):
         Raises:
             InputError: a question has neither a text nor a picture.
         """
-        return self._batch_with_config(
-            self._answer_many, inputs, config, return_exceptions=return_exceptions, **kwargs
-        )
+        return self._batch_with_config(self._answer_many, inputs, config, return_exceptions=return_exceptions, **kwargs)
 
     def stream(
         self,
@@ -89,9 +86,7 @@ class RagPipeline(Runnable[VisualQuestion, Answer]):
         for question in questions:
             watch = Stopwatch()
             found = self._find([question], watch)
-            yield Answer(
-                text="", confidence=0.0, passages=found[0], timings_ms=watch.timings_ms(), complete=False
-            )
+            yield Answer(text="", confidence=0.0, passages=found[0], timings_ms=watch.timings_ms(), complete=False)
             yield self._read([question], found, watch)[0]
 
     def _find(self, questions: Sequence[VisualQuestion], watch: Stopwatch) -> list[Passages]:
@@ -101,9 +96,7 @@ class RagPipeline(Runnable[VisualQuestion, Answer]):
             return [() for _ in questions]
         return self.finder.find(questions, k=self.k, watch=watch)
 
-    def _read(
-        self, questions: Sequence[VisualQuestion], found: Sequence[Passages], watch: Stopwatch
-    ) -> list[Answer]:
+    def _read(self, questions: Sequence[VisualQuestion], found: Sequence[Passages], watch: Stopwatch) -> list[Answer]:
         with watch.stage("read"):
             proposed = self.generator.propose_batch(
                 questions, [[one.passage for one in passages] for passages in found]

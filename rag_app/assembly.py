@@ -1,0 +1,178 @@
+"""Opens everything that a preset names and puts it together, ready to answer."""
+
+from __future__ import annotations
+
+import atexit
+import dataclasses
+import shutil
+import sqlite3
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from generator.loading import load_generator
+from knowledge_bases.catalog import Example
+from knowledge_bases.store import PassageStore
+
+from generator.protocol import Generator
+from rag_app.config import Preset, checkpoint_location
+from rag_app.devices import Placement, resolve_placement
+from rag_app.errors import InputError, one_line, reported_as_input
+from rag_app.finder import PassageFinder
+from rag_app.indexing import sync
+from rag_app.knowledge import Knowledge, open_store
+from rag_app.pipeline import RagPipeline
+from retriever.checkpoints import load_retriever
+from retriever.encoder import Encoder
+from retriever.index.exact import ExactIndex
+
+__all__ = ["Application", "load_encoder", "open_application", "open_index"]
+
+Notify = Callable[[str], None]
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Application:
+    """Everything opened and ready.
+
+    Attributes:
+        preset: what it was opened with.
+        placement: device and dtype of the models.
+        pipeline: answers questions.
+        knowledge_base: name of the knowledge base.
+        knowledge_base_title: the same for people.
+        examples: questions to try.
+        store: the passages; None when nothing is retrieved.
+        n_passages: how many there are.
+        settings: all that the answers depend on, as JSON values.
+    """
+
+    preset: Preset
+    placement: Placement
+    pipeline: RagPipeline
+    knowledge_base: str
+    knowledge_base_title: str
+    examples: tuple[Example, ...] = ()
+    store: PassageStore | None = None
+    n_passages: int = 0
+    settings: dict[str, Any] = field(default_factory=dict)
+
+
+def open_application(
+    preset: Preset,
+    knowledge: Knowledge,
+    *,
+    var: Path,
+    retrieve: bool = True,
+    notify: Notify = lambda message: None,
+    progress: Progress | None = None,
+) -> Application:
+    """Loads the models and brings the index up to date.
+
+    Args:
+        preset: which checkpoints, on which device.
+        knowledge: which knowledge base.
+        var: folder of derived data. Where it cannot be written, a temporary folder serves for this run.
+        retrieve: False answers without passages; retriever, store and index are then not opened.
+        notify: told what a person should know.
+        progress: told (passages done, passages in all) while passages are encoded.
+
+    Raises:
+        InputError: a checkpoint, the knowledge base or the device cannot be used.
+    """
+    placement = resolve_placement(preset.device, preset.dtype)
+    generator = _load_generator(preset, placement)
+    settings: dict[str, Any] = {
+        "preset": {key: value for key, value in dataclasses.asdict(preset).items() if key != "description"},
+        "retrieval": retrieve,
+        "device": placement.device.type,
+        "dtype": str(placement.dtype).removeprefix("torch."),
+        "seed": None,  # nothing is drawn at random
+        "knowledge_base": knowledge.name,
+    }
+    finder, store = None, None
+    if retrieve:
+        encoder = load_encoder(preset, placement)
+        store, index = open_index(knowledge, encoder, var=var, notify=notify, progress=progress)
+        finder = PassageFinder(encoder=encoder, index=index, store=store)
+        settings |= {
+            "retriever_fingerprint": encoder.fingerprint,
+            "knowledge_base_hash": store.content_hash(),
+            "n_passages": len(store),
+            "index": {"kind": "exact", "k": preset.k},
+        }
+    return Application(
+        preset=preset,
+        placement=placement,
+        pipeline=RagPipeline(finder=finder, generator=generator, k=preset.k),
+        knowledge_base=knowledge.name,
+        knowledge_base_title=knowledge.title,
+        examples=knowledge.examples,
+        store=store,
+        n_passages=len(store) if store is not None else 0,
+        settings=settings,
+    )
+
+
+def load_encoder(preset: Preset, placement: Placement) -> Encoder:
+    """The preset's retriever.
+
+    Raises:
+        InputError: the checkpoint is missing, damaged or of another kind.
+    """
+    with reported_as_input("retriever"):
+        location = checkpoint_location(preset.retriever)
+        return load_retriever(location, device=placement.device, dtype=placement.dtype)
+
+
+def _load_generator(preset: Preset, placement: Placement) -> Generator:
+    with reported_as_input("generator"):
+        location = checkpoint_location(preset.generator)
+        return load_generator(location, device=placement.device, dtype=placement.dtype)
+
+
+def open_index(
+    knowledge: Knowledge,
+    encoder: Encoder,
+    *,
+    var: Path,
+    notify: Notify = lambda message: None,
+    progress: Progress | None = None,
+    force: bool = False,
+) -> tuple[PassageStore, ExactIndex]:
+    """The store and its index, up to date; in a temporary folder when `var` cannot be written.
+
+    Raises:
+        InputError: the knowledge base is damaged or empty, or no folder can be written.
+    """
+    try:
+        return _open_index_in(var, knowledge, encoder, notify, progress, force=force)
+    except (OSError, sqlite3.OperationalError) as error:
+        notify(f"{var} cannot be written ({one_line(error)}); a temporary folder is used for this run")
+    try:
+        temporary = Path(tempfile.mkdtemp(prefix="rag_app-"))
+        atexit.register(shutil.rmtree, temporary, ignore_errors=True)
+        return _open_index_in(temporary, knowledge, encoder, notify, progress, force=force)
+    except OSError as error:
+        raise InputError(f"no folder can be written for the index ({one_line(error)}); give one with --var") from error
+
+
+def _open_index_in(
+    var: Path,
+    knowledge: Knowledge,
+    encoder: Encoder,
+    notify: Notify,
+    progress: Progress | None,
+    *,
+    force: bool,
+) -> tuple[PassageStore, ExactIndex]:
+    store = open_store(knowledge, var)
+    if len(store) == 0:
+        raise InputError(f"knowledge base {knowledge.name!r} is empty; add passages with `kb add`")
+    index, report = sync(store, encoder, var / "indexes" / knowledge.name, progress=progress, force=force)
+    if report.repaired:
+        notify(f"the index was damaged and has been built anew ({report.repaired})")
+    return store, index

@@ -1,0 +1,139 @@
+"""The command line: arguments, exit status, one-line errors. What the commands do is in `commands` and `kb_commands`.
+
+Exit status: 0 done, 1 a fault of ours, 2 what was given cannot be used, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from rag_app import commands, kb_commands
+from rag_app.config import DEFAULT_PRESET
+from rag_app.errors import InputError, one_line
+
+if TYPE_CHECKING:
+    from rag_app.assembly import Application
+
+__all__ = ["main"]
+
+Serve = Callable[["Application", str, int], None]
+
+
+class _Parser(argparse.ArgumentParser):
+    """An argument parser whose errors take one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Exits with 2."""
+        self.exit(2, f"{self.prog}: error: {message}; see {self.prog} --help\n")
+
+
+def main(argv: Sequence[str] | None = None, *, serve: Serve | None = None) -> int:
+    """Runs one command.
+
+    Args:
+        argv: the arguments; those of the process when not given.
+        serve: serves the web page for an application on a host and port; `demo` needs it.
+
+    Returns:
+        The exit status.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    debug = "--debug" in arguments
+    try:
+        parsed = _parser(with_training=arguments[:1] == ["train"]).parse_args(arguments)
+        logging.basicConfig(level=logging.INFO if debug else logging.ERROR, format="%(name)s: %(message)s")
+        os.environ.setdefault("TRANSFORMERS_VERBOSITY", "info" if debug else "error")
+        if parsed.command == "demo":
+            return commands.run_demo(parsed, serve)
+        status: int = parsed.run(parsed)
+        return status
+    except SystemExit as stop:  # argparse: --help and wrong arguments
+        return stop.code if isinstance(stop.code, int) else 2
+    except InputError as error:
+        if debug:
+            logging.getLogger(__name__).info("traceback", exc_info=True)
+        print(f"error: {one_line(error)}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader of our output went away, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:
+        if debug:
+            raise
+        print(
+            f"unexpected error: {type(error).__name__}: {one_line(error)} (run it again with --debug for the details)",
+            file=sys.stderr,
+        )
+        return 1
+
+
+def _parser(*, with_training: bool) -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="python -m rag_app", description="Answers questions about a picture from a knowledge base, with evidence."
+    )
+    subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _add_demo(subparsers)
+    _add_ask(subparsers)
+    _add_evaluate(subparsers)
+    kb = subparsers.add_parser("kb", help="look at, make and change knowledge bases")
+    kb_commands.add_arguments(kb.add_subparsers(dest="kb_command", required=True, metavar="COMMAND"))
+    train = subparsers.add_parser("train", help="train the small checkpoints of this repository")
+    if with_training:
+        from rag_app import training
+
+        training.add_arguments(train.add_subparsers(dest="train_command", required=True, metavar="WHAT"))
+    return parser
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 1, not {value}")
+    return value
+
+
+def _add_common(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--preset", default=DEFAULT_PRESET, help="a preset's name, or a TOML file (default: %(default)s)"
+    )
+    parser.add_argument("--kb", help="the knowledge base's name (default: the preset's)")
+    parser.add_argument("--k", type=_positive, help="passages to find and read (default: the preset's)")
+    parser.add_argument("--device", help="auto, cpu, cuda, ... (default: the preset's)")
+    parser.add_argument("--var", help="folder of indexes and own knowledge bases (default: $RAG_APP_VAR, else var/)")
+    parser.add_argument("--debug", action="store_true", help="show what happens, and whole tracebacks")
+
+
+def _add_demo(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    demo = subparsers.add_parser("demo", help="serve the web page")
+    demo.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
+    demo.add_argument("--port", type=int, default=7860, help="port to listen on (default: %(default)s)")
+    _add_common(demo)
+
+
+def _add_ask(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    ask = subparsers.add_parser("ask", help="answer one question about a picture")
+    ask.add_argument("--image", type=Path, required=True, metavar="FILE", help="the picture")
+    ask.add_argument("--question", required=True, metavar="TEXT", help="what you want to know")
+    ask.add_argument("--json", action="store_true", help="print one JSON object")
+    _add_common(ask)
+    ask.set_defaults(run=commands.run_ask)
+
+
+def _add_evaluate(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    evaluate = subparsers.add_parser("evaluate", help="answer and score the questions of a dataset")
+    evaluate.add_argument("--dataset", type=Path, required=True, metavar="FILE.jsonl", help="the questions")
+    evaluate.add_argument("--images", type=Path, metavar="DIR", help="folder of the pictures (default: the dataset's)")
+    evaluate.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder of predictions and report")
+    evaluate.add_argument("--no-retrieval", action="store_true", help="answer without passages")
+    evaluate.add_argument("--beside", type=Path, metavar="DIR", help="print an earlier evaluation's metrics beside")
+    _add_common(evaluate)
+    evaluate.set_defaults(run=commands.run_evaluate)

@@ -1,0 +1,157 @@
+"""The commands `demo`, `ask` and `evaluate`. What is given is checked first; models are imported only after that."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import socket
+import sys
+import textwrap
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from knowledge_bases.records import VisualQuestion
+from rag_app.answers import Answer
+from rag_app.config import Preset, load_preset, var_folder
+from rag_app.errors import InputError, one_line
+from rag_app.knowledge import find_knowledge
+from rag_app.pictures import open_picture
+from rag_app.progress import ProgressLine
+from rag_app.questions import check_question
+
+if TYPE_CHECKING:
+    from rag_app.assembly import Application
+
+__all__ = ["run_ask", "run_demo", "run_evaluate"]
+
+
+def run_ask(args: argparse.Namespace) -> int:
+    """Answers one question."""
+    question = check_question(args.question)
+    image = open_picture(args.image)
+    application = _open(args)
+    answer = application.pipeline.invoke(VisualQuestion(text=question, image=image))
+    if args.json:
+        names = {"preset": application.preset.name, "knowledge_base": application.knowledge_base}
+        print(json.dumps({**answer.as_json(), **names}, ensure_ascii=False))
+    else:
+        print(answer_text(answer, width=min(100, shutil.get_terminal_size((100, 24)).columns)))
+    return 0
+
+
+def run_demo(args: argparse.Namespace, serve: Callable[[Application, str, int], None] | None) -> int:
+    """Serves the web page until it is interrupted."""
+    if serve is None:
+        raise RuntimeError("this entry point cannot serve the page; use python -m rag_app demo")
+    _check_address(args.host, args.port)
+    application = _open(args)
+    print(f"Serving http://{args.host}:{args.port} - press Ctrl-C to stop", file=sys.stderr)
+    serve(application, args.host, args.port)
+    return 0
+
+
+def run_evaluate(args: argparse.Namespace) -> int:
+    """Answers and scores a dataset."""
+    from rag_app.datasets import load_dataset
+
+    dataset = load_dataset(args.dataset, images=args.images)
+    beside = _metrics_of(args.beside) if args.beside is not None else None
+    _preset(args)
+    from rag_app.evaluation import evaluate, prepare_output
+    from rag_app.manifest import package_versions
+
+    prepare_output(args.output)
+    application = _open(args, retrieve=not args.no_retrieval)
+    report = evaluate(
+        application.pipeline,
+        dataset,
+        args.output,
+        store=application.store,
+        settings=application.settings,
+        versions=package_versions(),
+        batch_size=application.preset.batch_size,
+        progress=ProgressLine("questions answered"),
+    )
+    print(metrics_text(report["metrics"], beside))
+    print(f"{report['counts']['questions']:,} questions; the report is in {args.output / 'report.json'}")
+    return 0
+
+
+def answer_text(answer: Answer, *, width: int) -> str:
+    """The answer for people reading a terminal."""
+    if answer.abstained:
+        guess = f" My best guess: {answer.text}" if answer.text else ""
+        lines = [f"I am not sure enough to answer.{guess} (confidence {answer.confidence:.2f})"]
+    else:
+        lines = [f"{answer.text} (confidence {answer.confidence:.2f})"]
+    for rank, found in enumerate(answer.passages, start=1):
+        lines += ["", f"{rank}. {found.passage.title} [{found.passage.passage_id}] score {found.score:.2f}"]
+        lines += textwrap.wrap(found.passage.text, width=width, initial_indent="   ", subsequent_indent="   ")
+    timings = ", ".join(f"{stage} {taken:.0f} ms" for stage, taken in answer.timings_ms.items())
+    return "\n".join([*lines, "", timings])
+
+
+def metrics_text(metrics: Mapping[str, float], beside: Mapping[str, float] | None) -> str:
+    """A table of metrics in percent; with an earlier evaluation's in a second column."""
+    names = [*metrics, *(name for name in beside or {} if name not in metrics)]
+    width = max((len(name) for name in names), default=0)
+    rows = [f"{'metric':<{width}}  {'this':>8}" + (f"  {'beside':>8}" if beside is not None else "")]
+    for name in names:
+        values = [metrics.get(name), *([beside.get(name)] if beside is not None else [])]
+        rows.append(f"{name:<{width}}" + "".join(f"  {_percent(value):>8}" for value in values))
+    return "\n".join(rows)
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{100 * value:.2f} %"
+
+
+def _metrics_of(folder: Path) -> dict[str, float]:
+    path = folder / "report.json"
+    try:
+        metrics: dict[str, float] = json.loads(path.read_text(encoding="utf-8"))["metrics"]
+        return metrics
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path} is no report of an evaluation: {one_line(error)}") from error
+
+
+def _preset(args: argparse.Namespace) -> Preset:
+    preset = load_preset(args.preset)
+    given: dict[str, Any] = {"k": args.k, "device": args.device, "knowledge_base": args.kb}
+    return replace(preset, **{name: value for name, value in given.items() if value is not None})
+
+
+def _open(args: argparse.Namespace, *, retrieve: bool = True) -> Application:
+    """The application that the arguments ask for; names are checked before anything heavy is imported."""
+    preset = _preset(args)
+    var = var_folder(args.var)
+    knowledge = find_knowledge(preset.knowledge_base, var)
+    from rag_app.assembly import open_application
+
+    return open_application(
+        preset, knowledge, var=var, retrieve=retrieve, notify=_notify, progress=ProgressLine("passages encoded")
+    )
+
+
+def _notify(message: str) -> None:
+    print(f"note: {message}", file=sys.stderr)
+
+
+def _check_address(host: str, port: int) -> None:
+    """Finds out that an address is taken before minutes of work rather than after.
+
+    Raises:
+        InputError: it cannot be listened on.
+    """
+    if not 0 < port < 65536:
+        raise InputError(f"--port must lie between 1 and 65535, not {port}")
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        raise InputError(f"cannot serve on {host}:{port} ({one_line(error)}); choose another --port") from error

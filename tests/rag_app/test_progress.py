@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+import torch
+
+from rag_app.atomic import write_json
+from rag_app.devices import cpu_has_bfloat16, resolve_placement
+from rag_app.errors import InputError
+from rag_app.progress import ProgressLine, duration
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_terminal_sees_one_line_with_the_time_left() -> None:
+    stream, times = Terminal(), iter([0.0, 0.0, 10.0, 20.0])
+    line = ProgressLine("passages", stream=stream, clock=lambda: next(times))
+    for done in (0, 100, 200):
+        line(done, 200)
+    assert "passages: 100 of 200, about 10 s left" in stream.getvalue()
+    assert stream.getvalue().endswith("passages: 200 of 200, took 20 s\n")
+    assert stream.getvalue().count("\n") == 1
+
+
+def test_work_of_an_earlier_run_does_not_count_for_the_speed() -> None:
+    stream, times = Terminal(), iter([0.0, 0.0, 10.0])
+    line = ProgressLine("x", stream=stream, clock=lambda: next(times))
+    line(900, 1000)
+    line(910, 1000)
+    assert "about 1 min 30 s left" in stream.getvalue()
+
+
+def test_a_log_gets_few_lines() -> None:
+    stream, times = io.StringIO(), iter([float(second) for second in range(200)])
+    line = ProgressLine("x", stream=stream, clock=lambda: next(times))
+    for done in range(101):
+        line(done, 100)
+    assert 5 < stream.getvalue().count("\n") < 15
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(0.4, "0 s"), (59, "59 s"), (61, "1 min 1 s"), (7500, "2 h 5 min")])
+def test_durations(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
+
+
+def test_device_and_dtype() -> None:
+    assert resolve_placement("cpu", "float32").dtype is torch.float32
+    assert resolve_placement("cpu", "auto").dtype in {torch.float32, torch.bfloat16}
+    with pytest.raises(InputError, match="unknown device 'abacus'; choose auto, cpu or cuda"):
+        resolve_placement("abacus")
+    with pytest.raises(InputError, match="unknown dtype 'int4'; choose one of auto, bfloat16"):
+        resolve_placement("cpu", "int4")
+
+
+def test_bfloat16_needs_the_right_processor(tmp_path: Path) -> None:
+    cpuinfo = tmp_path / "cpuinfo"
+    cpuinfo.write_text("processor: 0\nflags\t\t: fpu avx2 amx_bf16\n", encoding="ascii")
+    assert cpu_has_bfloat16(cpuinfo)
+    cpuinfo.write_text("flags\t\t: fpu avx512f avx512_vnni\n", encoding="ascii")
+    assert not cpu_has_bfloat16(cpuinfo)
+    assert not cpu_has_bfloat16(tmp_path / "none")
+
+
+def test_json_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "report.json"
+    write_json(path, {"a": 1})
+    with pytest.raises(TypeError):
+        write_json(path, {"a": object()})
+    assert path.read_text(encoding="utf-8") == '{\n  "a": 1\n}\n'
+    assert [file.name for file in tmp_path.iterdir()] == ["report.json"]

@@ -1,0 +1,102 @@
+"""Answers and passages as HTML. Every text that comes from elsewhere is escaped here."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from html import escape
+
+from knowledge_bases.records import ScoredPassage
+from rag_app.answers import Answer
+
+__all__ = ["answer_card", "error_card", "passage_cards", "timing_line", "waiting_card"]
+
+_STAGES = {
+    "picture": "opening the picture",
+    "encode": "encoding the question",
+    "search": "searching",
+    "fetch": "fetching",
+    "read": "reading",
+    "total": "in all",
+}
+
+
+def waiting_card(text: str = "Your answer will appear here.") -> str:
+    """The card before there is an answer."""
+    return f'<div class="card answer-card waiting" data-state="waiting">{escape(text)}</div>'
+
+
+def error_card(message: str) -> str:
+    """The card of a picture or question that cannot be used."""
+    return (
+        '<div class="card answer-card unsure" data-state="error" role="alert">'
+        f'<div class="answer-note">{escape(message)}</div></div>'
+    )
+
+
+def answer_card(answer: Answer) -> str:
+    """The answer with its confidence; where the pipeline abstained, its guess as a guess."""
+    if not answer.complete:
+        return waiting_card("Passages found. Reading them …")
+    meter = _meter(answer.confidence)
+    if not answer.abstained:
+        return (
+            '<div class="card answer-card" data-state="answered" aria-live="polite">'
+            f'<div class="answer-text">{escape(answer.text)}</div>{meter}</div>'
+        )
+    guess = f"My best guess is “{escape(answer.text)}”. " if answer.text else ""
+    more = "The passages below are what I found; the answer may be among them." if answer.passages else ""
+    return (
+        '<div class="card answer-card unsure" data-state="abstained" aria-live="polite">'
+        '<div class="answer-text">I am not sure enough to answer.</div>'
+        f'<div class="answer-note">{guess}{more}</div>{meter}</div>'
+    )
+
+
+def _meter(confidence: float) -> str:
+    percent = round(100 * min(1.0, max(0.0, confidence)))
+    return (
+        f'<div class="meter"><span>{percent} % sure</span><div class="meter-bar" role="meter" aria-valuemin="0" '
+        f'aria-valuemax="100" aria-valuenow="{percent}" aria-label="Confidence">'
+        f'<div class="meter-fill" style="width:{percent}%"></div></div></div>'
+    )
+
+
+def passage_cards(answer: Answer) -> str:
+    """The passages, best first, each with the answer that was read from it."""
+    if not answer.passages:
+        return ""
+    read = {candidate.passage_id: candidate.answer for candidate in answer.candidates if candidate.answer}
+    cards = [
+        _passage_card(rank, found, read.get(found.passage.passage_id, ""))
+        for rank, found in enumerate(answer.passages, start=1)
+    ]
+    return f'<div class="evidence-head">Where this comes from</div>{"".join(cards)}'
+
+
+def _passage_card(rank: int, found: ScoredPassage, read: str) -> str:
+    passage = found.passage
+    footer = f'<div class="passage-read">read here: {escape(read)}</div>' if read else ""
+    source = f'<div class="passage-read">source: {escape(passage.source)}</div>' if passage.source else ""
+    return (
+        '<div class="card passage"><div class="passage-head">'
+        f'<span class="passage-rank">{rank}</span>'
+        f'<span class="passage-title">{escape(passage.title or passage.passage_id)}</span>'
+        f'<span class="passage-score" title="late-interaction score">score {found.score:.2f}</span></div>'
+        f'<div class="passage-text">{_marked(passage.text, read)}</div>{footer}{source}</div>'
+    )
+
+
+def _marked(text: str, wanted: str) -> str:
+    """The text, escaped, with the first occurrence of the wanted words marked."""
+    match = re.search(re.escape(wanted), text, flags=re.IGNORECASE) if wanted else None
+    if match is None:
+        return escape(text)
+    start, end = match.span()
+    return f"{escape(text[:start])}<mark>{escape(text[start:end])}</mark>{escape(text[end:])}"
+
+
+def timing_line(timings_ms: Mapping[str, float]) -> str:
+    """How long each stage took."""
+    parts = [f"{escape(_STAGES.get(stage, stage))} {taken:,.0f} ms" for stage, taken in timings_ms.items()]
+    return f'<div class="timings">{" · ".join(parts)}</div>' if parts else ""
