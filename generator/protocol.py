@@ -1,0 +1,52 @@
+"""What every generator offers: one answer proposed for each passage, with its likelihood."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+from knowledge_bases.records import Passage, VisualQuestion
+
+__all__ = ["Candidate", "Generator"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """One proposed answer.
+
+    Attributes:
+        answer: the text; empty when nothing is proposed.
+        log_likelihood: log p(answer | question, image, passage), natural logarithm, at most 0.
+        passage_index: which of the given passages it was read from; None when it was made without any.
+        no_answer_probability: how sure the generator is that the passage does not hold the answer, in [0, 1];
+            0 for generators that cannot tell.
+    """
+
+    answer: str
+    log_likelihood: float
+    passage_index: int | None
+    no_answer_probability: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.no_answer_probability <= 1.0:
+            raise ValueError(f"no_answer_probability must lie in [0, 1], not {self.no_answer_probability}")
+
+
+@runtime_checkable
+class Generator(Protocol):
+    """Proposes answers to a question about a picture, one from each passage."""
+
+    def propose(self, question: VisualQuestion, passages: Sequence[Passage]) -> list[Candidate]:
+        """One candidate a passage, in the same order; without passages, one candidate made without knowledge."""
+        ...
+
+    def propose_batch(
+        self, questions: Sequence[VisualQuestion], passages_of_each: Sequence[Sequence[Passage]]
+    ) -> list[list[Candidate]]:
+        """`propose` for several questions at once.
+
+        Raises:
+            ValueError: the two sequences differ in length.
+        """
+        ...
