@@ -12,6 +12,7 @@ from pathlib import Path
 from knowledge_bases.records import Passage
 from knowledge_bases.world_flags.country import CountryFacts
 from knowledge_bases.world_flags.passages import write_passages
+from knowledge_bases.world_flags.questions import build_split
 
 __all__ = ["build_files", "main"]
 
@@ -26,7 +27,14 @@ def build_files() -> dict[str, str]:
     return {
         "facts.jsonl": "".join(country.to_json() + "\n" for country in countries),
         "passages.jsonl": passage_lines(countries),
+        **{f"questions/{split}.jsonl": question_lines(countries, split) for split in ("validation", "test")},
     }
+
+
+def question_lines(countries: Iterable[CountryFacts], split: str) -> str:
+    """The questions of a committed split as JSON lines."""
+    rows = build_split({country.code: country for country in countries}, split)
+    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
 
 
 def passage_lines(countries: Iterable[CountryFacts]) -> str:

@@ -10,7 +10,7 @@ from knowledge_bases.records import Passage
 from knowledge_bases.world_flags.country import CountryFacts, format_area, format_count, join_list
 from knowledge_bases.world_flags.wording import SIDES, TITLES
 
-__all__ = ["describe", "passage_id", "write_passages"]
+__all__ = ["describe", "is_plural", "passage_id", "spell_count", "write_passages"]
 
 NUMBER_WORDS = (
     *("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"),
@@ -99,14 +99,20 @@ def _density(facts: CountryFacts) -> str:
 def _flag_parts(facts: CountryFacts) -> dict[str, str]:
     values = {}
     for index, part in enumerate(facts.flag_parts, start=1):
-        plural = _is_plural(part.part)
+        plural = is_plural(part.part)
         values[f"part_{index}"], values[f"meaning_{index}"] = part.part, part.meaning
         for verb in ("stand", "call", "represent", "symbolise"):
             values[f"{verb}s_{index}"] = verb if plural else f"{verb}s"
     return values
 
 
-def _is_plural(part: str) -> bool:
+def spell_count(count: int) -> str:
+    """A small number in words."""
+    return NUMBER_WORDS[count] if count < len(NUMBER_WORDS) else str(count)
+
+
+def is_plural(part: str) -> bool:
+    """Whether a verb after this part of a flag ("the stars", "red and white") stands in the plural."""
     head = part.removeprefix("the ").split(" on ")[0].split(" in ")[0].split(" of ")[0].split(" with ")[0]
     return " and " in head or (head.endswith("s") and not head.endswith(("ss", "us", "lotus")))
 
@@ -118,8 +124,7 @@ def _lists(facts: CountryFacts) -> dict[str, str]:
     if facts.neighbours:
         values["neighbours" if len(facts.neighbours) > 1 else "only_neighbour"] = join_list(facts.neighbours)
     if len(facts.neighbours) > 1:
-        count = len(facts.neighbours)
-        values["neighbour_count"] = NUMBER_WORDS[count] if count < len(NUMBER_WORDS) else str(count)
+        values["neighbour_count"] = spell_count(len(facts.neighbours))
     return values
 
 
