@@ -71,7 +71,7 @@ class Encoder:
                 batch = members[start : start + QUERIES_A_BATCH]
                 inputs = self.processor.queries([questions[index] for index in batch])
                 with torch.inference_mode():
-                    rows = self.model.query(**self._to_device(inputs))
+                    rows = self.model.query(**self._to_device(inputs))  # type: ignore[arg-type]
                 encoded.update(zip(batch, _ragged(rows), strict=True))
         return [encoded[index] for index in range(len(questions))]
 
@@ -88,7 +88,7 @@ class Encoder:
         encoded: dict[int, Tensor] = {}
         for batch, inputs in self._passage_batches(texts):
             with torch.inference_mode():
-                rows = self.model.doc(**self._to_device(inputs))
+                rows = self.model.doc(**self._to_device(inputs))  # type: ignore[arg-type]
             encoded.update(zip(batch, _ragged(rows), strict=True))
             if progress is not None:
                 progress(len(encoded), len(texts))

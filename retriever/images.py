@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
@@ -100,11 +101,12 @@ class ImageProcessor:
         pixels = np.stack([self._pixels(image) for image in images])
         return torch.from_numpy(pixels)
 
-    def _pixels(self, image: Image.Image) -> np.ndarray[Any, np.dtype[np.float32]]:
+    def _pixels(self, image: Image.Image) -> NDArray[np.float32]:
         image = self._resize(image.convert("RGB"))
-        values = np.asarray(image, dtype=np.float32) * np.float32(self.rescale_factor)
+        values: NDArray[np.float32] = np.asarray(image, dtype=np.float32) * np.float32(self.rescale_factor)
         if self.mean is not None and self.std is not None:
-            values = (values - np.asarray(self.mean, dtype=np.float32)) / np.asarray(self.std, dtype=np.float32)
+            mean, std = np.asarray(self.mean, dtype=np.float32), np.asarray(self.std, dtype=np.float32)
+            values = np.divide(values - mean, std, dtype=np.float32)
         return np.ascontiguousarray(values.transpose(2, 0, 1), dtype=np.float32)
 
     def _resize(self, image: Image.Image) -> Image.Image:

@@ -48,7 +48,9 @@ def maxsim_matrix(
     """
     _check_passages(passage_mask)
     with torch.autocast(device_type=queries.device.type, enabled=False):
-        scores: Tensor = _MaxSimMatrix.apply(queries.float(), passages.float(), passage_mask, chunk_elements)
+        scores: Tensor = _MaxSimMatrix.apply(  # type: ignore[no-untyped-call]
+            queries.float(), passages.float(), passage_mask, chunk_elements
+        )
     return scores
 
 
@@ -56,7 +58,7 @@ class _MaxSimMatrix(torch.autograd.Function):
     """Sum of best cosines; the gradient flows only through the best passage row of each query row."""
 
     @staticmethod
-    def forward(  # type: ignore[override]
+    def forward(
         ctx: FunctionCtx, queries: Tensor, passages: Tensor, passage_mask: Tensor, chunk_elements: int
     ) -> Tensor:
         n_queries, n_query_tokens, dim = queries.shape
@@ -71,12 +73,12 @@ class _MaxSimMatrix(torch.autograd.Function):
             cosine.masked_fill_(~passage_mask[part, :, None], -torch.inf)
             highest, position = cosine.max(dim=1)
             best[part] = position.int()
-            scores[:, part] = highest.unflatten(1, (n_queries, n_query_tokens)).sum(dim=2).T
+            scores[:, part] = highest.view(-1, n_queries, n_query_tokens).sum(dim=2).T
         ctx.save_for_backward(queries, passages, best)
         return scores
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: FunctionCtx, grad: Tensor) -> tuple[Tensor, Tensor, None, None]:
         queries, passages, best = ctx.saved_tensors  # type: ignore[attr-defined]
         n_queries, n_query_tokens, dim = queries.shape

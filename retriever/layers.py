@@ -6,13 +6,14 @@ Their attribute names are those of the published checkpoints' keys.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from transformers import BertModel, CLIPVisionModel
 from transformers.models.bert.modeling_bert import BertEncoder
+from transformers.models.clip.modeling_clip import CLIPEncoderLayer
 
 from retriever.configuration import FLMRTextConfig, FLMRVisionConfig, MappingConfig
 
@@ -76,9 +77,8 @@ class VisionEncoder(nn.Module):
             pixel_values: (n_pictures, channels, height, width), normalised as CLIP's processor does.
         """
         penultimate = self._before_last_layer(pixel_values)
-        return VisionOutput(
-            global_feature=self._class_position(self.clip.encoder.layers[-1], penultimate), patches=penultimate[:, 1:]
-        )
+        last: Any = self.clip.encoder.layers[-1]
+        return VisionOutput(global_feature=self._class_position(last, penultimate), patches=penultimate[:, 1:])
 
     def hidden_states(self, pixel_values: Tensor) -> tuple[Tensor, Tensor]:
         """The plain path: all positions after the last but one and after the last layer.
@@ -103,7 +103,7 @@ class VisionEncoder(nn.Module):
             hidden = layer(hidden, None)
         return hidden
 
-    def _class_position(self, layer: nn.Module, hidden: Tensor) -> Tensor:
+    def _class_position(self, layer: CLIPEncoderLayer, hidden: Tensor) -> Tensor:
         """The layer's output at position 0; the other positions only give keys and values."""
         attention = layer.self_attn
         normed = layer.layer_norm1(hidden)  # (n_pictures, n_positions, hidden)
@@ -111,7 +111,7 @@ class VisionEncoder(nn.Module):
         query = attention.q_proj(normed[:, :1]).unflatten(-1, split).transpose(1, 2)
         key = attention.k_proj(normed).unflatten(-1, split).transpose(1, 2)
         value = attention.v_proj(normed).unflatten(-1, split).transpose(1, 2)
-        dropout = attention.dropout if self.training else 0.0
+        dropout = float(attention.dropout or 0.0) if self.training else 0.0
         mixed = functional.scaled_dot_product_attention(query, key, value, dropout_p=dropout, scale=attention.scale)
         class_row = hidden[:, 0] + attention.out_proj(mixed.transpose(1, 2).flatten(1))  # (n_pictures, hidden)
         output: Tensor = class_row + layer.mlp(layer.layer_norm2(class_row))
@@ -130,10 +130,10 @@ class PrefixProjection(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """(..., hidden) -> (..., prefix_length, dim)."""
         rows: Tensor = self.model(features)
-        return rows.unflatten(-1, (-1, self.dim))
+        return rows.view(*rows.shape[:-1], -1, self.dim)
 
 
-class MappingNetwork(BertEncoder):  # type: ignore[misc]
+class MappingNetwork(BertEncoder):
     """Transformer in which picture patches attend to each other, in both directions, and to the text.
 
     BERT's decoder layers bring the cross attention; told that they are a decoder they would also attend causally
@@ -143,9 +143,10 @@ class MappingNetwork(BertEncoder):  # type: ignore[misc]
     def __init__(self, config: MappingConfig, n_layers: int, attention: Attention) -> None:
         bert_config = config.to_bert(n_layers)
         bert_config._attn_implementation = attention
-        super().__init__(bert_config)
-        for layer in self.layer:
-            layer.attention.self.is_causal = False
+        super().__init__(bert_config)  # type: ignore[no-untyped-call]
+        for module in self.modules():
+            if hasattr(module, "is_causal"):
+                module.is_causal = False  # type: ignore[assignment]
 
     def map_patches(self, patches: Tensor, text: Tensor, text_mask: Tensor | None) -> Tensor:
         """Lets patches attend to text.

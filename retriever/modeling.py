@@ -145,7 +145,7 @@ class FLMRModelForRetrieval(nn.Module):
         """Chooses the kernel of every attention."""
         for module in self.modules():
             config = getattr(module, "config", None)
-            if hasattr(config, "_attn_implementation"):
+            if config is not None and hasattr(config, "_attn_implementation"):
                 config._attn_implementation = attention
 
     @property
@@ -385,7 +385,7 @@ class FLMRModelForRetrieval(nn.Module):
         patches = self.transformer_mapping_input_linear(picture.patches.flatten(0, 1))
         mapped = self.transformer_mapping_network.map_patches(patches, text, visible)
         rows: Tensor = self.transformer_mapping_output_linear(mapped)  # (batch * n_regions, n_patches, dim)
-        return rows.unflatten(0, (-1, n_regions)).flatten(1, 2)
+        return rows.reshape(len(text_hidden), -1, self.dim)
 
     def _finish(self, rows: list[Tensor], masks: list[Tensor], *, normalise_pooler: bool) -> Rows:
         mask = torch.cat(masks, dim=1)

@@ -61,7 +61,7 @@ class _MarkedTokenizer:
                 raise ValueError(f"the vocabulary has no {token!r}; it is not that of a {type(self).__name__}")
         self.pad_id, self.mask_id = known[special["pad_token"]], known[special["mask_token"]]
         self.marker_id = known[self.marker]
-        self._tokenizer = self._build(ids, special)
+        self._tokenizer = self._build(ids, known, special)
 
     @classmethod
     def from_folder(cls, folder: Path) -> Any:  # noqa: ANN401 (Self needs Python 3.11)
@@ -127,7 +127,7 @@ class _MarkedTokenizer:
         ids[:, 1:2] = self.marker_id
         return ids, mask
 
-    def _build(self, ids: dict[str, int], special: dict[str, str]) -> Tokenizer:
+    def _build(self, ids: dict[str, int], known: dict[str, int], special: dict[str, str]) -> Tokenizer:
         settings = self.settings
         lower = settings.get("do_lower_case", True)
         strip = settings.get("strip_accents")
@@ -146,12 +146,12 @@ class _MarkedTokenizer:
         tokenizer.add_special_tokens([AddedToken(token, normalized=False) for token in special.values()])
         for _, token in sorted(self._added.items()):
             (tokenizer.add_special_tokens if token.special else tokenizer.add_tokens)([token])
-        for token, index in self.added.items():
-            if tokenizer.token_to_id(token) != index:
-                raise ValueError(f"added token {token!r} should have id {index}; the vocabulary leaves a gap before it")
-        tokenizer.post_processor = processors.BertProcessing(
-            (sep, tokenizer.token_to_id(sep)), (cls, tokenizer.token_to_id(cls))
-        )
+        for content, index in self.added.items():
+            if tokenizer.token_to_id(content) != index:
+                raise ValueError(
+                    f"added token {content!r} should have id {index}; the vocabulary leaves a gap before it"
+                )
+        tokenizer.post_processor = processors.BertProcessing((sep, known[sep]), (cls, known[cls]))
         return tokenizer
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -157,23 +159,11 @@ def _some(names: list[str], limit: int = 3) -> str:
     return ", ".join(names[:limit]) + rest
 
 
-class _opened:
+@contextmanager
+def _opened(file: Path) -> Iterator[Any]:
     """Opens a safetensors file; whatever is wrong with it becomes one clear line."""
-
-    def __init__(self, file: Path) -> None:
-        self._file = file
-
-    def __enter__(self) -> safe_open:
-        try:
-            self._weights = safe_open(str(self._file), framework="pt", device="cpu")
-            return self._weights.__enter__()
-        except (SafetensorError, OSError) as error:
-            raise self._clear(error) from error
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        self._weights.__exit__(None, None, None)
-        if isinstance(error, SafetensorError):
-            raise self._clear(error) from error
-
-    def _clear(self, error: Exception) -> ValueError:
-        return ValueError(f"cannot read {self._file} ({error}); fetch the checkpoint again")
+    try:
+        with safe_open(str(file), framework="pt", device="cpu") as weights:
+            yield weights
+    except (SafetensorError, OSError) as error:
+        raise ValueError(f"cannot read {file} ({error}); fetch the checkpoint again") from error

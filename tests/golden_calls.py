@@ -54,7 +54,7 @@ class Runner:
             arguments = {name: self.inputs[stored][:batch] for name, stored in call.inputs}
             method = self.model.query if call.kind == "query" else self.model.doc
             try:
-                self._cache[key] = method(**arguments, parts=call.parts)  # type: ignore[arg-type]
+                self._cache[key] = method(**arguments, parts=call.parts)
             except ValueError:
                 self._cache[key] = None
         return self._cache[key]

@@ -228,7 +228,7 @@ class ExactIndex:
         with torch.inference_mode():
             for segment in self._segments:
                 for best in _best_cosines(segment, rows.T.contiguous()):
-                    columns.append(torch.stack([part.sum(dim=1) for part in best.split(sizes, dim=1)]))
+                    columns.append(torch.stack([part.sum(dim=1) for part in torch.split(best, sizes, dim=1)]))
         scores: NDArray[np.float32] = torch.cat(columns, dim=1).numpy()
         return scores
 

@@ -162,7 +162,7 @@ class Segment:
         if self._mapped is None:
             # Copy-on-write: nothing is ever written, but torch wants memory that it might write to.
             mapped = np.memmap(self._path, dtype=np.float16, mode="c", shape=(self.entry.n_tokens, self._dim))
-            if zlib.crc32(mapped) != self.entry.embeddings_crc32:
+            if zlib.crc32(mapped.data) != self.entry.embeddings_crc32:
                 raise IndexDamagedError(f"{self._path} was altered (wrong checksum); build the index again")
             self._mapped = torch.from_numpy(mapped)
         return self._mapped
@@ -180,7 +180,7 @@ class Segment:
 
     def passages(self) -> list[tuple[str, int, Tensor]]:
         """Id, place and rows of every passage that was not deleted."""
-        rows = self.embeddings.split(self.lengths.tolist())
+        rows = torch.split(self.embeddings, self.lengths.tolist())
         alive = self.live()
         return [
             (self.ids[index], int(self.places[index]), rows[index]) for index in range(len(self.ids)) if alive[index]

@@ -29,7 +29,9 @@ def paired_scores(queries: Tensor, passages: Tensor, passage_mask: Tensor) -> Te
     n_own = _passages_a_query(queries.shape[0], passages.shape[0])
     rows = [
         maxsim_matrix(query[None], own, mask)
-        for query, own, mask in zip(queries, passages.split(n_own), passage_mask.split(n_own), strict=True)
+        for query, own, mask in zip(
+            queries, torch.split(passages, n_own), torch.split(passage_mask, n_own), strict=True
+        )
     ]
     return torch.cat(rows)
 
