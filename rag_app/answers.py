@@ -17,7 +17,7 @@ class AnswerCandidate:
     Attributes:
         passage_id: the passage it was read from, or None when it was made without one.
         answer: its text.
-        score: its share of the choice among the candidates, in [0, 1]; they need not add up to 1.
+        score: p(passage | question) * p(answer | question, picture, passage), in [0, 1].
     """
 
     passage_id: str | None

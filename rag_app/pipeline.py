@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from langchain_core.runnables import Runnable, RunnableConfig
 
-from generator.protocol import Generator
+from generator.calibration import calibration_of
+from generator.choosing import choose
+from generator.protocol import Candidate, Generator
 from knowledge_bases.records import ScoredPassage, VisualQuestion
-from rag_app.answers import Answer
+from rag_app.answers import Answer, AnswerCandidate
 from rag_app.errors import InputError
 from rag_app.finder import PassageFinder
 from rag_app.timing import Stopwatch
@@ -37,6 +41,7 @@ class RagPipeline(Runnable[VisualQuestion, Answer]):
         self.finder = finder
         self.generator = generator
         self.k = k
+        self._calibration = calibration_of(generator)
 
     def invoke(self, input: VisualQuestion, config: RunnableConfig | None = None, **kwargs: Any) -> Answer:  # noqa: ANN401 - the base class's signature
         """Answers one question.
@@ -101,8 +106,24 @@ class RagPipeline(Runnable[VisualQuestion, Answer]):
             proposed = self.generator.propose_batch(
                 questions, [[one.passage for one in passages] for passages in found]
             )
+        with watch.stage("choose"):
+            answers = [self._choose(candidates, passages) for candidates, passages in zip(proposed, found, strict=True)]
         timings = watch.timings_ms(shared_by=len(questions))
-        return [
-            _answer(choose_among(self.generator, candidates, passages), candidates, passages, timings)
-            for candidates, passages in zip(proposed, found, strict=True)
-        ]
+        return [replace(answer, timings_ms=dict(timings)) for answer in answers]
+
+    def _choose(self, candidates: Sequence[Candidate], passages: Passages) -> Answer:
+        choice = choose(candidates, [found.score for found in passages], calibration=self._calibration)
+        return Answer(
+            text=choice.answer,
+            confidence=choice.confidence,
+            passages=passages,
+            candidates=tuple(
+                AnswerCandidate(
+                    passage_id=(None if one.passage_index is None else passages[one.passage_index].passage.passage_id),
+                    answer=one.answer,
+                    score=math.exp(score),
+                )
+                for one, score in zip(candidates, choice.scores, strict=True)
+            ),
+            abstained=choice.abstained,
+        )

@@ -12,7 +12,7 @@ from rag_app.assembly import Application
 from rag_app.errors import InputError, one_line
 from rag_app.pictures import open_picture
 from rag_app.questions import MAX_QUESTION_CHARACTERS, check_question
-from ui.picture_input import PictureInput
+from ui.picture_input import picture_input
 from ui.rendering import answer_card, error_card, passage_cards, timing_line, waiting_card
 
 __all__ = ["add_ask_tab"]
@@ -37,19 +37,12 @@ def add_ask_tab(application: Application) -> None:
 
     with gr.Row(equal_height=False):
         with gr.Column(scale=5, min_width=300):
-            picture = PictureInput(
-                label="Picture",
-                sources=["upload", "clipboard", "webcam"],
-                type="filepath",
-                image_mode=None,
-                height=300,
-                elem_id="picture",
-                buttons=["fullscreen"],
-            )
+            picture = picture_input()
             question = gr.Textbox(
                 label="Question",
                 placeholder="What is the capital of this country?",
-                lines=2,
+                lines=1,
+                max_lines=6,
                 max_length=MAX_QUESTION_CHARACTERS,
                 submit_btn=False,
                 elem_id="question",
@@ -96,7 +89,7 @@ def _add_examples(application: Application, inputs: Sequence[gr.components.Compo
             rows,
             inputs=list(inputs),
             label="Try one of these",
-            examples_per_page=12,
+            examples_per_page=6,
             cache_examples=False,
             api_visibility="private",
         )

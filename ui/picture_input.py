@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
-from gradio import Image
+import gradio as gr
 from gradio.data_classes import ImageData
 
-__all__ = ["PictureInput"]
+__all__ = ["picture_input"]
 
 
-class PictureInput(Image):
-    """Gradio's picture field, except that the server does not open the file: `rag_app.pictures` does, with care.
+def picture_input() -> gr.Image:
+    """Gradio's picture field, whose value is the path of the uploaded file.
 
-    The value is the path of the uploaded file.
+    The server does not open the file on the way in, as gradio would: `rag_app.pictures` does, with care. (A subclass
+    would be the usual way, but gradio writes a stub file into the source folder for every subclass.)
     """
+    field = gr.Image(
+        label="Picture",
+        sources=["upload", "clipboard", "webcam"],
+        type="filepath",
+        image_mode=None,
+        height=300,
+        elem_id="picture",
+        buttons=["fullscreen"],
+    )
+    field.preprocess = _uploaded_path  # type: ignore[method-assign]
+    return field
 
-    def get_block_name(self) -> str:
-        """The frontend's component, which is the ordinary one."""
-        return "image"
 
-    def preprocess(self, payload: ImageData | None) -> str | None:
-        """The uploaded file's path.
-
-        Args:
-            payload: what the browser sent.
-        """
-        if payload is None or payload.path is None:
-            return None
-        return payload.path
+def _uploaded_path(payload: ImageData | None) -> str | None:
+    return None if payload is None else payload.path

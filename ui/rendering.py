@@ -17,6 +17,7 @@ _STAGES = {
     "search": "searching",
     "fetch": "fetching",
     "read": "reading",
+    "choose": "choosing",
     "total": "in all",
 }
 
