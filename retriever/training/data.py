@@ -161,9 +161,9 @@ class KnowledgeSampler:
         places += [place for place in others if place not in set(places)]
         counted = torch.ones(len(asked), len(places), dtype=torch.bool)
         target = torch.tensor([places.index(place) for _, place, _, _ in asked])
-        for row, (_, right, entity, side) in enumerate(asked):
+        for row, (_, right, entity, sides) in enumerate(asked):
             for column, place in enumerate(places):
-                fits = entity in (-1, self._corpus.entity[place]) and side in (-1, self._corpus.side[place])
+                fits = entity in (-1, self._corpus.entity[place]) and (not sides or self._corpus.side[place] in sides)
                 counted[row, column] = place == right or not fits
         return Batch(
             queries=tuple(query for query, _, _, _ in asked),
@@ -183,21 +183,22 @@ class KnowledgeSampler:
                 chosen.append(new)
         return chosen
 
-    def _ask(self, pair: Pair, task: str, rng: random.Random) -> tuple[Query, int, int, int]:
-        """A query, its right passage, and the entity and side that it tells (-1: it does not)."""
+    def _ask(self, pair: Pair, task: str, rng: random.Random) -> tuple[Query, int, int, frozenset[int]]:
+        """A query, its right passage, the entity that it tells (-1: none) and the sides that answer it (none: all)."""
         if task == "picture":
-            return Query(text="", picture=pair.picture), rng.choice(self._of_entity[pair.entity]), pair.entity, -1
+            right = rng.choice(self._of_entity[pair.entity])
+            return Query(text="", picture=pair.picture), right, pair.entity, frozenset()
         text = rng.choice(pair.phrasings)
         if rng.random() < 0.3:
             text = misspell(text, rng)
         right = rng.choice(pair.positives)
-        side = self._corpus.side[right]
+        sides = frozenset(self._corpus.side[place] for place in pair.positives)
         if task == "question":
-            return Query(text=text), right, -1, side
+            return Query(text=text), right, -1, sides
         if task == "name_and_question":
             text = f"{text} ({pair.name})" if rng.random() < 0.5 else f"{pair.name}: {text}"
-            return Query(text=text), right, pair.entity, side
-        return Query(text=text, picture=pair.picture), right, pair.entity, side
+            return Query(text=text), right, pair.entity, sides
+        return Query(text=text, picture=pair.picture), right, pair.entity, sides
 
 
 class PassageSampler:

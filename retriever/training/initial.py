@@ -20,7 +20,7 @@ from retriever.configuration import FLMRConfig, FLMRTextConfig, FLMRVisionConfig
 from retriever.modeling import FLMRModelForRetrieval
 from retriever.tokenization import FLMRContextTokenizer, FLMRQueryTokenizer
 
-__all__ = ["MiniSettings", "minilm_folder", "mini_config", "new_model", "new_tokenizers"]
+__all__ = ["MiniSettings", "mini_config", "minilm_folder", "new_model", "new_tokenizers"]
 
 
 @dataclass(frozen=True, kw_only=True)

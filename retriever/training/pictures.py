@@ -16,7 +16,6 @@ from retriever.training.flag_atlas import FlagAtlas
 __all__ = ["PictureRenderer", "PictureSettings"]
 
 _SQUARE = ((-1.0, -1.0), (1.0, -1.0), (1.0, 1.0), (-1.0, 1.0))
-_BANK = 2048  # backgrounds drawn once and drawn upon again, flipped and tinted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -217,16 +216,20 @@ class PictureRenderer:
         atlas: the drawings.
         generator: all randomness.
         size: side of the square pictures, pixels; a multiple of 8.
+        n_backgrounds: how many are drawn once, to be drawn upon again, flipped and tinted; a multiple of 64.
     """
 
-    def __init__(self, atlas: FlagAtlas, generator: torch.Generator, size: int = 112) -> None:
+    def __init__(
+        self, atlas: FlagAtlas, generator: torch.Generator, size: int = 112, n_backgrounds: int = 2048
+    ) -> None:
         self._atlas, self._generator, self._size = atlas, generator, size
-        drawn = [_background(64, size, generator) for _ in range(_BANK // 64)]
+        drawn = [_background(64, size, generator) for _ in range(n_backgrounds // 64)]
         self._backgrounds = torch.cat([(picture * 255).to(torch.uint8) for picture in drawn])
         self._noise = torch.randn(64, 3, size, size, generator=generator)
 
     def _draw_background(self, n: int) -> Tensor:
-        chosen = self._backgrounds[torch.randint(_BANK, (n,), generator=self._generator)].float() / 255
+        places = torch.randint(len(self._backgrounds), (n,), generator=self._generator)
+        chosen = self._backgrounds[places].float() / 255
         if torch.rand(1, generator=self._generator) < 0.5:
             chosen = chosen.flip(-1)
         return _turn_colours(chosen, self._generator)

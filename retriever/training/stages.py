@@ -70,7 +70,7 @@ class StageSettings:
 STAGES = (
     StageSettings(
         name="0-text",
-        steps=420,
+        steps=360,
         trained=_UPPER_TEXT,
         learning_rate=1e-4,
         mix=TaskMix(picture_and_question=0, name_and_question=1, question=1),
@@ -78,7 +78,7 @@ STAGES = (
     ),
     StageSettings(
         name="1-mapping",
-        steps=600,
+        steps=350,
         trained=_MAPPING,
         learning_rate=1e-3,
         entities=12,
@@ -88,14 +88,14 @@ STAGES = (
     ),
     StageSettings(
         name="2-knowledge",
-        steps=150,
+        steps=100,
         trained=_MAPPING + _UPPER_TEXT,
         learning_rate=1e-4,
         mix=TaskMix(picture_and_question=1),
     ),
     StageSettings(
         name="3-all",
-        steps=200,
+        steps=160,
         trained=_MAPPING + _UPPER_TEXT,
         learning_rate=1e-4,
         mix=TaskMix(picture_and_question=4, picture=1, name_and_question=1, question=1),

@@ -1,0 +1,1 @@
+"""Training of the retriever: pictures, data, losses, the four stages. Never imported at answer time."""

@@ -1,0 +1,151 @@
+"""Training: batches never push right passages away, pictures are reproducible, runs go on where they stopped."""
+
+from __future__ import annotations
+
+import json
+import random
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from retriever.training.data import Corpus, KnowledgeSampler, Pair, PassageSampler, TaskMix, misspell
+from retriever.training.flag_atlas import FlagAtlas
+from retriever.training.loop import Resumable, scheduled_rate
+from retriever.training.pictures import PictureRenderer, PictureSettings
+from retriever.training.stages import contrast
+from retriever.training.vision import VisionSettings, train_vision
+
+N_ENTITIES, N_SIDES = 5, 4
+
+
+@pytest.fixture
+def corpus() -> Corpus:
+    places = [(entity, side) for entity in range(N_ENTITIES) for side in range(N_SIDES)]
+    return Corpus(
+        texts=tuple(f"entity {entity} side {side}" for entity, side in places),
+        entity=tuple(entity for entity, _ in places),
+        side=tuple(side for _, side in places),
+    )
+
+
+@pytest.fixture
+def sampler(corpus: Corpus) -> KnowledgeSampler:
+    pairs = [
+        Pair(
+            entity=entity,
+            name=f"name{entity}",
+            picture=entity,
+            relation=f"relation{side}",
+            phrasings=(f"what about {side}",),
+            positives=(entity * N_SIDES + side,),
+        )
+        for entity in range(N_ENTITIES)
+        for side in range(N_SIDES)
+    ]
+    return KnowledgeSampler(corpus, pairs, {0: [1], 1: [0]})
+
+
+@pytest.fixture
+def atlas() -> FlagAtlas:
+    generator = torch.Generator().manual_seed(3)
+    pixels = torch.randint(256, (3, 4, 3, 144, 192), generator=generator, dtype=torch.uint8)
+    return FlagAtlas(codes=("aa", "bb", "cc", "dd"), pixels=pixels, classes=torch.tensor([0, 1, 2, 1]))
+
+
+@pytest.mark.parametrize("task", ["picture_and_question", "picture", "name_and_question", "question"])
+def test_a_passage_that_is_right_too_never_pushes(sampler: KnowledgeSampler, corpus: Corpus, task: str) -> None:
+    nothing = TaskMix(picture_and_question=0)
+    batch = sampler.draw(random.Random(1), n_entities=3, n_relations=2, n_extra=8, mix=replace(nothing, **{task: 1.0}))
+    assert batch.places is not None
+    assert len(batch.queries) == 6
+    for row, query in enumerate(batch.queries):
+        right = batch.places[int(batch.target[row])]
+        assert bool(batch.counted[row, batch.target[row]])
+        for column, place in enumerate(batch.places):
+            same_entity = corpus.entity[place] == corpus.entity[right]
+            same_side = corpus.side[place] == corpus.side[right]
+            also_right = (same_entity or task == "question") and (same_side or task == "picture")
+            assert bool(batch.counted[row, column]) == (place == right or not also_right), query
+
+
+def test_a_sentence_is_asked_of_the_passage_it_came_from() -> None:
+    texts = [f"Alpha{n} went home. Beta{n} stayed there. Gamma{n} was late." for n in range(6)]
+    batch = PassageSampler(texts).draw(random.Random(2), 4)
+    for row, query in enumerate(batch.queries):
+        number = next(word for word in query.text.split() if word[-1].isdigit())[-1]
+        assert number in batch.texts[int(batch.target[row])]
+
+
+def test_misspelt_questions_keep_most_letters() -> None:
+    rng = random.Random(5)
+    text = "Which currency do people use there?"
+    spoiled = [misspell(text, rng) for _ in range(50)]
+    assert any(one != text for one in spoiled)
+    assert all(abs(len(one) - len(text)) <= 12 for one in spoiled)
+
+
+def test_what_does_not_count_has_no_part_in_the_loss() -> None:
+    scores = torch.tensor([[2.0, 50.0, -1.0]], requires_grad=True)
+    loss = contrast(scores, torch.tensor([0]), torch.tensor([[True, False, True]]))
+    loss.backward()
+    assert scores.grad is not None
+    assert loss.item() == pytest.approx(torch.log1p(torch.tensor(-3.0).exp()).item(), abs=1e-6)
+    assert scores.grad[0, 1] == 0
+
+
+def test_pictures_are_reproducible_and_in_range(atlas: FlagAtlas) -> None:
+    def draw() -> torch.Tensor:
+        renderer = PictureRenderer(atlas, torch.Generator().manual_seed(7), 64, n_backgrounds=64)
+        return renderer.render(torch.tensor([0, 1, 2, -1]), PictureSettings())
+
+    first = draw()
+    assert first.shape == (4, 3, 64, 64)
+    assert first.min() >= 0
+    assert first.max() <= 1
+    assert first.std() > 0.05
+    assert torch.equal(first, draw())
+
+
+def test_flat_drawings_fill_the_frame(atlas: FlagAtlas) -> None:
+    plain = atlas.pixels.clone()
+    plain[:] = torch.tensor([255, 0, 0], dtype=torch.uint8)[:, None, None]
+    renderer = PictureRenderer(replace(atlas, pixels=plain), torch.Generator().manual_seed(7), 64, n_backgrounds=64)
+    pictures = renderer.render(torch.zeros(8, dtype=torch.int64), PictureSettings(flat_share=1.0, noise_share=0.0))
+    centre = pictures[:, :, 16:48, 16:48]
+    assert bool((centre[:, 0] > centre[:, 1] + 0.1).float().mean() > 0.95)
+
+
+def test_the_learning_rate_rises_and_falls() -> None:
+    rates = [scheduled_rate(step, steps=100, warmup=10, peak=1.0) for step in range(100)]
+    assert rates[0] < rates[5] < rates[9]
+    assert rates[20] > rates[60] > rates[99] > 0
+
+
+def test_vision_training_goes_on_where_it_stopped(atlas: FlagAtlas, tmp_path: Path) -> None:
+    settings = VisionSettings(
+        hidden_size=16, layers=2, heads=2, image_size=64, steps=2, batch_size=4, warmup=1, save_every=1, log_every=1
+    )
+    train_vision(atlas, tmp_path, settings)
+    before = load_file(tmp_path / "vision.safetensors")
+    train_vision(atlas, tmp_path, replace(settings, steps=3))
+    steps = [json.loads(line)["step"] for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert steps == [1, 2, 3]
+    after = load_file(tmp_path / "vision.safetensors")
+    assert before.keys() == after.keys()
+    assert any(not torch.equal(before[name], after[name]) for name in before)
+
+
+def test_a_state_is_replaced_whole(tmp_path: Path) -> None:
+    layer = torch.nn.Linear(2, 2)
+    state = Resumable(tmp_path / "state.pt", {"layer": layer})
+    assert state.load() == 0
+    state.save(5)
+    saved = layer.weight.detach().clone()
+    with torch.no_grad():
+        layer.weight.zero_()
+    assert state.load() == 5
+    assert torch.equal(layer.weight, saved)
+    assert [path.name for path in tmp_path.iterdir()] == ["state.pt"]
