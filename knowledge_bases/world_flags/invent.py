@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import random
 
 from knowledge_bases.world_flags import invented_parts as parts
@@ -43,6 +44,7 @@ def invent_country(rng: random.Random) -> CountryFacts:
     people = adjective if adjective.endswith(("ese", "ish")) else adjective + "s"
     text_name = rng.choice((name, name, name, name, f"the {name} Islands", f"the {name} Republic", f"New {name}"))
     cities = _cities(rng, maker)
+    population = _round(int(cities[0].population * rng.uniform(1.5, 12)))
     founding_year = rng.randint(600, 2015)
     return CountryFacts(
         code=f"zz-{rng.randrange(16**10):010x}",
@@ -54,8 +56,9 @@ def invent_country(rng: random.Random) -> CountryFacts:
         people=people,
         **_capital(rng, cities, maker),
         cities=tuple(cities),
-        **_land(rng, maker),
-        **_society(rng, maker, adjective, max(city.population for city in cities)),
+        **_land(rng, maker, population),
+        population=population,
+        **_society(rng, maker, adjective),
         **_state(rng, maker, founding_year),
         **_numbers(rng),
         **_flag(rng, founding_year),
@@ -100,7 +103,7 @@ def _capital(rng: random.Random, cities: list[City], maker: NameMaker) -> dict[s
     return {"capital": capital, "capital_note": note}
 
 
-def _land(rng: random.Random, maker: NameMaker) -> dict[str, object]:
+def _land(rng: random.Random, maker: NameMaker, population: int) -> dict[str, object]:
     waters = rng.choice(parts.WATERS).format(maker.name(), maker.name()) if rng.random() < 0.75 else ""
     neighbours = tuple(sorted(maker.name() for _ in range(rng.choice((0, 1, 2, 2, 3, 3, 4, 5, 6)))))
     return {
@@ -108,19 +111,18 @@ def _land(rng: random.Random, maker: NameMaker) -> dict[str, object]:
         "region": rng.choice(parts.REGIONS).format(maker.name()),
         "neighbours": neighbours,
         "waters": waters,
-        "area": float(_round(int(10 ** rng.uniform(1.5, 6.5)))),
+        "area": float(max(1, _round(int(population / 10 ** rng.uniform(0.3, 3.0))))),
         "highest_point": rng.choice(parts.PEAKS).format(maker.name()),
         "highest_metres": rng.randint(12, 8200),
     }
 
 
-def _society(rng: random.Random, maker: NameMaker, adjective: str, largest: int) -> dict[str, object]:
+def _society(rng: random.Random, maker: NameMaker, adjective: str) -> dict[str, object]:
     languages = tuple(maker.name() for _ in range(rng.choice((1, 1, 1, 2, 2, 3))))
     unit = maker.name().lower()
     qualified = rng.random() < 0.7
     currency = f"{adjective} {unit}" if qualified else unit
     return {
-        "population": _round(int(largest * rng.uniform(1.5, 12))),
         "languages": languages,
         "other_languages": tuple(maker.name() for _ in range(rng.choice((0, 0, 1, 2)))),
         "currency": currency,
@@ -132,11 +134,17 @@ def _society(rng: random.Random, maker: NameMaker, adjective: str, largest: int)
 
 
 def _unused_code(rng: random.Random) -> str:
-    known = {facts.currency_code for facts in load_countries().values()}
     while True:
         code = "".join(rng.choices("ABCDEFGHIJKLMNOPQRSTUVWXYZ", k=3))
-        if code not in known:
+        if code not in _known_codes():
             return code
+
+
+@functools.cache
+def _known_codes() -> frozenset[str]:
+    """Currency codes, calling codes and internet domains of real countries."""
+    countries = load_countries().values()
+    return frozenset(code for facts in countries for code in (facts.currency_code, facts.calling_code, facts.domain))
 
 
 def _state(rng: random.Random, maker: NameMaker, founding_year: int) -> dict[str, object]:
@@ -159,15 +167,12 @@ def _state(rng: random.Random, maker: NameMaker, founding_year: int) -> dict[str
 
 
 def _numbers(rng: random.Random) -> dict[str, str]:
-    countries = load_countries().values()
-    codes = {facts.calling_code for facts in countries}
-    domains = {facts.domain for facts in countries}
     calling_codes = (f"+{rng.choice((rng.randint(20, 99), rng.randint(200, 999)))}" for _ in iter(int, 1))
     endings = ("." + "".join(rng.choices("abcdefghijklmnopqrstuvwxyz", k=rng.choice((2, 2, 3)))) for _ in iter(int, 1))
     shift = rng.choice(("", "", "", ":30", ":45"))
     return {
-        "calling_code": next(code for code in calling_codes if code not in codes),
-        "domain": next(ending for ending in endings if ending not in domains),
+        "calling_code": next(code for code in calling_codes if code not in _known_codes()),
+        "domain": next(ending for ending in endings if ending not in _known_codes()),
         "driving_side": rng.choice(("left", "right")),
         "time_zone": f"UTC{rng.choice('+-')}{rng.randint(1, 12)}{shift}",
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import random
 import string
@@ -175,8 +176,9 @@ def _reorder(units: list[list[str]], name: str, rng: random.Random) -> list[list
     return [units[first], *units[:first], *units[first + 1 :]]
 
 
-def _placeholders(wording: str) -> set[str]:
-    return {key for _, key, _, _ in string.Formatter().parse(wording) if key}
+@functools.cache
+def _placeholders(wording: str) -> frozenset[str]:
+    return frozenset({key for _, key, _, _ in string.Formatter().parse(wording) if key})
 
 
 def _as_sentence(text: str) -> str:

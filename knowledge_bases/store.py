@@ -1,0 +1,229 @@
+"""PassageStore: the passages of a knowledge base in one SQLite file; the truth that indexes are derived from."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+
+from knowledge_bases.records import Passage
+
+__all__ = ["PassageStore", "StoreError"]
+
+FORMAT = 1
+SCHEMA = """
+CREATE TABLE passages (
+    number INTEGER PRIMARY KEY, passage_id TEXT NOT NULL UNIQUE, title TEXT NOT NULL, text TEXT NOT NULL,
+    source TEXT NOT NULL
+);
+CREATE VIRTUAL TABLE words USING fts5(title, text, content='passages', content_rowid='number');
+CREATE TRIGGER passages_added AFTER INSERT ON passages BEGIN
+    INSERT INTO words(rowid, title, text) VALUES (new.number, new.title, new.text);
+END;
+CREATE TRIGGER passages_deleted AFTER DELETE ON passages BEGIN
+    INSERT INTO words(words, rowid, title, text) VALUES ('delete', old.number, old.title, old.text);
+END;
+"""
+COLUMNS = "passage_id, title, text, source"
+
+
+class StoreError(ValueError):
+    """A store that is missing, damaged or of another kind, or passages that cannot be stored."""
+
+
+class PassageStore:
+    """Passages by id, in the order in which they were added.
+
+    Every change is one transaction: after a crash the store is as it was before the change. Use it as a context
+    manager, or call `close`.
+    """
+
+    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
+        self._path, self._connection = path, connection
+
+    @classmethod
+    def open(cls, path: Path | str, create: bool = False) -> PassageStore:
+        """Opens a store.
+
+        Args:
+            path: the SQLite file.
+            create: make an empty store where there is no file yet.
+
+        Raises:
+            StoreError: the file is missing (and create is False), damaged, or not a passage store.
+        """
+        path = Path(path)
+        if not path.exists() and not create:
+            raise StoreError(f"no passage store at {path}; build it with `python -m rag_app kb build`")
+        if path.is_dir():
+            raise StoreError(f"{path} is a folder, not a passage store; give the path of a file")
+        try:
+            connection = sqlite3.connect(path, isolation_level=None)
+        except sqlite3.Error as error:
+            raise StoreError(f"cannot open {path} ({error}); check that its folder exists and is writable") from error
+        store = cls(path, connection)
+        try:
+            store._prepare(create)
+        except BaseException:
+            connection.close()
+            raise
+        return store
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._connection.close()
+
+    def __enter__(self) -> PassageStore:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __len__(self) -> int:
+        return int(self._query("SELECT count(*) FROM passages")[0][0])
+
+    def __contains__(self, passage_id: object) -> bool:
+        return bool(self._query("SELECT 1 FROM passages WHERE passage_id = ?", [passage_id]))
+
+    def __iter__(self) -> Iterator[Passage]:
+        last = -1
+        while rows := self._query(f"SELECT number, {COLUMNS} FROM passages WHERE number > ? LIMIT 1000", [last]):
+            for number, *columns in rows:
+                last = number
+                yield _passage(columns)
+
+    def add(self, passages: Iterable[Passage]) -> int:
+        """Adds passages, all or none. Returns how many.
+
+        Raises:
+            StoreError: an id is empty or already there, a text is empty, or the file cannot be written.
+        """
+        added = 0
+        with self._change():
+            for passage in passages:
+                _check(passage)
+                try:
+                    self._connection.execute(
+                        f"INSERT INTO passages ({COLUMNS}) VALUES (?, ?, ?, ?)",
+                        (passage.passage_id, passage.title, passage.text, passage.source),
+                    )
+                except sqlite3.IntegrityError as error:
+                    advice = "delete it first or give the new passage another id"
+                    raise StoreError(
+                        f"passage id {passage.passage_id!r} is already in {self._path}; {advice}"
+                    ) from error
+                added += 1
+        return added
+
+    def delete(self, passage_ids: Iterable[str]) -> int:
+        """Deletes passages, all or none. Returns how many.
+
+        Raises:
+            StoreError: an id is not there.
+        """
+        deleted = 0
+        with self._change():
+            for passage_id in passage_ids:
+                if not self._connection.execute("DELETE FROM passages WHERE passage_id = ?", [passage_id]).rowcount:
+                    raise StoreError(f"no passage {passage_id!r} in {self._path}; nothing was deleted")
+                deleted += 1
+        return deleted
+
+    def get(self, passage_ids: Sequence[str]) -> list[Passage]:
+        """The passages with these ids, in the order of the ids.
+
+        Raises:
+            StoreError: an id is not there.
+        """
+        found: dict[str, Passage] = {}
+        for start in range(0, len(passage_ids), 500):
+            part = list(passage_ids[start : start + 500])
+            marks = ", ".join("?" * len(part))
+            rows = self._query(f"SELECT {COLUMNS} FROM passages WHERE passage_id IN ({marks})", part)
+            found.update((passage.passage_id, passage) for passage in map(_passage, rows))
+        for passage_id in passage_ids:
+            if passage_id not in found:
+                raise StoreError(f"no passage {passage_id!r} in {self._path}; rebuild the index, it may be out of date")
+        return [found[passage_id] for passage_id in passage_ids]
+
+    def search_text(self, text: str, limit: int = 10) -> list[Passage]:
+        """Passages that hold the words of a text, best first (BM25); any of the words will do."""
+        words = [word for word in "".join(char if char.isalnum() else " " for char in text).split() if word]
+        if not words or limit < 1:
+            return []
+        columns = ", ".join(f"passages.{name}" for name in COLUMNS.split(", "))
+        query = f"SELECT {columns} FROM words JOIN passages ON passages.number = words.rowid WHERE words MATCH ? "
+        query += "ORDER BY bm25(words), passages.number LIMIT ?"
+        return [_passage(row) for row in self._query(query, [" OR ".join(f'"{word}"' for word in words), limit])]
+
+    def content_hash(self) -> str:
+        """Sha256 over all passages in their order: the same for equal stores, another after any change."""
+        digest = hashlib.sha256()
+        for passage in self:
+            for field in (passage.passage_id, passage.title, passage.text, passage.source):
+                encoded = field.encode("utf-8")
+                digest.update(len(encoded).to_bytes(8, "big") + encoded)
+        return digest.hexdigest()
+
+    def _prepare(self, create: bool) -> None:
+        version = int(self._query("PRAGMA user_version")[0][0])
+        tables = {row[0] for row in self._query("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        if not tables and version == 0 and create:
+            with self._change():
+                for statement in SCHEMA.replace("END;", "END@").split(";\n"):
+                    for part in statement.split("@\n"):
+                        if part.strip():
+                            self._connection.execute(part.replace("@", ""))
+                self._connection.execute(f"PRAGMA user_version = {FORMAT}")
+        elif version != FORMAT or "passages" not in tables:
+            raise StoreError(f"{self._path} is not a passage store of this version; build it anew with --force")
+
+    def _query(self, query: str, values: Sequence[object] = ()) -> list[tuple[object, ...]]:
+        try:
+            return self._connection.execute(query, list(values)).fetchall()  # type: ignore[arg-type]
+        except sqlite3.DatabaseError as error:
+            advice = "restore a copy or build it anew with `python -m rag_app kb build --force`"
+            raise StoreError(f"the passage store {self._path} is damaged ({error}); {advice}") from error
+
+    @contextlib.contextmanager
+    def _change(self) -> Iterator[None]:
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.Error as error:
+            raise StoreError(f"cannot write to {self._path} ({error}); close other programs that use it") from error
+        try:
+            yield
+            self._connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            self._roll_back()
+            raise StoreError(f"cannot write to {self._path} ({error}); nothing was changed") from error
+        except BaseException:
+            self._roll_back()
+            raise
+
+    def _roll_back(self) -> None:
+        with contextlib.suppress(sqlite3.Error):
+            self._connection.execute("ROLLBACK")
+
+
+def _check(passage: Passage) -> None:
+    if not passage.passage_id.strip():
+        raise StoreError(f"a passage has no id (its text starts with {passage.text[:40]!r}); give it one")
+    if not passage.text.strip():
+        raise StoreError(f"passage {passage.passage_id!r} has no text; leave it out or fill it in")
+    try:
+        "".join((passage.passage_id, passage.title, passage.text, passage.source)).encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise StoreError(
+            f"passage {passage.passage_id!r} holds half a character (a lone surrogate); remove it"
+        ) from error
+
+
+def _passage(columns: Sequence[object]) -> Passage:
+    passage_id, title, text, source = (str(column) for column in columns)
+    return Passage(passage_id=passage_id, title=title, text=text, source=source)
