@@ -56,9 +56,8 @@ def find_knowledge_base(name_or_path: str) -> KnowledgeBase:
     path = Path(name_or_path)
     if name_or_path and path.exists():
         return KnowledgeBase(name=path.stem, title=path.stem, description=f"Passages from {path}.", passages_path=path)
-    raise ValueError(
-        f"unknown knowledge base {name_or_path!r}; choose one of {', '.join(EMBEDDED)} or give the path of a file or folder"
-    )
+    known = ", ".join(EMBEDDED)
+    raise ValueError(f"unknown knowledge base {name_or_path!r}; choose one of {known} or give a file or folder")
 
 
 def _embedded(name: str) -> KnowledgeBase:

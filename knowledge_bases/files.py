@@ -107,7 +107,8 @@ def _json_rows(name: str, text: str) -> Iterator[tuple[str, Row]]:
         except (json.JSONDecodeError, RecursionError) as error:
             raise ValueError(f"{place}: not JSON ({error}); write one object a line") from error
         if not isinstance(row, dict):
-            raise ValueError(f"{place}: {type(row).__name__} where an object was expected; write one object a line")
+            kind = type(row).__name__
+            raise ValueError(f"{place}: {kind} where an object was expected; write one object a line")  # noqa: TRY004
         yield place, row
 
 

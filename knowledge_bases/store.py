@@ -14,19 +14,16 @@ from knowledge_bases.records import Passage
 __all__ = ["PassageStore", "StoreError"]
 
 FORMAT = 1
-SCHEMA = """
-CREATE TABLE passages (
-    number INTEGER PRIMARY KEY, passage_id TEXT NOT NULL UNIQUE, title TEXT NOT NULL, text TEXT NOT NULL,
-    source TEXT NOT NULL
-);
-CREATE VIRTUAL TABLE words USING fts5(title, text, content='passages', content_rowid='number');
-CREATE TRIGGER passages_added AFTER INSERT ON passages BEGIN
-    INSERT INTO words(rowid, title, text) VALUES (new.number, new.title, new.text);
-END;
-CREATE TRIGGER passages_deleted AFTER DELETE ON passages BEGIN
-    INSERT INTO words(words, rowid, title, text) VALUES ('delete', old.number, old.title, old.text);
-END;
-"""
+SCHEMA = (
+    "CREATE TABLE passages (number INTEGER PRIMARY KEY, passage_id TEXT NOT NULL UNIQUE, title TEXT NOT NULL, "
+    "text TEXT NOT NULL, source TEXT NOT NULL)",
+    "CREATE VIRTUAL TABLE words USING fts5(title, text, content='passages', content_rowid='number')",
+    "CREATE TRIGGER passages_added AFTER INSERT ON passages BEGIN "
+    "INSERT INTO words(rowid, title, text) VALUES (new.number, new.title, new.text); END",
+    "CREATE TRIGGER passages_deleted AFTER DELETE ON passages BEGIN "
+    "INSERT INTO words(words, rowid, title, text) VALUES ('delete', old.number, old.title, old.text); END",
+    f"PRAGMA user_version = {FORMAT}",
+)
 COLUMNS = "passage_id, title, text, source"
 
 
@@ -175,11 +172,8 @@ class PassageStore:
         tables = {row[0] for row in self._query("SELECT name FROM sqlite_master WHERE type = 'table'")}
         if not tables and version == 0 and create:
             with self._change():
-                for statement in SCHEMA.replace("END;", "END@").split(";\n"):
-                    for part in statement.split("@\n"):
-                        if part.strip():
-                            self._connection.execute(part.replace("@", ""))
-                self._connection.execute(f"PRAGMA user_version = {FORMAT}")
+                for statement in SCHEMA:
+                    self._connection.execute(statement)
         elif version != FORMAT or "passages" not in tables:
             raise StoreError(f"{self._path} is not a passage store of this version; build it anew with --force")
 
