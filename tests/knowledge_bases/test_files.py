@@ -1,0 +1,134 @@
+"""Readers of files: every kind comes in, every bad row is named."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import zipfile
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from knowledge_bases.catalog import find_knowledge_base, list_knowledge_bases
+from knowledge_bases.files import read_examples, read_passages, write_passages_csv, write_passages_jsonl
+from knowledge_bases.m2kr import example_from_m2kr, passage_from_m2kr
+from knowledge_bases.records import Passage
+
+
+def write(path: Path, text: str) -> Path:
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_csv_with_commas_newlines_and_a_byte_order_mark(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.csv", '\ufeffpassage_id,title,text\nx,T,"one, two\nthree"\n,,"no id"\n')
+    assert list(read_passages(path)) == [
+        Passage(passage_id="x", title="T", text="one, two\nthree"),
+        Passage(passage_id="a-2", text="no id"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("a.csv", "text\ngood\n \n", r"a\.csv, row 2: no text"),
+        ("a.csv", "passage_id,text\nx,one, two\n", r"a\.csv, row 1: not as many fields"),
+        ("a.csv", 'text\nfine\n"open\n', r"a\.csv, row 2: .*check the quotes"),
+        ("a.jsonl", '{"text": "fine"}\n{"text": \n', r"a\.jsonl, row 2: not JSON"),
+        ("a.jsonl", '{"text": "fine"}\n\n["x"]\n', r"a\.jsonl, row 3: list where an object"),
+        ("a.jsonl", '{"text": 5.5}', r"a\.jsonl, row 1: text is float, not text"),
+        ("a.jsonl", '{"title": "x"}', r"a\.jsonl, row 1: no text"),
+        ("a.md", "# only a title\n", r"a\.md: the file is empty"),
+        ("a.pdf", "x", r"cannot read a\.pdf: give a \.csv"),
+        ("a.zip", "not a zip", r"cannot read .*a\.zip"),
+    ],
+)
+def test_bad_rows_are_named(tmp_path: Path, name: str, text: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message) as caught:
+        list(read_passages(write(tmp_path / name, text)))
+    assert "\n" not in str(caught.value)
+
+
+def test_not_utf8_and_nothing_there(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_bytes("text\nna\xefve\n".encode("latin-1"))
+    with pytest.raises(ValueError, match="not UTF-8 at byte 7; save it as UTF-8"):
+        list(read_passages(tmp_path / "a.csv"))
+    with pytest.raises(ValueError, match="no file or folder at"):
+        list(read_passages(tmp_path / "b.csv"))
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ValueError, match=r"no \.txt or \.md file"):
+        list(read_passages(tmp_path / "empty"))
+
+
+def test_folders_take_titles_from_headings_or_names(tmp_path: Path) -> None:
+    (tmp_path / "sub").mkdir()
+    write(tmp_path / "sub" / "b.md", "# Heading\n\nBody.\n")
+    write(tmp_path / "a.txt", "Plain.\n")
+    write(tmp_path / "c.png", "ignored")
+    assert list(read_passages(tmp_path)) == [
+        Passage(passage_id="a.txt", title="a", text="Plain.", source="a.txt"),
+        Passage(passage_id="sub/b.md", title="Heading", text="Body.", source="sub/b.md"),
+    ]
+
+
+def test_zip_with_pictures(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("kb/passages.jsonl", '{"passage_id": "x", "text": "y"}\n')
+        archive.writestr("kb/flag.png", b"\x89PNG")
+    assert list(read_passages(tmp_path / "a.zip")) == [Passage(passage_id="x", text="y")]
+    with zipfile.ZipFile(tmp_path / "b.zip", "w") as archive:
+        archive.writestr("flag.png", b"\x89PNG")
+    with pytest.raises(ValueError, match=r"holds no \.csv"):
+        list(read_passages(tmp_path / "b.zip"))
+
+
+def test_questions_are_read_and_bad_ones_named(tmp_path: Path) -> None:
+    row = {"question_id": "q1", "image": "a/b.jpg", "question": "Q?", "answers": ["x"] * 10, "question_type": "t"}
+    path = write(tmp_path / "q.jsonl", json.dumps(row) + "\n")
+    (example,) = read_examples(path)
+    assert (example.image, example.answers, example.instruction) == (Path("a/b.jpg"), ("x",) * 10, None)
+    for change, message in (
+        ({"question_id": ""}, "row 1: no question_id"),
+        ({"answers": [1]}, "row 1: answers is not a list of texts"),
+        ({"question": " ", "image": None}, "row 1: neither question nor image"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            list(read_examples(write(path, json.dumps(row | change))))
+
+
+def test_m2kr_rows() -> None:
+    assert passage_from_m2kr({"passage_id": "7", "passage_content": "text", "language": "en"}).content == "text"
+    example = example_from_m2kr(
+        {"question_id": "q", "question": None, "img_path": None, "pos_item_ids": ["7"], "gold_answer": "a"}
+    )
+    assert (example.question, example.image, example.pos_passage_ids, example.answers) == ("", None, ("7",), ("a",))
+    with pytest.raises(ValueError, match="row 3: no passage_content"):
+        passage_from_m2kr({"passage_id": "7"}, "row 3")
+    with pytest.raises(ValueError, match="pos_item_ids is not a list"):
+        example_from_m2kr({"question_id": "q", "pos_item_ids": "7"})
+
+
+def test_catalogue_knows_names_and_paths(tmp_path: Path) -> None:
+    base = find_knowledge_base("world_flags")
+    assert base.title == "World Flags"
+    assert base in list_knowledge_bases()
+    assert {"validation", "test"} <= set(base.questions)
+    path = write(tmp_path / "mine.csv", "text\nx\n")
+    assert find_knowledge_base(str(path)).passages_path == path
+    with pytest.raises(ValueError, match=r"unknown knowledge base 'world_flag'; choose one of world_flags or give"):
+        find_knowledge_base("world_flag")
+
+
+fields = st.text(st.characters(exclude_categories=["Cs"]))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(fields, fields.filter(str.strip)), min_size=1, max_size=4))
+def test_any_unicode_survives_jsonl_and_csv(rows: list[tuple[str, str]]) -> None:
+    passages = [Passage(passage_id=f"p{n}", title=title, text=text) for n, (title, text) in enumerate(rows)]
+    with tempfile.TemporaryDirectory() as folder:
+        for name, writer in (("a.jsonl", write_passages_jsonl), ("a.csv", write_passages_csv)):
+            writer(Path(folder) / name, passages)
+            assert list(read_passages(Path(folder) / name)) == passages
