@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from generator.calibration import Calibration
 from generator.encoding import EncodedPairs, encode_pairs
 from generator.protocol import Candidate
 from generator.spans import span_log_probabilities
@@ -69,16 +70,19 @@ class ExtractiveReader:
         model: nn.Module,
         tokenizer: Any,  # noqa: ANN401
         settings: ExtractiveSettings | None = None,
+        calibration: Calibration | None = None,
     ) -> None:
         """
         Args:
             model: a question-answering model of transformers.
             tokenizer: its fast tokenizer.
             settings: how passages are read.
+            calibration: of the confidence in its answers.
         """
         self.model = model.eval()
         self.tokenizer = tokenizer
         self.settings = settings or ExtractiveSettings()
+        self.calibration = calibration or Calibration()
 
     def propose(self, question: VisualQuestion, passages: Sequence[Passage]) -> list[Candidate]:
         """One candidate a passage; without passages one that says "no knowledge": this reader knows nothing itself."""

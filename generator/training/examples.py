@@ -26,4 +26,4 @@ class ReadingExample:
     def __post_init__(self) -> None:
         for start, end in self.spans:
             if not 0 <= start < end <= len(self.context):
-                raise ValueError(f"answer span ({start}, {end}) lies outside a context of {len(self.context)} characters")
+                raise ValueError(f"span ({start}, {end}) lies outside a context of {len(self.context)} characters")

@@ -42,7 +42,7 @@ def make_batch(
     max_tokens: int,
     width: int,
 ) -> Batch:
-    """Encode examples; one whose passage was cut before its answer, or whose answer is too long, counts as unanswerable.
+    """Encode examples; one whose passage is cut before its answer, or whose answer is too long, is unanswerable.
 
     Args:
         tokenizer: a fast tokenizer.

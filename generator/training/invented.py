@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from generator.training.examples import ReadingExample
 from generator.training.phrasing import ask
 from generator.training.schemas import Kind, Relation, load_kinds
-from generator.training.values import draw
+from generator.training.values import draw, fill
 
 __all__ = ["InventedThing", "invented_examples"]
 
@@ -38,18 +38,15 @@ class InventedThing:
     def __init__(self, kind: Kind, rng: random.Random) -> None:
         self._kind, self._rng = kind, rng
         form = rng.choice(kind.properties.get("name", [f"{{{kind.noun}}}"]))
-        self.name = self._fill(form)
+        self.name = fill(form, rng)
         self._values: dict[str, str] = {}
 
     def value(self, relation: str) -> str:
         """The value of the relation, always the same for this thing."""
         if relation not in self._values:
             form = self._rng.choice(self._kind.relations[relation].value_forms)
-            self._values[relation] = self._fill(form.replace("{name}", self.name))
+            self._values[relation] = fill(form.replace("{name}", self.name), self._rng)
         return self._values[relation]
-
-    def _fill(self, form: str) -> str:
-        return _SLOT.sub(lambda match: draw(match[1], self._rng), form)
 
     def passage(self, relations: list[Relation]) -> _Text:
         """Title and a statement for each relation, in the given order."""

@@ -23,11 +23,11 @@ _FRAMES = (
     "let me know {es} {np}", "is there a {np}, and what is it", "what is known as {es} {np}", "tell us about {es} {np}",
 )  # fmt: skip
 _OPENERS = (
-    "hey, ", "please tell me, ", "quick question: ", "so ", "ok, ", "hi, ", "um, ", "just wondering, ", "erm ", "well, ",
+    "hey, ", "please tell me, ", "quick question: ", "so ", "ok, ", "hi, ", "um, ", "just wondering, ", "well, ",
     "i'd like to know: ", "excuse me, ", "can you tell me ", "for my homework: ", "looking at this flag, ", "sorry, ",
     "going by the picture, ", "dear assistant, ", "one more thing, ", "seeing this, ", "guess what i need: ",
 )  # fmt: skip
-_CLOSERS = (" please", " pls", " thanks", ", do you know", ", if i may ask", " then", " nowadays", ", any idea", " exactly")
+_CLOSERS = (" please", " pls", " thanks", ", do you know", ", if i may ask", " then", " nowadays", ", any idea")
 _SYNONYMS: dict[str, tuple[str, ...]] = {
     "people": ("folks", "persons", "men and women", "citizens", "residents", "locals", "ppl"),
     "country": ("nation", "state", "land", "place", "realm", "territory"),
@@ -84,7 +84,9 @@ _SYNONYMS: dict[str, tuple[str, ...]] = {
     "websites": ("web pages", "sites", "homepages", "web addresses"),
 }
 _SYNONYM = re.compile(r"\b(" + "|".join(sorted(map(re.escape, _SYNONYMS), key=len, reverse=True)) + r")\b")
-_DROPPABLE = frozenset("the of is a an do does did are it its in to there this that be for".split())
+_DROPPABLE = frozenset(
+    ("the", "of", "is", "a", "an", "do", "does", "did", "are", "it", "its", "in", "to", "there", "this", "that", "for")
+)
 
 
 def ask(relation: Relation, kind: Kind, name: str, rng: random.Random, *, noise: bool = True) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -54,7 +53,7 @@ def _sources(
             (settings.invented_share, invented_examples(seed)),
             (settings.flags_share, world_flags_examples(countries, seed + 2)),
         ]
-        if texts:
+        if texts and settings.wikipedia_share > 0:
             sources.append((settings.wikipedia_share, cloze_examples(texts, seed + 1)))
         return sources
 
@@ -66,6 +65,17 @@ def _vocabulary_texts(settings: ReaderTrainingSettings, texts: list[str]) -> lis
     passages = [passage.content for facts in countries for passage in write_passages(facts)]
     drawn = islice(invented_examples(settings.seed + 17), 3_000)
     return [*texts, *passages, *(f"{example.question} {example.context}" for example in drawn)]
+
+
+def _vocabulary(settings: ReaderTrainingSettings, texts: list[str], minilm: Path) -> list[str]:
+    """The run's vocabulary: chosen at its start, kept beside its state."""
+    path = settings.run / "vocabulary.txt"
+    if path.exists():
+        return path.read_text(encoding="utf-8").splitlines()
+    vocabulary = prune_vocabulary(_vocabulary_texts(settings, texts), size=settings.vocabulary_size, minilm=minilm)
+    settings.run.mkdir(parents=True, exist_ok=True)
+    path.write_text("\n".join(vocabulary) + "\n", encoding="utf-8")
+    return vocabulary
 
 
 def train_reader(settings: ReaderTrainingSettings, *, progress: Callable[[str], None] | None = None) -> None:
@@ -81,7 +91,7 @@ def train_reader(settings: ReaderTrainingSettings, *, progress: Callable[[str], 
     """
     minilm = minilm_folder()
     texts = read_texts(settings.wikipedia) if settings.wikipedia is not None else []
-    vocabulary = prune_vocabulary(_vocabulary_texts(settings, texts), size=settings.vocabulary_size, minilm=minilm)
+    vocabulary = _vocabulary(settings, texts, minilm)
     tokenizer = make_tokenizer(vocabulary, max_tokens=settings.max_positions)
     model = start_from_minilm(
         vocabulary, max_tokens=settings.max_positions, layers=settings.layers, minilm=minilm, seed=settings.seed

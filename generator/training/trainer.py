@@ -33,7 +33,7 @@ class LoopSettings:
     batch_size: int = 16
     learning_rate: float = 2e-4
     weight_decay: float = 0.01
-    warmup: int = 60  # steps
+    warmup: int = 50  # steps
     decay: int = 200  # steps: the rate stays at its peak until so many before the end, then falls to zero
     max_tokens: int = 224  # of a training pair; the model itself takes more
     width: int = 40  # the most tokens of an answer
@@ -55,9 +55,7 @@ class _Progress:
     losses: list[float] = field(default_factory=list)
 
 
-def mixed(
-    sources: Sequence[tuple[float, Iterator[ReadingExample]]], rng: random.Random
-) -> Iterator[ReadingExample]:
+def mixed(sources: Sequence[tuple[float, Iterator[ReadingExample]]], rng: random.Random) -> Iterator[ReadingExample]:
     """Draw from endless sources in the given proportions."""
     weights = [weight for weight, _ in sources]
     while True:
@@ -183,14 +181,12 @@ def _trained(model: nn.Module) -> list[tuple[str, nn.Parameter]]:
 
 
 def _comparable(settings: dict[str, Any]) -> dict[str, Any]:
-    """The settings that a resumed run must share: all but how long it goes on and what it reports."""
-    free = ("steps", "decay", "checkpoint_every", "log_every")
+    """The settings that a resumed run must share: all but how long it goes on, in which portions, what it reports."""
+    free = ("steps", "warmup", "decay", "batch_size", "pool", "checkpoint_every", "log_every", "amp")
     return {name: value for name, value in settings.items() if name not in free}
 
 
-def _resume(
-    model: nn.Module, optimizer: torch.optim.AdamW, settings: LoopSettings, folder: Path
-) -> _Progress:
+def _resume(model: nn.Module, optimizer: torch.optim.AdamW, settings: LoopSettings, folder: Path) -> _Progress:
     """Load the checkpoint, if there is one.
 
     Raises:

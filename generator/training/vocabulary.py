@@ -128,8 +128,9 @@ def start_from_minilm(
     old_ids = Tokenizer.from_file(str(minilm / "tokenizer.json")).get_vocab()
     rows = torch.tensor([old_ids[piece] for piece in vocabulary])
     state = {f"bert.{name}": value for name, value in _encoder_weights(minilm, layers).items()}
-    state["bert.embeddings.word_embeddings.weight"] = state["bert.embeddings.word_embeddings.weight"][rows]
-    state["bert.embeddings.position_embeddings.weight"] = state["bert.embeddings.position_embeddings.weight"][:max_tokens]
+    words, positions = (f"bert.embeddings.{kind}_embeddings.weight" for kind in ("word", "position"))
+    state[words] = state[words][rows]
+    state[positions] = state[positions][:max_tokens]
     missing, unexpected = model.load_state_dict(state, strict=False)
     if unexpected or set(missing) != {"qa_outputs.weight", "qa_outputs.bias"}:
         raise RuntimeError(f"all-MiniLM-L6-v2 does not fit: missing {sorted(missing)}, unexpected {sorted(unexpected)}")

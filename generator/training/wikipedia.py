@@ -23,7 +23,9 @@ _YEAR = re.compile(r"\b(?:(?:\d{1,2} )?(?:January|February|March|April|May|June|
 _NUMBER = re.compile(r"\b\d[\d,.]*\d\b|\b\d\b")
 _NAME = re.compile(r"(?<=[a-z,] )[A-Z][\w’'-]+(?: (?:of |de |the )?[A-Z][\w’'-]+)*")
 _PLACE_BEFORE = re.compile(r"\b(?:in|at|from|near|to)\s*(?:the\s*)?$")
-_STOP = frozenset("a an the of in on at to for by with and or was were is are be been had has have it its that this from as".split())
+_STOP = frozenset(
+    ("a", "an", "the", "of", "in", "on", "at", "to", "for", "by", "with", "and", "or", "was", "were", "is", "are", "be")
+) | frozenset(("been", "had", "has", "have", "it", "its", "that", "this", "from", "as"))
 _UNANSWERABLE_SHARE = 0.25
 
 

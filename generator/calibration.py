@@ -1,0 +1,160 @@
+"""How sure an answer is: a logistic model over what retrieval and reading say, kept beside the checkpoint.
+
+`calibration.json` holds the temperature of the retrieval scores, the weights, and the confidence below which the
+application abstains. All of it is fitted on a validation split and depends on both the retriever and the generator.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import torch
+
+__all__ = ["CALIBRATION_FILE", "FEATURES", "Calibration", "calibration_of", "fit_calibration", "pick_threshold"]
+
+CALIBRATION_FILE = "calibration.json"
+FEATURES = (
+    "reading",  # log p(answer | question, image, passage) of the chosen candidate
+    "retrieval",  # log p(passage | query) of its passage among those found
+    "best_score",  # retrieval score of the first passage, before the softmax
+    "agreement",  # log of the joint probability mass of all candidates with the same answer
+    "no_answer",  # the smallest no-answer probability among the passages
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Calibration:
+    """What turns candidates into a confidence.
+
+    Attributes:
+        temperature: retrieval scores are divided by it before the softmax over passages.
+        weights: feature -> weight of the logistic model; empty means "not calibrated": the confidence is then the
+            joint probability of the answer itself.
+        intercept: of the logistic model.
+        threshold: a confidence below it abstains.
+    """
+
+    temperature: float = 1.0
+    weights: Mapping[str, float] = field(default_factory=dict)
+    intercept: float = 0.0
+    threshold: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not self.temperature > 0:
+            raise ValueError(f"temperature must be positive, not {self.temperature}")
+        if not 0.0 <= self.threshold <= 1.0:
+            raise ValueError(f"threshold must lie in [0, 1], not {self.threshold}")
+        unknown = sorted(set(self.weights) - set(FEATURES))
+        if unknown:
+            raise ValueError(f"unknown features {', '.join(unknown)}; known are {', '.join(FEATURES)}")
+
+    def confidence(self, features: Mapping[str, float]) -> float:
+        """Probability that the chosen answer is right, in [0, 1]."""
+        if not self.weights:
+            return min(1.0, math.exp(features["agreement"]))
+        logit = self.intercept + sum(weight * features[name] for name, weight in self.weights.items())
+        return 1.0 / (1.0 + math.exp(-max(-50.0, min(50.0, logit))))
+
+    def save(self, checkpoint: Path) -> None:
+        """Write `calibration.json` into the checkpoint folder."""
+        text = json.dumps({**asdict(self), "weights": dict(self.weights)}, indent=2)
+        part = checkpoint / f"{CALIBRATION_FILE}.part"
+        part.write_text(text + "\n", encoding="utf-8")
+        part.replace(checkpoint / CALIBRATION_FILE)
+
+    @classmethod
+    def load(cls, checkpoint: Path) -> Calibration:
+        """Read the checkpoint's `calibration.json`; one that is not there leaves the confidence uncalibrated.
+
+        Raises:
+            ValueError: the file is no such JSON object.
+        """
+        path = checkpoint / CALIBRATION_FILE
+        if not path.exists():
+            return cls()
+        try:
+            return cls(**json.loads(path.read_text(encoding="utf-8")))
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{path} is damaged ({error}); fit it again or delete it") from error
+
+
+def calibration_of(generator: object) -> Calibration:
+    """The calibration that a generator carries, or the neutral one."""
+    found = getattr(generator, "calibration", None)
+    return found if isinstance(found, Calibration) else Calibration()
+
+
+def fit_calibration(
+    rows: Sequence[Mapping[str, float]],
+    right: Sequence[bool],
+    *,
+    temperature: float = 1.0,
+    threshold: float = 0.0,
+    features: Sequence[str] = FEATURES,
+    penalty: float = 1e-3,
+) -> Calibration:
+    """Fit the logistic model by maximum likelihood on standardised features.
+
+    Args:
+        rows: the features of each chosen answer (`choosing.Choice.features`).
+        right: whether it was right.
+        temperature: the one the rows were made with; kept as it is.
+        threshold: kept as it is; see `pick_threshold`.
+        features: which ones to use.
+        penalty: weight of the squared weights, against separable data.
+
+    Raises:
+        ValueError: the rows do not match `right`, or all answers are right, or all wrong.
+    """
+    if len(rows) != len(right):
+        raise ValueError(f"{len(rows)} rows of features came with {len(right)} labels")
+    if len(set(right)) < 2:
+        raise ValueError("calibration needs right and wrong answers; these are all of one kind")
+    values = torch.tensor([[row[name] for name in features] for row in rows], dtype=torch.float64)
+    labels = torch.tensor(right, dtype=torch.float64)
+    mean, spread = values.mean(dim=0), values.std(dim=0).clamp_min(1e-9)
+    design = (values - mean) / spread
+    parameters = torch.zeros(len(features) + 1, dtype=torch.float64, requires_grad=True)
+    optimizer = torch.optim.LBFGS([parameters], max_iter=200, line_search_fn="strong_wolfe")
+
+    def closure() -> torch.Tensor:
+        optimizer.zero_grad()
+        logits = design @ parameters[1:] + parameters[0]
+        loss = torch.nn.functional.binary_cross_entropy_with_logits(logits, labels)
+        loss = loss + penalty * parameters[1:].square().sum()
+        loss.backward()  # type: ignore[no-untyped-call]
+        return loss
+
+    optimizer.step(closure)  # type: ignore[no-untyped-call]
+    fitted = parameters.detach()
+    weights = fitted[1:] / spread
+    return Calibration(
+        temperature=temperature,
+        weights=dict(zip(features, weights.tolist(), strict=True)),
+        intercept=float(fitted[0] - (weights * mean).sum()),
+        threshold=threshold,
+    )
+
+
+def pick_threshold(
+    confidences: Sequence[float], right: Sequence[bool], answerable: Sequence[bool], *, most_lost: float = 0.03
+) -> float:
+    """The highest threshold that withholds at most `most_lost` of the answerable questions that were answered right.
+
+    Args:
+        confidences: of the chosen answers.
+        right: whether each was right.
+        answerable: whether the question has an answer in the knowledge base at all.
+        most_lost: share of the answerable questions.
+    """
+    rights = sorted(
+        confidence
+        for confidence, good, has_answer in zip(confidences, right, answerable, strict=True)
+        if good and has_answer
+    )
+    allowed = int(most_lost * sum(answerable))
+    return rights[min(allowed, len(rights) - 1)] if rights else 0.0

@@ -1,0 +1,126 @@
+"""Choosing among the candidates of several passages, as RA-VQA does (arXiv:2210.03809).
+
+The answer that wins maximises log p(passage | query) + log p(answer | question, image, passage), where
+p(passage | query) is the softmax of the retrieval scores over the passages found.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from generator.calibration import Calibration
+from generator.protocol import Candidate
+
+__all__ = ["Choice", "choose", "joint_scores"]
+
+_SURE_OF_ABSENCE = 0.5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """The outcome of `choose`.
+
+    Attributes:
+        index: which candidate won.
+        answer: its text.
+        confidence: probability that it is right, in [0, 1].
+        abstained: whether the evidence is too weak to answer.
+        scores: the joint score of each candidate, log p(passage | query) + log p(answer | ...).
+        features: what the confidence was computed from; see `generator.calibration.FEATURES`.
+    """
+
+    index: int
+    answer: str
+    confidence: float
+    abstained: bool
+    scores: tuple[float, ...]
+    features: Mapping[str, float]
+
+
+def joint_scores(
+    candidates: Sequence[Candidate], retrieval_scores: Sequence[float], *, temperature: float
+) -> list[float]:
+    """log_softmax(retrieval scores / temperature) + log p(answer | question, image, passage) of each candidate.
+
+    A candidate made without a passage keeps its own log-likelihood.
+    """
+    logits = [score / temperature for score in retrieval_scores]
+    top = max(logits, default=0.0)
+    normaliser = top + math.log(sum(math.exp(logit - top) for logit in logits)) if logits else 0.0
+    return [
+        candidate.log_likelihood
+        + (0.0 if candidate.passage_index is None else logits[candidate.passage_index] - normaliser)
+        for candidate in candidates
+    ]
+
+
+def choose(
+    candidates: Sequence[Candidate],
+    retrieval_scores: Sequence[float],
+    *,
+    calibration: Calibration | None = None,
+    merge_equal: bool = False,
+) -> Choice:
+    """Choose the answer.
+
+    Args:
+        candidates: of one question; one a passage, or a single one made without knowledge.
+        retrieval_scores: of the passages, in the order of `Candidate.passage_index`; empty without retrieval.
+        calibration: of the confidence; None leaves it uncalibrated and never abstains by threshold.
+        merge_equal: add up the probabilities of equal answers before comparing (the reference does not).
+
+    Raises:
+        ValueError: there is no candidate, or one names a passage that has no score.
+    """
+    if not candidates:
+        raise ValueError("there is no candidate to choose from")
+    if any(c.passage_index is not None and c.passage_index >= len(retrieval_scores) for c in candidates):
+        raise ValueError(f"a candidate names a passage beyond the {len(retrieval_scores)} retrieval scores")
+    calibration = calibration or Calibration()
+    scores = joint_scores(candidates, retrieval_scores, temperature=calibration.temperature)
+    merged = [_mass(candidates, scores, candidate.answer) for candidate in candidates]
+    index = max(range(len(candidates)), key=lambda i: (merged[i], scores[i]) if merge_equal else scores[i])
+    features = _features(candidates, retrieval_scores, scores, index, merged[index])
+    confidence = 0.0 if not candidates[index].answer else calibration.confidence(features)
+    lacking = all(candidate.no_answer_probability > _SURE_OF_ABSENCE for candidate in candidates)
+    return Choice(
+        index=index,
+        answer=candidates[index].answer,
+        confidence=confidence,
+        abstained=lacking or not candidates[index].answer or confidence < calibration.threshold,
+        scores=tuple(scores),
+        features=features,
+    )
+
+
+def _key(answer: str) -> str:
+    """Answers with the same key count as equal."""
+    return " ".join(re.sub(r"\b(a|an|the)\b", " ", answer.lower()).split()).strip(" .,;:\"'")
+
+
+def _mass(candidates: Sequence[Candidate], scores: Sequence[float], answer: str) -> float:
+    """Log of the summed joint probability of all candidates with this answer."""
+    equal = [s for c, s in zip(candidates, scores, strict=True) if _key(c.answer) == _key(answer)]
+    top = max(equal)
+    return top if math.isinf(top) else min(0.0, top + math.log(sum(math.exp(score - top) for score in equal)))
+
+
+def _features(
+    candidates: Sequence[Candidate],
+    retrieval_scores: Sequence[float],
+    scores: Sequence[float],
+    index: int,
+    mass: float,
+) -> dict[str, float]:
+    chosen = candidates[index]
+    floor = -30.0  # keeps a hopeless candidate from leaving the range where the logistic model was fitted
+    return {
+        "reading": max(floor, chosen.log_likelihood),
+        "retrieval": max(floor, scores[index] - chosen.log_likelihood),
+        "best_score": max(retrieval_scores, default=0.0),
+        "agreement": max(floor, mass),
+        "no_answer": min(candidate.no_answer_probability for candidate in candidates),
+    }

@@ -1,0 +1,104 @@
+"""LLaVA-1.5, LLaVA-1.6 (NeXT) and LLaVA-OneVision as generators.
+
+All three come with a processor that puts the picture's placeholder tokens into the prompt; the chat template of the
+checkpoint is used where it has one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from generator.encoding import shorten
+from generator.generation import (
+    Generated,
+    GenerationSettings,
+    Prompt,
+    generation_arguments,
+    propose_prompts,
+    sequence_scores,
+)
+from generator.prompts import chat_prompt
+from generator.protocol import Candidate
+from knowledge_bases.records import Passage, VisualQuestion
+
+__all__ = ["LlavaGenerator"]
+
+
+class LlavaGenerator:
+    """Generates an answer from each passage with a LLaVA model. See `generator.protocol`."""
+
+    def __init__(
+        self,
+        model: Any,  # noqa: ANN401  (transformers ships no types)
+        processor: Any,  # noqa: ANN401
+        settings: GenerationSettings | None = None,
+    ) -> None:
+        """
+        Args:
+            model: a `Llava...ForConditionalGeneration`.
+            processor: its processor.
+            settings: how answers are generated; `max_prompt_tokens` counts the text without the picture.
+        """
+        self.model = model.eval()
+        self.processor = processor
+        self.processor.tokenizer.padding_side = "left"
+        if processor.tokenizer.pad_token is None:
+            processor.tokenizer.pad_token = processor.tokenizer.eos_token
+        self.settings = settings or GenerationSettings()
+
+    def propose(self, question: VisualQuestion, passages: Sequence[Passage]) -> list[Candidate]:
+        """One generated candidate a passage; without passages one made from the picture and the question alone."""
+        return self.propose_batch([question], [passages])[0]
+
+    def propose_batch(
+        self, questions: Sequence[VisualQuestion], passages_of_each: Sequence[Sequence[Passage]]
+    ) -> list[list[Candidate]]:
+        """`propose` for several questions; those with and without a picture are generated apart."""
+        results: dict[int, list[Candidate]] = {}
+        for with_image in (True, False):
+            numbers = [number for number, q in enumerate(questions) if (q.image is not None) == with_image]
+            proposed = propose_prompts(
+                [questions[number] for number in numbers],
+                [passages_of_each[number] for number in numbers],
+                self._generate,
+                batch_size=self.settings.batch_size,
+            )
+            results.update(zip(numbers, proposed, strict=True))
+        return [results[number] for number in range(len(questions))]
+
+    def prompt_text(self, prompt: Prompt) -> str:
+        """The prompt in the checkpoint's chat format, with a place for the picture if there is one."""
+        tokenizer, room = self.processor.tokenizer, self.settings.max_prompt_tokens
+        question = shorten(tokenizer, prompt.question.text, room // 2)
+        bare = len(tokenizer(chat_prompt(question, ""), add_special_tokens=False, verbose=False)["input_ids"])
+        knowledge = prompt.knowledge
+        if knowledge is not None:
+            knowledge = shorten(tokenizer, knowledge, max(1, room - bare))
+        text = chat_prompt(question, knowledge)
+        has_image = prompt.question.image is not None
+        if self.processor.chat_template is None:
+            return f"USER: {self.processor.image_token}\n{text} ASSISTANT:" if has_image else f"USER: {text} ASSISTANT:"
+        content = [*([{"type": "image"}] if has_image else []), {"type": "text", "text": text}]
+        rendered: str = self.processor.apply_chat_template(
+            [{"role": "user", "content": content}], add_generation_prompt=True, tokenize=False
+        )
+        return rendered
+
+    @torch.inference_mode()
+    def _generate(self, prompts: Sequence[Prompt]) -> list[Generated]:
+        texts = [self.prompt_text(prompt) for prompt in prompts]
+        images = [prompt.question.image.convert("RGB") for prompt in prompts if prompt.question.image is not None]
+        inputs = self.processor(text=texts, images=images or None, padding=True, return_tensors="pt")
+        device = next(iter(self.model.parameters())).device
+        inputs = {
+            name: value.to(device, self.model.dtype) if value.is_floating_point() else value.to(device)
+            for name, value in inputs.items()
+        }
+        output = self.model.generate(**inputs, **generation_arguments(self.settings))
+        new_tokens = output.sequences[:, inputs["input_ids"].shape[1] :]
+        answers = self.processor.tokenizer.batch_decode(new_tokens, skip_special_tokens=True)
+        scores = sequence_scores(self.model, output).tolist()
+        return [(answer.strip(), min(0.0, score)) for answer, score in zip(answers, scores, strict=True)]

@@ -1,0 +1,247 @@
+"""Opens generators: our own reader, published checkpoints by folder or hub id, or a server by its address.
+
+Strict and safe: every key of a checkpoint must fit, weights are read from safetensors only, and no code that comes
+with a checkpoint is ever run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from generator.blip2 import Blip2Generator
+from generator.calibration import Calibration
+from generator.extractive import ExtractiveReader, ExtractiveSettings
+from generator.generation import GenerationSettings
+from generator.llava import LlavaGenerator
+from generator.protocol import Generator
+from generator.remote import RemoteGenerator, RemoteSettings
+
+__all__ = ["EMBEDDED_READER", "PRESETS", "CheckpointError", "GeneratorPreset", "Quantization", "load_generator"]
+
+EMBEDDED_READER = Path(__file__).parent / "checkpoints" / "reader-mini"
+
+
+class CheckpointError(ValueError):
+    """A checkpoint is missing, damaged, of another kind, or needs something that is not installed."""
+
+
+class Quantization(str, Enum):  # noqa: UP042  (StrEnum needs Python 3.11)
+    """Weights in fewer bits, by bitsandbytes."""
+
+    FOUR_BIT = "4-bit"
+    EIGHT_BIT = "8-bit"
+
+    def __str__(self) -> str:
+        return self.value
+
+
+@dataclass(frozen=True, kw_only=True)
+class GeneratorPreset:
+    """A checkpoint by a short name."""
+
+    checkpoint: str
+    description: str
+    quantization: Quantization | None = None
+
+
+PRESETS: dict[str, GeneratorPreset] = {
+    "reader-mini": GeneratorPreset(
+        checkpoint=str(EMBEDDED_READER), description="extractive reader with our own weights; two CPU cores"
+    ),
+    "blip2-flan-t5-xl": GeneratorPreset(
+        checkpoint="Salesforce/blip2-flan-t5-xl", description="the generator of RA-VQA-v2; 8 GB of GPU memory in bf16"
+    ),
+    "blip2-flan-t5-xl-4bit": GeneratorPreset(
+        checkpoint="Salesforce/blip2-flan-t5-xl",
+        description="the same in 4 bits",
+        quantization=Quantization.FOUR_BIT,
+    ),
+    "blip2-opt-2.7b": GeneratorPreset(checkpoint="Salesforce/blip2-opt-2.7b", description="BLIP-2 with OPT"),
+    "llava-1.5-7b": GeneratorPreset(checkpoint="llava-hf/llava-1.5-7b-hf", description="LLaVA-1.5"),
+    "llava-1.5-7b-4bit": GeneratorPreset(
+        checkpoint="llava-hf/llava-1.5-7b-hf", description="LLaVA-1.5 in 4 bits", quantization=Quantization.FOUR_BIT
+    ),
+    "llava-1.6-mistral-7b": GeneratorPreset(
+        checkpoint="llava-hf/llava-v1.6-mistral-7b-hf", description="LLaVA-1.6 (NeXT)"
+    ),
+    "llava-1.6-mistral-7b-8bit": GeneratorPreset(
+        checkpoint="llava-hf/llava-v1.6-mistral-7b-hf",
+        description="LLaVA-1.6 (NeXT) in 8 bits",
+        quantization=Quantization.EIGHT_BIT,
+    ),
+    "llava-onevision-0.5b": GeneratorPreset(
+        checkpoint="llava-hf/llava-onevision-qwen2-0.5b-ov-hf", description="LLaVA-OneVision, the smallest"
+    ),
+    "llava-onevision-7b": GeneratorPreset(
+        checkpoint="llava-hf/llava-onevision-qwen2-7b-ov-hf", description="LLaVA-OneVision"
+    ),
+}
+
+
+def load_generator(
+    checkpoint: str | Path,
+    *,
+    device: torch.device,
+    dtype: torch.dtype,
+    quantization: Quantization | None = None,
+    settings: GenerationSettings | ExtractiveSettings | None = None,
+    api_key: str | None = None,
+) -> Generator:
+    """Open a generator.
+
+    Args:
+        checkpoint: a name of `PRESETS`, a folder, a hub id, or "http(s)://host:port/v1#model" for a server.
+        device: where it runs.
+        dtype: of its weights and computations (with quantization: of its computations).
+        quantization: fewer bits for the weights; None takes the preset's choice.
+        settings: how it generates or reads; None takes the defaults of its kind.
+        api_key: for a server that wants one.
+
+    Raises:
+        CheckpointError: it cannot be used; one line says why and what to do.
+        ValueError: the settings are of another kind of generator, or a server's address is malformed.
+    """
+    name = str(checkpoint)
+    if name.startswith(("http://", "https://")):
+        address, _, model = name.partition("#")
+        return RemoteGenerator(RemoteSettings(address=address, model=model, api_key=api_key))
+    if name in PRESETS:
+        quantization = quantization or PRESETS[name].quantization
+        name = PRESETS[name].checkpoint
+    config = _read_config(name)
+    arguments = _arguments(device, dtype, quantization)
+    if any(str(kind).endswith("ForQuestionAnswering") for kind in config.architectures or ()):
+        return _extractive(name, arguments, _of_kind(settings, ExtractiveSettings))
+    generative = _of_kind(settings, GenerationSettings)
+    loaders: dict[str, Callable[[str, dict[str, Any], GenerationSettings | None], Generator]] = {
+        "blip-2": _blip2,
+        "llava": _llava,
+        "llava_next": _llava,
+        "llava_onevision": _llava,
+    }
+    if config.model_type not in loaders:
+        raise CheckpointError(
+            f"{name} is a {config.model_type!r} checkpoint; generators are {', '.join(sorted(loaders))}, "
+            "and extractive readers (an architecture that ends in ForQuestionAnswering)"
+        )
+    return loaders[config.model_type](name, arguments, generative)
+
+
+def _of_kind(settings: object, kind: type[Any]) -> Any:  # noqa: ANN401
+    if settings is not None and not isinstance(settings, kind):
+        raise ValueError(f"this checkpoint takes {kind.__name__}, not {type(settings).__name__}")
+    return settings
+
+
+def _read_config(name: str) -> Any:  # noqa: ANN401
+    """The checkpoint's config.json."""
+    from transformers import AutoConfig
+
+    path = Path(name)
+    if path.is_dir() and not (path / "config.json").is_file():
+        raise CheckpointError(f"{name} has no config.json; give the folder of a checkpoint")
+    if not path.is_dir() and (path.is_absolute() or name.startswith(".") or name.count("/") != 1):
+        known = ", ".join(sorted(PRESETS))
+        raise CheckpointError(f"there is no checkpoint {name}; give a folder, a hub id (owner/name) or one of {known}")
+    return _guarded(name, lambda: AutoConfig.from_pretrained(name, trust_remote_code=False))
+
+
+def _guarded(name: str, load: Callable[[], Any]) -> Any:  # noqa: ANN401
+    """Run a loader of transformers; its many-line errors become one line that names the checkpoint."""
+    from safetensors import SafetensorError
+
+    try:
+        return load()
+    except CheckpointError:
+        raise
+    except (OSError, ValueError, RuntimeError, KeyError, TypeError, ImportError, SafetensorError) as error:
+        reason = " ".join(str(error).split())[:300] or type(error).__name__
+        where = "the folder may be damaged" if Path(name).is_dir() else "check the id and the network"
+        raise CheckpointError(f"cannot load {name}; {where}: {reason}") from error
+
+
+def _arguments(device: torch.device, dtype: torch.dtype, quantization: Quantization | None) -> dict[str, Any]:
+    """Arguments of every `from_pretrained`."""
+    arguments: dict[str, Any] = {
+        "dtype": dtype,
+        "trust_remote_code": False,
+        "use_safetensors": True,
+        "output_loading_info": True,
+    }
+    if quantization is None:
+        return {**arguments, "device_map": {"": str(device)}} if device.type != "cpu" else arguments
+    if find_spec("bitsandbytes") is None:
+        raise CheckpointError(f"{quantization} weights need bitsandbytes; install it with `pip install bitsandbytes`")
+    if device.type == "cpu":
+        raise CheckpointError(f"{quantization} weights need a GPU; load without quantization on the CPU")
+    from transformers import BitsAndBytesConfig
+
+    four_bit = quantization is Quantization.FOUR_BIT
+    config = BitsAndBytesConfig(
+        load_in_4bit=four_bit,
+        load_in_8bit=not four_bit,
+        bnb_4bit_compute_dtype=dtype,
+        bnb_4bit_quant_type="nf4",
+    )
+    return {**arguments, "quantization_config": config, "device_map": {"": str(device)}}
+
+
+def _load_model(kind: Any, name: str, arguments: dict[str, Any], *, spare: tuple[str, ...] = ()) -> Any:  # noqa: ANN401
+    """A model all of whose weights came from the checkpoint.
+
+    Args:
+        kind: a model class of transformers.
+        name: folder or hub id.
+        arguments: of its `from_pretrained`.
+        spare: parts of key names that a checkpoint may have beyond what the model uses.
+    """
+    model, info = _guarded(name, lambda: kind.from_pretrained(name, **arguments))
+    missing = sorted(info["missing_keys"])
+    unexpected = sorted(key for key in info["unexpected_keys"] if not any(part in key for part in spare))
+    mismatched = sorted(str(entry[0]) for entry in info["mismatched_keys"])
+    for what, keys in (("lacks", missing), ("has unknown", unexpected), ("has other shapes for", mismatched)):
+        if keys:
+            more = f" and {len(keys) - 3} more" if len(keys) > 3 else ""
+            raise CheckpointError(f"{name} {what} {', '.join(keys[:3])}{more}; it does not fit {type(model).__name__}")
+    return model
+
+
+def _extractive(name: str, arguments: dict[str, Any], settings: ExtractiveSettings | None) -> Generator:
+    from transformers import AutoModelForQuestionAnswering, AutoTokenizer
+
+    # some published readers carry the unused pooler of the model they were tuned from
+    model = _load_model(AutoModelForQuestionAnswering, name, arguments, spare=("pooler.",))
+    tokenizer = _guarded(name, lambda: AutoTokenizer.from_pretrained(name, trust_remote_code=False))
+    positions = int(getattr(model.config, "max_position_embeddings", 512))
+    settings = settings or ExtractiveSettings(max_tokens=min(positions, ExtractiveSettings().max_tokens))
+    if settings.max_tokens > positions:
+        raise ValueError(f"{name} reads at most {positions} tokens at once; max_tokens is {settings.max_tokens}")
+    try:
+        calibration = Calibration.load(Path(name))
+    except ValueError as error:
+        raise CheckpointError(str(error)) from error
+    return ExtractiveReader(model, tokenizer, settings, calibration)
+
+
+def _blip2(name: str, arguments: dict[str, Any], settings: GenerationSettings | None) -> Generator:
+    from transformers import AutoImageProcessor, AutoTokenizer, Blip2ForConditionalGeneration
+
+    model = _load_model(Blip2ForConditionalGeneration, name, arguments)
+    tokenizer = _guarded(name, lambda: AutoTokenizer.from_pretrained(name, trust_remote_code=False))
+    image_processor = _guarded(name, lambda: AutoImageProcessor.from_pretrained(name, trust_remote_code=False))
+    return Blip2Generator(model, tokenizer, image_processor, settings)
+
+
+def _llava(name: str, arguments: dict[str, Any], settings: GenerationSettings | None) -> Generator:
+    from transformers import AutoModelForImageTextToText, AutoProcessor
+
+    model = _load_model(AutoModelForImageTextToText, name, arguments)
+    processor = _guarded(name, lambda: AutoProcessor.from_pretrained(name, trust_remote_code=False))
+    return LlavaGenerator(model, processor, settings)

@@ -1,0 +1,180 @@
+"""BLIP-2 and LLaVA on tiny random checkpoints: real forward passes, real beam search, scores checked by hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from PIL import Image
+from transformers import Blip2ForConditionalGeneration, Blip2Processor
+
+from generator.blip2 import Blip2Generator
+from generator.generation import GenerationSettings, Prompt
+from generator.llava import LlavaGenerator
+from generator.loading import load_generator
+from generator.prompts import knowledge_prompt
+from generator.protocol import Generator
+from knowledge_bases.records import Passage, VisualQuestion
+from tests.generator.tiny import save_blip2_checkpoint, save_llava_checkpoint
+
+CPU = torch.device("cpu")
+RED, BLUE = (Image.new("RGB", (40, 30), colour) for colour in ("red", "blue"))
+QUESTION = VisualQuestion(text="which city?", image=RED)
+PASSAGES = [
+    Passage(passage_id="1", title="France", text="Paris is the capital."),
+    Passage(passage_id="2", text="Rome is old, and it is the capital of Italy."),
+    Passage(passage_id="3", text="x"),
+]
+
+
+@pytest.fixture(scope="module", params=["t5", "opt"])
+def blip2(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Blip2Generator:
+    folder = save_blip2_checkpoint(tmp_path_factory.mktemp(request.param) / "model", language_model=request.param)
+    loaded = load_generator(folder, device=CPU, dtype=torch.float32, settings=GenerationSettings(beams=3))
+    assert isinstance(loaded, Blip2Generator)
+    return loaded
+
+
+@pytest.fixture(scope="module")
+def llava(tmp_path_factory: pytest.TempPathFactory) -> LlavaGenerator:
+    folder = save_llava_checkpoint(tmp_path_factory.mktemp("llava") / "model")
+    loaded = load_generator(folder, device=CPU, dtype=torch.float32, settings=GenerationSettings(beams=3))
+    assert isinstance(loaded, LlavaGenerator)
+    return loaded
+
+
+def teacher_forced(generator: Blip2Generator, prompt: str, image: Image.Image, tokens: torch.Tensor) -> float:
+    """Mean log-probability of the tokens, each from a fresh forward pass of the whole model on the processor's inputs."""
+    model: Any = generator.model
+    processor = Blip2Processor(generator.image_processor, generator.tokenizer, num_query_tokens=4)
+    inputs = processor(images=image, text=prompt, return_tensors="pt")
+    with torch.inference_mode():
+        if model.config.use_decoder_only_language_model:
+            ids = torch.cat([inputs["input_ids"], tokens[None]], dim=1)
+            logits = model(pixel_values=inputs["pixel_values"], input_ids=ids).logits[0, -len(tokens) - 1 : -1]
+        else:
+            decoder = torch.cat([torch.tensor([0]), tokens[:-1]])[None]
+            logits = model(**inputs, decoder_input_ids=decoder).logits[0]
+    return float(logits.float().log_softmax(dim=-1).gather(1, tokens[:, None]).mean())
+
+
+def generated_tokens(generator: Blip2Generator, prompt: str, image: Image.Image) -> torch.Tensor:
+    """What beam search returns for one prompt: the tokens up to and with the end token."""
+    inputs = generator.inputs([prompt], [generator.encode_image(image)])
+    sequence = generator.model.language_model.generate(
+        **inputs, num_beams=generator.settings.beams, max_new_tokens=10, do_sample=False, length_penalty=1.0
+    )[0]
+    if not generator.model.config.use_decoder_only_language_model:
+        sequence = sequence[1:]  # the decoder's start token
+    ends = (sequence == 2).nonzero()
+    kept: torch.Tensor = sequence[: int(ends[0]) + 1] if len(ends) else sequence
+    return kept
+
+
+def test_blip2_scores_equal_a_teacher_forced_computation(blip2: Blip2Generator) -> None:
+    assert isinstance(blip2, Generator)
+    for candidate, passage in zip(blip2.propose(QUESTION, PASSAGES), PASSAGES, strict=True):
+        prompt = knowledge_prompt(QUESTION.text, passage.content)
+        tokens = generated_tokens(blip2, prompt, RED)
+        assert candidate.answer == blip2.tokenizer.decode(tokens, skip_special_tokens=True).strip()
+        assert candidate.log_likelihood == pytest.approx(teacher_forced(blip2, prompt, RED, tokens), abs=1e-4)
+
+
+def test_greedy_search_is_scored_the_same_way(blip2: Blip2Generator) -> None:
+    greedy = Blip2Generator(blip2.model, blip2.tokenizer, blip2.image_processor, GenerationSettings(beams=1))
+    (candidate,) = greedy.propose(QUESTION, PASSAGES[:1])
+    prompt = knowledge_prompt(QUESTION.text, PASSAGES[0].content)
+    tokens = generated_tokens(greedy, prompt, RED)
+    assert candidate.log_likelihood == pytest.approx(teacher_forced(greedy, prompt, RED, tokens), abs=1e-4)
+
+
+def test_blip2_batches_give_what_single_calls_give(blip2: Blip2Generator) -> None:
+    questions = [QUESTION, VisualQuestion(text="and this?", image=BLUE), VisualQuestion(text="no picture")]
+    passages = [PASSAGES, PASSAGES[:1], []]
+    together = blip2.propose_batch(questions, passages)
+    assert [[c.passage_index for c in group] for group in together] == [[0, 1, 2], [0], [None]]
+    apart = [blip2.propose(q, p) for q, p in zip(questions, passages, strict=True)]
+    for one, other in zip(sum(together, []), sum(apart, []), strict=True):
+        assert one.answer == other.answer
+        assert one.log_likelihood == pytest.approx(other.log_likelihood, abs=1e-4)
+
+
+def test_blip2_looks_at_the_picture(blip2: Blip2Generator) -> None:
+    first, second = blip2.encode_image(RED), blip2.encode_image(BLUE)
+    assert first is not None
+    assert second is not None
+    assert first.shape == (4, 24)
+    assert not torch.allclose(first, second, atol=1e-3)
+    scores = [
+        blip2.propose(VisualQuestion(text="q", image=image), PASSAGES[:1])[0].log_likelihood for image in (RED, BLUE)
+    ]
+    assert scores[0] != pytest.approx(scores[1], abs=1e-5)
+
+
+def test_blip2_encodes_a_picture_once_however_many_passages(
+    blip2: Blip2Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[int] = []
+    original = Blip2ForConditionalGeneration.get_image_features
+
+    def counted(self: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+        calls.append(1)
+        return original(self, *args, **kwargs)
+
+    monkeypatch.setattr(Blip2ForConditionalGeneration, "get_image_features", counted)
+    blip2.propose(QUESTION, PASSAGES)
+    assert len(calls) == 1
+
+
+def test_long_knowledge_is_cut_and_the_prompt_stays_whole(blip2: Blip2Generator) -> None:
+    prompt = Prompt(question_index=0, question=QUESTION, knowledge="many people " * 500)
+    text = blip2._text(prompt)
+    assert text.startswith("Question: which city? Knowledge: many people")
+    assert text.endswith(" Answer:")
+    assert 490 <= len(blip2.tokenizer(text)["input_ids"]) + 4 <= 512
+
+
+def test_llava_scores_equal_a_teacher_forced_computation(llava: LlavaGenerator) -> None:
+    assert isinstance(llava, Generator)
+    for candidate, passage in zip(llava.propose(QUESTION, PASSAGES), PASSAGES, strict=True):
+        prompt = llava.prompt_text(Prompt(question_index=0, question=QUESTION, knowledge=passage.content))
+        inputs = llava.processor(text=prompt, images=RED, return_tensors="pt")
+        with torch.inference_mode():
+            sequence = llava.model.generate(**inputs, num_beams=3, max_new_tokens=10, do_sample=False)[0]
+            tokens = sequence[inputs["input_ids"].shape[1] :]
+            ends = (tokens == 2).nonzero()
+            tokens = tokens[: int(ends[0]) + 1] if len(ends) else tokens
+            ids = torch.cat([inputs["input_ids"], tokens[None]], dim=1)
+            logits = llava.model(input_ids=ids, pixel_values=inputs["pixel_values"]).logits[0, -len(tokens) - 1 : -1]
+        expected = float(logits.log_softmax(dim=-1).gather(1, tokens[:, None]).mean())
+        assert candidate.log_likelihood == pytest.approx(expected, abs=1e-4)
+
+
+def test_llava_mixes_questions_with_and_without_pictures(llava: LlavaGenerator) -> None:
+    questions = [VisualQuestion(text="no picture"), QUESTION]
+    together = llava.propose_batch(questions, [[], PASSAGES[:2]])
+    assert [[c.passage_index for c in group] for group in together] == [[None], [0, 1]]
+    apart = [llava.propose(questions[0], []), llava.propose(QUESTION, PASSAGES[:2])]
+    for one, other in zip(sum(together, []), sum(apart, []), strict=True):
+        assert one.answer == other.answer
+        assert one.log_likelihood == pytest.approx(other.log_likelihood, abs=1e-4)
+
+
+def test_llava_uses_the_chat_template_of_its_checkpoint(tmp_path: Path) -> None:
+    template = (
+        "{% for m in messages %}<<{{ m.role }}>>{% for c in m.content %}"
+        "{% if c.type == 'image' %}<image>{% else %}{{ c.text }}{% endif %}{% endfor %}{% endfor %}<<reply>>"
+    )
+    folder = save_llava_checkpoint(tmp_path / "model", chat_template=template)
+    loaded = load_generator(folder, device=CPU, dtype=torch.float32)
+    assert isinstance(loaded, LlavaGenerator)
+    text = loaded.prompt_text(Prompt(question_index=0, question=QUESTION, knowledge=None))
+    assert text == "<<user>><image>Question: which city?\nAnswer the question using a single word or phrase.<<reply>>"
+
+
+@pytest.mark.parametrize("name", ["beams", "max_new_tokens", "max_prompt_tokens", "batch_size"])
+def test_settings_refuse_nothing(name: str) -> None:
+    with pytest.raises(ValueError, match=f"{name} must be at least 1"):
+        GenerationSettings(**{name: 0})
