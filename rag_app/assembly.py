@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import atexit
-import dataclasses
+import os
 import shutil
-import sqlite3
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from generator.loading import load_generator
-from knowledge_bases.catalog import Example
-from knowledge_bases.store import PassageStore
-
 from generator.protocol import Generator
 from rag_app.config import Preset, checkpoint_location
 from rag_app.devices import Placement, resolve_placement
@@ -24,6 +19,7 @@ from rag_app.finder import PassageFinder
 from rag_app.indexing import sync
 from rag_app.knowledge import Knowledge, open_store
 from rag_app.pipeline import RagPipeline
+from rag_app.stores import SharedStore
 from retriever.checkpoints import load_retriever
 from retriever.encoder import Encoder
 from retriever.index.exact import ExactIndex
@@ -44,10 +40,10 @@ class Application:
         pipeline: answers questions.
         knowledge_base: name of the knowledge base.
         knowledge_base_title: the same for people.
-        examples: questions to try.
+        examples: pairs of a picture and a question to try.
         store: the passages; None when nothing is retrieved.
         n_passages: how many there are.
-        settings: all that the answers depend on, as JSON values.
+        retriever_fingerprint: of the loaded retriever; empty when nothing is retrieved.
     """
 
     preset: Preset
@@ -55,10 +51,10 @@ class Application:
     pipeline: RagPipeline
     knowledge_base: str
     knowledge_base_title: str
-    examples: tuple[Example, ...] = ()
-    store: PassageStore | None = None
+    examples: tuple[tuple[Path, str], ...] = ()
+    store: SharedStore | None = None
     n_passages: int = 0
-    settings: dict[str, Any] = field(default_factory=dict)
+    retriever_fingerprint: str = ""
 
 
 def open_application(
@@ -85,25 +81,11 @@ def open_application(
     """
     placement = resolve_placement(preset.device, preset.dtype)
     generator = _load_generator(preset, placement)
-    settings: dict[str, Any] = {
-        "preset": {key: value for key, value in dataclasses.asdict(preset).items() if key != "description"},
-        "retrieval": retrieve,
-        "device": placement.device.type,
-        "dtype": str(placement.dtype).removeprefix("torch."),
-        "seed": None,  # nothing is drawn at random
-        "knowledge_base": knowledge.name,
-    }
-    finder, store = None, None
+    finder, store, encoder = None, None, None
     if retrieve:
         encoder = load_encoder(preset, placement)
         store, index = open_index(knowledge, encoder, var=var, notify=notify, progress=progress)
         finder = PassageFinder(encoder=encoder, index=index, store=store)
-        settings |= {
-            "retriever_fingerprint": encoder.fingerprint,
-            "knowledge_base_hash": store.content_hash(),
-            "n_passages": len(store),
-            "index": {"kind": "exact", "k": preset.k},
-        }
     return Application(
         preset=preset,
         placement=placement,
@@ -113,7 +95,7 @@ def open_application(
         examples=knowledge.examples,
         store=store,
         n_passages=len(store) if store is not None else 0,
-        settings=settings,
+        retriever_fingerprint=encoder.fingerprint if encoder is not None else "",
     )
 
 
@@ -131,7 +113,9 @@ def load_encoder(preset: Preset, placement: Placement) -> Encoder:
 def _load_generator(preset: Preset, placement: Placement) -> Generator:
     with reported_as_input("generator"):
         location = checkpoint_location(preset.generator)
-        return load_generator(location, device=placement.device, dtype=placement.dtype)
+        return load_generator(
+            location, device=placement.device, dtype=placement.dtype, api_key=os.environ.get("RAG_APP_API_KEY")
+        )
 
 
 def open_index(
@@ -142,7 +126,7 @@ def open_index(
     notify: Notify = lambda message: None,
     progress: Progress | None = None,
     force: bool = False,
-) -> tuple[PassageStore, ExactIndex]:
+) -> tuple[SharedStore, ExactIndex]:
     """The store and its index, up to date; in a temporary folder when `var` cannot be written.
 
     Raises:
@@ -150,7 +134,7 @@ def open_index(
     """
     try:
         return _open_index_in(var, knowledge, encoder, notify, progress, force=force)
-    except (OSError, sqlite3.OperationalError) as error:
+    except OSError as error:
         notify(f"{var} cannot be written ({one_line(error)}); a temporary folder is used for this run")
     try:
         temporary = Path(tempfile.mkdtemp(prefix="rag_app-"))
@@ -168,11 +152,11 @@ def _open_index_in(
     progress: Progress | None,
     *,
     force: bool,
-) -> tuple[PassageStore, ExactIndex]:
+) -> tuple[SharedStore, ExactIndex]:
     store = open_store(knowledge, var)
     if len(store) == 0:
         raise InputError(f"knowledge base {knowledge.name!r} is empty; add passages with `kb add`")
-    index, report = sync(store, encoder, var / "indexes" / knowledge.name, progress=progress, force=force)
+    index, report = sync(store, encoder, var / "indexes" / knowledge.folder, progress=progress, force=force)
     if report.repaired:
         notify(f"the index was damaged and has been built anew ({report.repaired})")
     return store, index

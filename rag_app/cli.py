@@ -77,7 +77,7 @@ def main(argv: Sequence[str] | None = None, *, serve: Serve | None = None) -> in
 
 
 def _parser(*, with_training: bool) -> argparse.ArgumentParser:
-    parser = _Parser(
+    parser: argparse.ArgumentParser = _Parser(
         prog="python -m rag_app", description="Answers questions about a picture from a knowledge base, with evidence."
     )
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")

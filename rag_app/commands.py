@@ -61,7 +61,7 @@ def run_evaluate(args: argparse.Namespace) -> int:
     beside = _metrics_of(args.beside) if args.beside is not None else None
     _preset(args)
     from rag_app.evaluation import evaluate, prepare_output
-    from rag_app.manifest import package_versions
+    from rag_app.manifest import package_versions, settings_of
 
     prepare_output(args.output)
     application = _open(args, retrieve=not args.no_retrieval)
@@ -70,7 +70,7 @@ def run_evaluate(args: argparse.Namespace) -> int:
         dataset,
         args.output,
         store=application.store,
-        settings=application.settings,
+        settings=settings_of(application),
         versions=package_versions(),
         batch_size=application.preset.batch_size,
         progress=ProgressLine("questions answered"),

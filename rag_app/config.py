@@ -29,8 +29,10 @@ class Preset:
     Attributes:
         name: what it is called in reports.
         description: one line for people.
-        retriever: a PreFLMR checkpoint: a folder (relative ones start at the checkout) or a hub id.
-        generator: a checkpoint of a reader or generator: a folder or a hub id.
+        retriever: a PreFLMR checkpoint: a name of `retriever.checkpoints.PRESETS`, a folder (relative ones start at
+            the checkout) or a hub id.
+        generator: a reader or generator: a name of `generator.loading.PRESETS`, a folder, a hub id, or the address of
+            a server, `http://host:port/v1#model`.
         knowledge_base: name of the knowledge base that is asked when none is given.
         k: passages that are found and read for a question.
         batch_size: questions or passages that go through the models at once.
@@ -57,31 +59,25 @@ class Preset:
                 raise ValueError(f"{name} must not be empty")
 
 
-def _full(name: str, retriever: str, generator: str, needs: str) -> Preset:
-    return Preset(
-        name=name,
-        description=f"published {retriever.split('/')[-1]} and {generator.split('/')[-1]}; {needs}",
-        retriever=retriever,
-        generator=generator,
-    )
-
-
-_BLIP2 = "Salesforce/blip2-flan-t5-xl"
-_PUBLISHED = (
-    _full("full", "LinWeizheDragon/PreFLMR_ViT-L", _BLIP2, "needs a GPU and a download"),
-    _full("full-base", "LinWeizheDragon/PreFLMR_ViT-B", _BLIP2, "the smallest published retriever"),
-    _full("full-large", "LinWeizheDragon/PreFLMR_ViT-G", _BLIP2, "the best published retriever"),
-)
+_PUBLISHED = {
+    "full": ("preflmr-vit-l", "blip2-flan-t5-xl", "published ViT-L and BLIP-2; a GPU and a download"),
+    "full-base": ("preflmr-vit-b", "blip2-flan-t5-xl", "the smallest published PreFLMR, and BLIP-2"),
+    "full-large": ("preflmr-vit-g", "blip2-flan-t5-xl", "the largest published PreFLMR, and BLIP-2"),
+    "full-llava": ("preflmr-vit-l", "llava-1.5-7b", "published ViT-L, and LLaVA-1.5"),
+}
 PRESETS = {
     preset.name: preset
     for preset in (
         Preset(
             name=DEFAULT_PRESET,
             description="PreFLMR-mini and a small reader from this repository; two CPU cores, no network",
-            retriever="retriever/checkpoints/preflmr-mini",
-            generator="generator/checkpoints/reader-mini",
+            retriever="preflmr-mini",
+            generator="reader-mini",
         ),
-        *_PUBLISHED,
+        *(
+            Preset(name=name, retriever=retriever, generator=generator, description=description)
+            for name, (retriever, generator, description) in _PUBLISHED.items()
+        ),
     )
 }
 
@@ -130,7 +126,7 @@ def _from_values(values: dict[str, Any], *, default_name: str) -> Preset:
 
 
 def checkpoint_location(checkpoint: str) -> str:
-    """Where a checkpoint is loaded from: a folder of the checkout if there is one, else the path or hub id itself."""
+    """What a checkpoint is loaded by: a folder of the checkout where there is one, else the name, path or hub id."""
     folder = CHECKOUT / checkpoint
     return str(folder) if folder.is_dir() else checkpoint
 

@@ -10,8 +10,6 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from knowledge_bases.store import PassageStore
-
 from knowledge_bases.records import VisualQuestion, VqaExample
 from rag_app.atomic import write_json
 from rag_app.datasets import Dataset
@@ -20,6 +18,7 @@ from rag_app.metrics import QuestionScores, mean_scores, score_question
 from rag_app.pictures import open_picture
 from rag_app.pipeline import RagPipeline
 from rag_app.predictions import Prediction, append_predictions, read_predictions
+from rag_app.stores import SharedStore
 
 __all__ = ["evaluate", "prepare_output"]
 
@@ -47,7 +46,7 @@ def evaluate(
     dataset: Dataset,
     output: Path,
     *,
-    store: PassageStore | None,
+    store: SharedStore | None,
     settings: Mapping[str, Any],
     versions: Mapping[str, str],
     batch_size: int,
@@ -149,7 +148,7 @@ def _answer(pipeline: RagPipeline, dataset: Dataset, examples: Sequence[VqaExamp
 
 
 def _report(
-    dataset: Dataset, predictions: Mapping[str, Prediction], store: PassageStore | None, *, k: int | None
+    dataset: Dataset, predictions: Mapping[str, Prediction], store: SharedStore | None, *, k: int | None
 ) -> dict[str, Any]:
     """Scores every question of the dataset."""
     scored: list[QuestionScores] = []

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from knowledge_bases.store import PassageStore
-
 from knowledge_bases.records import ScoredPassage, VisualQuestion
+from rag_app.errors import reported_as_input
 from rag_app.indexing import passage_id_of
+from rag_app.stores import SharedStore
 from rag_app.timing import Stopwatch
 from retriever.encoder import Encoder
-from retriever.index.exact import ExactIndex
+from retriever.index.exact import ExactIndex, IndexDamagedError
 
 __all__ = ["PassageFinder"]
 
@@ -18,7 +18,7 @@ __all__ = ["PassageFinder"]
 class PassageFinder:
     """Questions in, scored passages out."""
 
-    def __init__(self, *, encoder: Encoder, index: ExactIndex, store: PassageStore) -> None:
+    def __init__(self, *, encoder: Encoder, index: ExactIndex, store: SharedStore) -> None:
         self._encoder = encoder
         self._index = index
         self._store = store
@@ -32,11 +32,14 @@ class PassageFinder:
             questions: what is asked.
             k: passages a question.
             watch: gets the stages `encode`, `search` and `fetch`.
+
+        Raises:
+            InputError: the index on disk is damaged.
         """
         watch = watch or Stopwatch()
         with watch.stage("encode"):
             queries = self._encoder.encode_queries(questions)
-        with watch.stage("search"):
+        with watch.stage("search"), reported_as_input("", kinds=(IndexDamagedError,)):
             hits_of_each = self._index.search_batch(queries, k=k)
         with watch.stage("fetch"):
             return [self._fetch(hits) for hits in hits_of_each]

@@ -12,10 +12,9 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from knowledge_bases.store import PassageStore
-
 from knowledge_bases.records import Passage
 from rag_app.locking import folder_lock
+from rag_app.stores import SharedStore
 from retriever.encoder import Encoder
 from retriever.index.exact import ExactIndex
 
@@ -57,7 +56,7 @@ def passage_id_of(key: str) -> str:
 
 
 def sync(
-    store: PassageStore, encoder: Encoder, folder: Path, *, progress: Progress | None = None, force: bool = False
+    store: SharedStore, encoder: Encoder, folder: Path, *, progress: Progress | None = None, force: bool = False
 ) -> tuple[ExactIndex, SyncReport]:
     """Opens the store's index for this encoder and brings it up to date: encodes only what changed.
 
@@ -90,7 +89,7 @@ def sync(
     return index, report
 
 
-def _open_if_current(store: PassageStore, encoder: Encoder, path: Path) -> ExactIndex | None:
+def _open_if_current(store: SharedStore, encoder: Encoder, path: Path) -> ExactIndex | None:
     """The index if nothing is to be done: needs no lock and no right to write."""
     if not path.exists():
         return None
@@ -117,7 +116,7 @@ def _open_or_create(encoder: Encoder, path: Path) -> tuple[ExactIndex, str]:
 
 
 def _bring_up_to_date(
-    index: ExactIndex, store: PassageStore, encoder: Encoder, progress: Progress | None
+    index: ExactIndex, store: SharedStore, encoder: Encoder, progress: Progress | None
 ) -> tuple[int, int]:
     """Deletes what is stale and adds what is new.
 

@@ -10,12 +10,12 @@ from pathlib import Path
 
 from knowledge_bases.files import read_passages
 from knowledge_bases.store import PassageStore
-
 from rag_app.config import DEFAULT_PRESET, load_preset, var_folder
 from rag_app.errors import InputError, reported_as_input
 from rag_app.knowledge import find_knowledge, list_knowledge, open_store, own_store_path
 from rag_app.locking import folder_lock
 from rag_app.progress import ProgressLine
+from rag_app.stores import SharedStore
 
 __all__ = ["add_arguments"]
 
@@ -62,7 +62,7 @@ def _run_list(args: argparse.Namespace) -> int:
     return 0
 
 
-def _open(args: argparse.Namespace) -> PassageStore:
+def _open(args: argparse.Namespace) -> SharedStore:
     var = var_folder(args.var)
     knowledge = find_knowledge(args.kb, var)
     with reported_as_input(f"{var} cannot be written", kinds=(OSError,)):

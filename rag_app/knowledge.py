@@ -1,8 +1,8 @@
 """Which knowledge base is asked, and its passage store.
 
-There are two kinds. A knowledge base of this repository is a committed JSON Lines file; its store is derived from it
-and named by the file's checksum, so it is made once and never out of date. A knowledge base of your own is a store in
-`var/knowledge_bases`; there the store is the truth.
+There are two kinds. A knowledge base of this repository, or a path, is a file or folder of passages; its store is
+derived from it and named by a checksum, so it is made once and never out of date. A knowledge base of your own is a
+store in `var/knowledge_bases`; there the store is the truth.
 """
 
 from __future__ import annotations
@@ -11,15 +11,14 @@ import hashlib
 import os
 import re
 import secrets
-import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
 
-from knowledge_bases.catalog import Example, find_knowledge_base, list_knowledge_bases
+from knowledge_bases.catalog import KnowledgeBase, find_knowledge_base, list_knowledge_bases
 from knowledge_bases.files import read_passages
-from knowledge_bases.store import PassageStore
-
+from knowledge_bases.store import PassageStore, StoreError
 from rag_app.errors import InputError, one_line, reported_as_input
+from rag_app.stores import SharedStore
 
 __all__ = ["Knowledge", "find_knowledge", "list_knowledge", "open_store", "own_store_path"]
 
@@ -34,9 +33,10 @@ class Knowledge:
         name: what `--kb` takes.
         title: for people.
         description: one or two sentences; may be empty.
-        passages: the committed passages file, or None where the store is the truth.
+        passages: the file or folder of passages, or None where the store is the truth.
         own_store: the store of a knowledge base of your own, else None.
-        examples: questions to try.
+        examples: pairs of a picture and a question to try.
+        folder: name of its folder of indexes.
     """
 
     name: str
@@ -44,7 +44,8 @@ class Knowledge:
     description: str = ""
     passages: Path | None = None
     own_store: Path | None = None
-    examples: tuple[Example, ...] = ()
+    examples: tuple[tuple[Path, str], ...] = ()
+    folder: str
 
 
 def own_store_path(name: str, var: Path) -> Path:
@@ -62,36 +63,50 @@ def own_store_path(name: str, var: Path) -> Path:
 
 
 def list_knowledge(var: Path) -> list[Knowledge]:
-    """Every knowledge base: those of this repository, then your own."""
-    own = sorted((var / "knowledge_bases").glob("*.sqlite"))
-    return [find_knowledge(base.name, var) for base in list_knowledge_bases()] + [
-        Knowledge(name=path.stem, title=path.stem, own_store=path) for path in own if _OWN_NAME.fullmatch(path.stem)
+    """Every knowledge base that has a name: those of this repository, then your own."""
+    paths = sorted((var / "knowledge_bases").glob("*.sqlite"))
+    return [_from_files(base) for base in list_knowledge_bases()] + [
+        _own(path) for path in paths if _OWN_NAME.fullmatch(path.stem)
     ]
 
 
 def find_knowledge(name: str, var: Path) -> Knowledge:
-    """The knowledge base of this name.
+    """The knowledge base of this name, or the one in a file or folder of passages.
 
     Raises:
         InputError: there is none; the message lists the names.
     """
-    if name in {base.name for base in list_knowledge_bases()}:
-        base = find_knowledge_base(name)
-        return Knowledge(
-            name=base.name,
-            title=base.title,
-            description=base.description,
-            passages=base.passages_path,
-            examples=tuple(base.examples),
-        )
-    own = var / "knowledge_bases" / f"{name}.sqlite"
-    if _OWN_NAME.fullmatch(name) and own.is_file():
-        return Knowledge(name=name, title=name, own_store=own)
-    names = ", ".join(one.name for one in list_knowledge(var))
-    raise InputError(f"unknown knowledge base {name!r}; choose one of {names}, or make it with `kb add --kb {name}`")
+    known = list_knowledge(var)
+    for knowledge in known:
+        if knowledge.name == name:
+            return knowledge
+    if name and Path(name).exists():
+        with reported_as_input():
+            return _from_files(find_knowledge_base(name))
+    raise InputError(
+        f"unknown knowledge base {name!r}; choose one of {', '.join(one.name for one in known)}, give the path of a "
+        "file or folder of passages, or make your own with `python -m rag_app kb add`"
+    )
 
 
-def open_store(knowledge: Knowledge, var: Path) -> PassageStore:
+def _own(path: Path) -> Knowledge:
+    return Knowledge(name=path.stem, title=path.stem, own_store=path, folder=path.stem)
+
+
+def _from_files(base: KnowledgeBase) -> Knowledge:
+    embedded = any(base.name == one.name and base.passages_path == one.passages_path for one in list_knowledge_bases())
+    place = hashlib.sha256(str(base.passages_path.resolve()).encode(errors="surrogateescape")).hexdigest()[:8]
+    return Knowledge(
+        name=base.name,
+        title=base.title,
+        description=base.description,
+        passages=base.passages_path,
+        examples=tuple(base.examples),
+        folder=base.name if embedded else f"{base.name}@{place}",
+    )
+
+
+def open_store(knowledge: Knowledge, var: Path) -> SharedStore:
     """The passages of a knowledge base. A derived store that is missing or damaged is made anew.
 
     Raises:
@@ -99,31 +114,57 @@ def open_store(knowledge: Knowledge, var: Path) -> PassageStore:
         OSError: a derived store has to be made and `var` cannot be written.
     """
     if knowledge.own_store is not None:
-        with reported_as_input(f"knowledge base {knowledge.name!r}", kinds=(ValueError, OSError, sqlite3.Error)):
-            return PassageStore.open(knowledge.own_store)
-    assert knowledge.passages is not None
-    with reported_as_input(f"knowledge base {knowledge.name!r}", kinds=(OSError,)):
-        digest = hashlib.sha256(knowledge.passages.read_bytes()).hexdigest()[:16]
-    path = var / "stores" / f"{knowledge.name}-{digest}.sqlite"
+        with reported_as_input(f"knowledge base {knowledge.name!r}"):
+            return _read_through(knowledge.own_store)
+    assert knowledge.passages is not None  # a knowledge base has one or the other
+    path = var / "stores" / f"{knowledge.folder}-{_checksum(knowledge.passages)}.sqlite"
     if path.is_file():
         try:
-            return PassageStore.open(path)
-        except (ValueError, sqlite3.Error):
+            return _read_through(path)
+        except StoreError:
             path.unlink()  # derived: made anew below
-    return _derive(knowledge.passages, path)
+    _derive(knowledge.passages, path)
+    return SharedStore(path)
 
 
-def _derive(passages: Path, path: Path) -> PassageStore:
-    """Makes a store from a passages file; it appears whole or not at all."""
+def _read_through(path: Path) -> SharedStore:
+    """Opens a store and reads all of it: damage inside shows now rather than in the middle of a question."""
+    store = SharedStore(path)
+    store.content_hash()
+    return store
+
+
+def _checksum(passages: Path) -> str:
+    """Sixteen hexadecimal digits over the files that passages are read from.
+
+    Raises:
+        InputError: a file cannot be read.
+    """
+    digest = hashlib.sha256()
+    with reported_as_input(f"passages {passages}", kinds=(OSError,)):
+        files = sorted(file for file in passages.rglob("*") if file.is_file()) if passages.is_dir() else [passages]
+        for file in files:
+            content = file.read_bytes()
+            digest.update(f"{file.relative_to(passages)}\0{len(content)}\0".encode(errors="surrogateescape"))
+            digest.update(content)
+    return digest.hexdigest()[:16]
+
+
+def _derive(passages: Path, path: Path) -> None:
+    """Makes a store from passages; it appears whole or not at all.
+
+    Raises:
+        InputError: the passages have a fault.
+        OSError: the store cannot be written.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    part.touch()  # an OSError where the folder cannot be written
     try:
-        store = PassageStore.open(part, create=True)
-        store.add(read_passages(passages))
-        store.close()
+        with PassageStore.open(part, create=True) as store:
+            store.add(read_passages(passages))
         os.replace(part, path)
     except ValueError as error:
-        raise InputError(one_line(error)) from error
+        raise InputError(one_line(error).replace(part.name, path.name)) from error
     finally:
         part.unlink(missing_ok=True)
-    return PassageStore.open(path)

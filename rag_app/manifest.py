@@ -2,12 +2,57 @@
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
 import platform
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
 
-__all__ = ["package_versions"]
+from generator.loading import PRESETS as GENERATORS
+from rag_app.assembly import Application
+from rag_app.config import checkpoint_location
+
+__all__ = ["package_versions", "settings_of"]
 
 _PACKAGES = ("torch", "transformers", "tokenizers", "safetensors", "numpy", "pillow", "langchain-core", "faiss-cpu")
+
+
+def settings_of(application: Application) -> dict[str, Any]:
+    """All that the answers depend on, as JSON values: equal settings give equal answers."""
+    preset, store = application.preset, application.store
+    settings: dict[str, Any] = {
+        "preset": {key: value for key, value in dataclasses.asdict(preset).items() if key != "description"},
+        "generator_fingerprint": _folder_fingerprint(preset.generator),
+        "device": application.placement.device.type,
+        "dtype": str(application.placement.dtype).removeprefix("torch."),
+        "seed": None,  # nothing is drawn at random
+        "retrieval": store is not None,
+    }
+    if store is not None:
+        settings |= {
+            "retriever_fingerprint": application.retriever_fingerprint,
+            "knowledge_base": application.knowledge_base,
+            "knowledge_base_hash": store.content_hash(),
+            "n_passages": application.n_passages,
+            "index": {"kind": "exact", "k": application.pipeline.k},
+        }
+    return settings
+
+
+def _folder_fingerprint(generator: str) -> str | None:
+    """A checksum over the generator's files (16 hexadecimal digits); None when it is no folder on this machine."""
+    name = GENERATORS[generator].checkpoint if generator in GENERATORS else generator
+    folder = Path(checkpoint_location(name))
+    if not folder.is_dir():
+        return None
+    digest = hashlib.sha256()
+    for file in sorted(folder.glob("*.json")) + sorted(folder.glob("*.safetensors")):
+        digest.update(f"{file.name} {file.stat().st_size}\n".encode())
+        with file.open("rb") as stream:
+            while block := stream.read(1 << 20):
+                digest.update(block)
+    return digest.hexdigest()[:16]
 
 
 def package_versions() -> dict[str, str]:

@@ -12,9 +12,10 @@ from langchain_core.runnables import Runnable, RunnableConfig
 from generator.calibration import calibration_of
 from generator.choosing import choose
 from generator.protocol import Candidate, Generator
+from generator.remote import RemoteError
 from knowledge_bases.records import ScoredPassage, VisualQuestion
 from rag_app.answers import Answer, AnswerCandidate
-from rag_app.errors import InputError
+from rag_app.errors import InputError, reported_as_input
 from rag_app.finder import PassageFinder
 from rag_app.timing import Stopwatch
 
@@ -64,7 +65,7 @@ class RagPipeline(Runnable[VisualQuestion, Answer]):
         Raises:
             InputError: a question has neither a text nor a picture.
         """
-        return self._batch_with_config(self._answer_many, inputs, config, return_exceptions=return_exceptions, **kwargs)
+        return self._batch_with_config(self._answer_all, inputs, config, return_exceptions=return_exceptions, **kwargs)
 
     def stream(
         self,
@@ -87,6 +88,9 @@ class RagPipeline(Runnable[VisualQuestion, Answer]):
         found = self._find(questions, watch)
         return self._read(questions, found, watch)
 
+    def _answer_all(self, questions: list[VisualQuestion]) -> list[Exception | Answer]:
+        return [*self._answer_many(questions)]
+
     def _parts(self, questions: Iterator[VisualQuestion]) -> Iterator[Answer]:
         for question in questions:
             watch = Stopwatch()
@@ -102,7 +106,7 @@ class RagPipeline(Runnable[VisualQuestion, Answer]):
         return self.finder.find(questions, k=self.k, watch=watch)
 
     def _read(self, questions: Sequence[VisualQuestion], found: Sequence[Passages], watch: Stopwatch) -> list[Answer]:
-        with watch.stage("read"):
+        with watch.stage("read"), reported_as_input("generator", kinds=(RemoteError,)):
             proposed = self.generator.propose_batch(
                 questions, [[one.passage for one in passages] for passages in found]
             )

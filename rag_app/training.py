@@ -189,7 +189,8 @@ def _train_retriever(arguments: argparse.Namespace) -> int:
     vision = FLMRVisionConfig(**{name: getattr(shape, name) for name in names})
     settings = MiniSettings()
     query_tokenizer, context_tokenizer = new_tokenizers(settings)
-    sample = random.Random(0).sample([*corpus.texts, *extra], 400)
+    texts = [*corpus.texts, *extra]
+    sample = random.Random(0).sample(texts, min(400, len(texts)))
     trainer = StageTrainer(
         new_model(weights, vision, settings, sample),
         query_tokenizer,

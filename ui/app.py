@@ -31,7 +31,8 @@ def build_app(application: Application) -> gr.Blocks:
             add_ask_tab(application)
         with gr.Tab("About"):
             add_about_tab(application)
-    return page.queue(max_size=MAX_WAITING, default_concurrency_limit=1)
+    page.queue(max_size=MAX_WAITING, default_concurrency_limit=1)
+    return page
 
 
 def serve(

@@ -83,7 +83,7 @@ def _answer(application: Application, picture: str | None, question: str) -> Ite
 
 
 def _add_examples(application: Application, inputs: Sequence[gr.components.Component]) -> None:
-    rows = [[str(example.image), example.question] for example in application.examples]
+    rows = [[str(image), question] for image, question in application.examples]
     if rows:
         gr.Examples(
             rows,

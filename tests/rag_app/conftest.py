@@ -1,0 +1,32 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from rag_app.assembly import Application, open_application
+from rag_app.knowledge import find_knowledge
+from tests.tiny import save_passages, save_picture, save_preset, save_reader, tiny_preset
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with `tiny.toml`, the checkpoints and passages it names, `picture.png`, and `var/` with the index."""
+    folder = tmp_path_factory.mktemp("world")
+    preset = tiny_preset(save_reader(folder / "reader"), save_passages(folder / "passages.jsonl"))
+    save_preset(folder / "tiny.toml", preset)
+    save_picture(folder / "picture.png")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def application(world: Path) -> Application:
+    """Everything opened."""
+    preset = tiny_preset(world / "reader", world / "passages.jsonl")
+    return open_application(preset, find_knowledge(preset.knowledge_base, world / "var"), var=world / "var")

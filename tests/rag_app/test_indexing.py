@@ -1,0 +1,155 @@
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from knowledge_bases.records import Passage, VisualQuestion
+from knowledge_bases.store import PassageStore
+from rag_app.assembly import Application, load_encoder, open_index
+from rag_app.errors import InputError
+from rag_app.indexing import index_key, passage_id_of, sync
+from rag_app.knowledge import Knowledge, find_knowledge, open_store
+from rag_app.stores import SharedStore
+from retriever.encoder import Encoder
+from tests.tiny import PASSAGES
+
+
+@pytest.fixture(scope="session")
+def encoder(application: Application) -> Encoder:
+    return load_encoder(application.preset, application.placement)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> PassageStore:
+    store = PassageStore.open(tmp_path / "mine.sqlite", create=True)
+    store.add(Passage(**row) for row in PASSAGES)
+    return store
+
+
+def shared(tmp_path: Path) -> SharedStore:
+    return SharedStore(tmp_path / "mine.sqlite")
+
+
+def results(index: object, encoder: Encoder) -> list[tuple[str, float]]:
+    query = encoder.encode_queries([VisualQuestion(text="what is the capital of the land?")])[0]
+    return index.search(query, k=10)  # type: ignore[attr-defined, no-any-return]
+
+
+def test_keys_name_the_passage_and_its_content() -> None:
+    one = Passage(passage_id="a@b", title="t", text="x")
+    assert passage_id_of(index_key(one)) == "a@b"
+    assert index_key(one) != index_key(Passage(passage_id="a@b", title="t", text="y"))
+
+
+@pytest.mark.usefixtures("store")
+def test_a_second_sync_has_nothing_to_do(tmp_path: Path, encoder: Encoder) -> None:
+    calls: list[tuple[int, int]] = []
+    _, first = sync(shared(tmp_path), encoder, tmp_path / "i", progress=lambda *n: calls.append(n))
+    assert (first.added, first.deleted, first.repaired) == (len(PASSAGES), 0, "")
+    assert calls[-1] == (len(PASSAGES), len(PASSAGES))
+    _, second = sync(shared(tmp_path), encoder, tmp_path / "i")
+    assert (second.added, second.deleted, second.repaired) == (0, 0, "")
+
+
+def test_only_what_changed_is_encoded(tmp_path: Path, encoder: Encoder, store: PassageStore) -> None:
+    sync(shared(tmp_path), encoder, tmp_path / "i")
+    store.delete(["red-money", "blue-money"])
+    store.add([Passage(passage_id="red-money", text="They pay with shells."), Passage(passage_id="new", text="New.")])
+    index, report = sync(shared(tmp_path), encoder, tmp_path / "i")
+    assert (report.added, report.deleted) == (2, 2)
+    fresh, _ = sync(shared(tmp_path), encoder, tmp_path / "fresh")
+    assert dict(results(index, encoder)) == pytest.approx(dict(results(fresh, encoder)), abs=1e-3)
+
+
+@pytest.mark.usefixtures("store")
+@pytest.mark.parametrize("damage", ["flip", "cut", "manifest", "remove"])
+def test_a_damaged_index_is_repaired(tmp_path: Path, encoder: Encoder, damage: str) -> None:
+    index, _ = sync(shared(tmp_path), encoder, tmp_path / "i")
+    expected = results(index, encoder)
+    (embeddings,) = (tmp_path / "i").rglob("*.f16")
+    content = embeddings.read_bytes()
+    if damage == "flip":
+        embeddings.write_bytes(content[:100] + bytes([content[100] ^ 1]) + content[101:])
+    elif damage == "cut":
+        embeddings.write_bytes(content[:-64])
+    elif damage == "manifest":
+        next((tmp_path / "i").rglob("manifest.json")).write_text("{", encoding="utf-8")
+    else:
+        embeddings.unlink()
+    repaired, report = sync(shared(tmp_path), encoder, tmp_path / "i")
+    assert report.repaired
+    assert results(repaired, encoder) == expected
+
+
+@pytest.mark.usefixtures("store")
+def test_an_interrupted_sync_carries_on(tmp_path: Path, encoder: Encoder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rag_app.indexing.PASSAGES_PER_COMMIT", 2)
+
+    def stop(done: int, total: int) -> None:
+        if done > 4:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        sync(shared(tmp_path), encoder, tmp_path / "i", progress=stop)
+    index, report = sync(shared(tmp_path), encoder, tmp_path / "i")
+    assert (report.added, report.repaired) == (len(PASSAGES) - 4, "")
+    fresh, _ = sync(shared(tmp_path), encoder, tmp_path / "fresh")
+    assert dict(results(index, encoder)) == pytest.approx(dict(results(fresh, encoder)), abs=1e-3)
+
+
+@pytest.mark.usefixtures("store")
+def test_force_builds_anew(tmp_path: Path, encoder: Encoder) -> None:
+    sync(shared(tmp_path), encoder, tmp_path / "i")
+    _, report = sync(shared(tmp_path), encoder, tmp_path / "i", force=True)
+    assert report.added == len(PASSAGES)
+
+
+def passages_file(tmp_path: Path) -> Knowledge:
+    path = tmp_path / "mine.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in PASSAGES), encoding="utf-8")
+    return find_knowledge(str(path), tmp_path / "var")
+
+
+def test_a_derived_store_is_made_once_and_mended(tmp_path: Path) -> None:
+    knowledge = passages_file(tmp_path)
+    first = open_store(knowledge, tmp_path / "var")
+    made, expected = first.path.stat().st_mtime_ns, first.content_hash()
+    assert open_store(knowledge, tmp_path / "var").path.stat().st_mtime_ns == made
+    first.path.write_bytes(b"not a database at all" * 300)
+    assert open_store(knowledge, tmp_path / "var").content_hash() == expected
+
+
+def test_a_changed_file_gives_another_store(tmp_path: Path) -> None:
+    before = open_store(passages_file(tmp_path), tmp_path / "var")
+    with (tmp_path / "mine.jsonl").open("a", encoding="utf-8") as file:
+        file.write('{"passage_id": "more", "text": "More."}\n')
+    after = open_store(find_knowledge(str(tmp_path / "mine.jsonl"), tmp_path / "var"), tmp_path / "var")
+    assert len(after) == len(before) + 1
+
+
+def test_faulty_passages_leave_no_store(tmp_path: Path) -> None:
+    path = tmp_path / "mine.jsonl"
+    path.write_text('{"passage_id": "a", "text": "x"}\n{"passage_id": "a", "text": "y"}\n', encoding="utf-8")
+    with pytest.raises(InputError, match="'a' is already"):
+        open_store(find_knowledge(str(path), tmp_path / "var"), tmp_path / "var")
+    assert list((tmp_path / "var" / "stores").iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_written_gives_way(tmp_path: Path, encoder: Encoder) -> None:
+    knowledge = passages_file(tmp_path)
+    (tmp_path / "var").write_text("a file where a folder should be", encoding="utf-8")
+    notes: list[str] = []
+    store, index = open_index(knowledge, encoder, var=tmp_path / "var", notify=notes.append)
+    assert len(index) == len(store) == len(PASSAGES)
+    assert "cannot be written" in notes[0]
+    shutil.rmtree(store.path.parent.parent)
+
+
+def test_an_empty_knowledge_base(tmp_path: Path, encoder: Encoder) -> None:
+    PassageStore.open(tmp_path / "none.sqlite", create=True).close()
+    knowledge = Knowledge(name="none", title="none", own_store=tmp_path / "none.sqlite", folder="none")
+    with pytest.raises(InputError, match="'none' is empty; add passages"):
+        open_index(knowledge, encoder, var=tmp_path / "var")

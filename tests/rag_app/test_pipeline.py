@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import threading
+
+import pytest
+from PIL import Image
+
+from knowledge_bases.records import VisualQuestion
+from rag_app.answers import Answer
+from rag_app.assembly import Application
+from rag_app.errors import InputError
+from rag_app.pipeline import RagPipeline
+from rag_app.retriever_adapter import PassageRetriever
+from tests.tiny import PASSAGES
+
+RED = Image.new("RGB", (60, 40), "red")
+BLUE = Image.new("RGB", (40, 60), "blue")
+QUESTIONS = [
+    VisualQuestion(text="what is the capital?", image=RED),
+    VisualQuestion(text="how do people pay?"),
+    VisualQuestion(image=BLUE),
+    VisualQuestion(text="首都はどこですか", image=BLUE),
+]
+
+
+def essence(answer: Answer) -> tuple[object, ...]:
+    """What must not depend on how the question was asked; scores to four digits."""
+    return (
+        answer.text,
+        round(answer.confidence, 4),
+        [(found.passage.passage_id, round(found.score, 3)) for found in answer.passages],
+        [(one.passage_id, one.answer, round(one.score, 4)) for one in answer.candidates],
+        answer.abstained,
+    )
+
+
+def test_answers_have_evidence(application: Application) -> None:
+    answer = application.pipeline.invoke(QUESTIONS[0])
+    texts = {str(row["passage_id"]): f"{row['title']}. {row['text']}" for row in PASSAGES}
+    assert len(answer.passages) == len(answer.candidates) == 3
+    scores = [found.score for found in answer.passages]
+    assert scores == sorted(scores, reverse=True)
+    for found, candidate in zip(answer.passages, answer.candidates, strict=True):
+        assert candidate.passage_id == found.passage.passage_id
+        assert candidate.answer in texts[found.passage.passage_id]
+    assert answer.text in {candidate.answer for candidate in answer.candidates}
+    assert 0.0 <= answer.confidence <= 1.0
+    assert list(answer.timings_ms) == ["encode", "search", "fetch", "read", "choose", "total"]
+    assert answer.timings_ms["total"] >= answer.timings_ms["read"] > 0
+
+
+def test_batch_equals_one_by_one(application: Application) -> None:
+    together = application.pipeline.batch(QUESTIONS)
+    assert [essence(answer) for answer in together] == [
+        essence(application.pipeline.invoke(question)) for question in QUESTIONS
+    ]
+
+
+def test_the_answer_depends_on_the_picture(application: Application) -> None:
+    red, blue = (
+        application.pipeline.invoke(VisualQuestion(text="what is it?", image=picture)) for picture in (RED, BLUE)
+    )
+    assert [found.score for found in red.passages] != [found.score for found in blue.passages]
+
+
+def test_stream_gives_passages_first(application: Application) -> None:
+    first, last = application.pipeline.stream(QUESTIONS[0])
+    assert (first.complete, first.text, first.candidates) == (False, "", ())
+    assert first.passages == last.passages
+    assert last.complete
+    assert essence(last) == essence(application.pipeline.invoke(QUESTIONS[0]))
+
+
+def test_it_composes_as_a_runnable(application: Application) -> None:
+    chain = application.pipeline | (lambda answer: answer.text.upper())
+    assert chain.invoke(QUESTIONS[0]) == application.pipeline.invoke(QUESTIONS[0]).text.upper()
+
+
+def test_a_question_needs_a_text_or_a_picture(application: Application) -> None:
+    with pytest.raises(InputError, match="neither a text nor a picture"):
+        application.pipeline.invoke(VisualQuestion(text=" "))
+    with pytest.raises(InputError, match="neither a text nor a picture"):
+        application.pipeline.batch([*QUESTIONS, VisualQuestion()])
+
+
+def test_without_retrieval_there_is_no_evidence(application: Application) -> None:
+    alone = RagPipeline(finder=None, generator=application.pipeline.generator, k=3)
+    answer = alone.invoke(QUESTIONS[0])
+    assert answer.passages == ()
+    assert [candidate.passage_id for candidate in answer.candidates] == [None]
+    assert answer.abstained  # an extractive reader knows nothing by itself
+
+
+def test_other_threads_may_ask(application: Application) -> None:
+    expected, answers = essence(application.pipeline.invoke(QUESTIONS[0])), []
+    threads = [
+        threading.Thread(target=lambda: answers.append(essence(application.pipeline.invoke(QUESTIONS[0]))))
+        for _ in range(3)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert answers == [expected] * 3
+
+
+def test_langchain_retriever(application: Application) -> None:
+    assert application.pipeline.finder is not None
+    retriever = PassageRetriever(finder=application.pipeline.finder, k=2)
+    documents = retriever.invoke("what is the capital?")
+    found = application.pipeline.finder.find([VisualQuestion(text="what is the capital?")], k=2)[0]
+    assert [document.id for document in documents] == [one.passage.passage_id for one in found]
+    assert documents[0].page_content == found[0].passage.text
+    assert documents[0].metadata["score"] == found[0].score
+    assert len(retriever.find(QUESTIONS[2])) == 2
