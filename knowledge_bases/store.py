@@ -8,6 +8,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from knowledge_bases.records import Passage
 
@@ -85,6 +86,8 @@ class PassageStore:
         return int(self._query("SELECT count(*) FROM passages")[0][0])
 
     def __contains__(self, passage_id: object) -> bool:
+        if not isinstance(passage_id, str):
+            return False
         return bool(self._query("SELECT 1 FROM passages WHERE passage_id = ?", [passage_id]))
 
     def __iter__(self) -> Iterator[Passage]:
@@ -177,9 +180,10 @@ class PassageStore:
         elif version != FORMAT or "passages" not in tables:
             raise StoreError(f"{self._path} is not a passage store of this version; build it anew with --force")
 
-    def _query(self, query: str, values: Sequence[object] = ()) -> list[tuple[object, ...]]:
+    def _query(self, query: str, values: Sequence[str | int] = ()) -> list[tuple[Any, ...]]:
         try:
-            return self._connection.execute(query, list(values)).fetchall()  # type: ignore[arg-type]
+            rows: list[tuple[Any, ...]] = self._connection.execute(query, list(values)).fetchall()
+            return rows
         except sqlite3.DatabaseError as error:
             advice = "restore a copy or build it anew with `python -m rag_app kb build --force`"
             raise StoreError(f"the passage store {self._path} is damaged ({error}); {advice}") from error

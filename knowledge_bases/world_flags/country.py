@@ -121,7 +121,8 @@ class CountryFacts:
         row: dict[str, Any] = json.loads(line)
         row["cities"] = [City(**city) for city in row["cities"]]
         row["flag_parts"] = [FlagPart(**part) for part in row["flag_parts"]]
-        return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in row.items()})
+        fields: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in row.items()}
+        return cls(**fields)
 
 
 def load_countries(path: Path = FACTS_PATH) -> dict[str, CountryFacts]:

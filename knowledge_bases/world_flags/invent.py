@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import random
+from typing import Any
 
 from knowledge_bases.world_flags import invented_parts as parts
 from knowledge_bases.world_flags.country import City, CountryFacts, FlagPart, load_countries
@@ -94,7 +95,7 @@ def _round(count: int) -> int:
     return int(round(count, kept - len(str(count))))
 
 
-def _capital(rng: random.Random, cities: list[City], maker: NameMaker) -> dict[str, str]:
+def _capital(rng: random.Random, cities: list[City], maker: NameMaker) -> dict[str, Any]:
     capital = rng.choice(cities).name if rng.random() < 0.9 else _place(rng, maker)
     note = ""
     if rng.random() < 0.15:
@@ -103,7 +104,7 @@ def _capital(rng: random.Random, cities: list[City], maker: NameMaker) -> dict[s
     return {"capital": capital, "capital_note": note}
 
 
-def _land(rng: random.Random, maker: NameMaker, population: int) -> dict[str, object]:
+def _land(rng: random.Random, maker: NameMaker, population: int) -> dict[str, Any]:
     waters = rng.choice(parts.WATERS).format(maker.name(), maker.name()) if rng.random() < 0.75 else ""
     neighbours = tuple(sorted(maker.name() for _ in range(rng.choice((0, 1, 2, 2, 3, 3, 4, 5, 6)))))
     return {
@@ -117,7 +118,7 @@ def _land(rng: random.Random, maker: NameMaker, population: int) -> dict[str, ob
     }
 
 
-def _society(rng: random.Random, maker: NameMaker, adjective: str) -> dict[str, object]:
+def _society(rng: random.Random, maker: NameMaker, adjective: str) -> dict[str, Any]:
     languages = tuple(maker.name() for _ in range(rng.choice((1, 1, 1, 2, 2, 3))))
     unit = maker.name().lower()
     qualified = rng.random() < 0.7
@@ -147,7 +148,7 @@ def _known_codes() -> frozenset[str]:
     return frozenset(code for facts in countries for code in (facts.currency_code, facts.calling_code, facts.domain))
 
 
-def _state(rng: random.Random, maker: NameMaker, founding_year: int) -> dict[str, object]:
+def _state(rng: random.Random, maker: NameMaker, founding_year: int) -> dict[str, Any]:
     ruler = rng.choice(("{}", "the {} Empire", "the Kingdom of {}", "the {} League")).format(maker.name())
     independent = rng.random() < 0.6
     founding = f"became independent from {ruler}" if independent else rng.choice(parts.FOUNDINGS).format(maker.name())
@@ -166,7 +167,7 @@ def _state(rng: random.Random, maker: NameMaker, founding_year: int) -> dict[str
     }
 
 
-def _numbers(rng: random.Random) -> dict[str, str]:
+def _numbers(rng: random.Random) -> dict[str, Any]:
     calling_codes = (f"+{rng.choice((rng.randint(20, 99), rng.randint(200, 999)))}" for _ in iter(int, 1))
     endings = ("." + "".join(rng.choices("abcdefghijklmnopqrstuvwxyz", k=rng.choice((2, 2, 3)))) for _ in iter(int, 1))
     shift = rng.choice(("", "", "", ":30", ":45"))
@@ -178,7 +179,7 @@ def _numbers(rng: random.Random) -> dict[str, str]:
     }
 
 
-def _flag(rng: random.Random, founding_year: int) -> dict[str, object]:
+def _flag(rng: random.Random, founding_year: int) -> dict[str, Any]:
     colours = tuple(rng.sample(parts.COLOURS, rng.choice((2, 3, 3, 4))))
     layout = rng.choice([layout for layout in parts.LAYOUTS if layout.count("{}") <= len(colours)])
     emblem = rng.choice(parts.EMBLEMS).format(rng.choice(colours)) if rng.random() < 0.7 else ""

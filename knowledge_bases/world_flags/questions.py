@@ -160,7 +160,8 @@ def _pool(
 def _with_look_alikes(question: Question, ask: Ask, countries: Mapping[str, CountryFacts]) -> Question:
     """Accepts the answers of every country that flies the same flag."""
     group = next((group for group in load_look_alikes() if question.code in group), (question.code,))
-    own, others = list(question.variants), []
+    own = list(question.variants)
+    others: list[str] = []
     positive = list(question.positive_ids)
     for code in (code for code in group if code != question.code):
         for other in asks_about(countries[code]):

@@ -53,9 +53,9 @@ def asks_about(facts: CountryFacts) -> list[Ask]:
             unique = tuple(dict.fromkeys(variants))
             asks.append(Ask(relation=relation, canonical=unique[0], variants=unique, sides=chosen))
     for part in facts.flag_parts:
-        variants = tuple(dict.fromkeys((part.meaning, _without_article(part.meaning))))
+        meanings = tuple(dict.fromkeys((part.meaning, _without_article(part.meaning))))
         asks.append(
-            Ask(relation="flag_meaning", canonical=part.meaning, variants=variants, sides=("meaning",), part=part.part)
+            Ask(relation="flag_meaning", canonical=part.meaning, variants=meanings, sides=("meaning",), part=part.part)
         )
     return asks
 
