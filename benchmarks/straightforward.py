@@ -25,14 +25,14 @@ def query_rows(model: FLMRModelForRetrieval, input_ids: Tensor, attention_mask: 
     keep = torch.tensor(query_mask(model, input_ids))
     text = parts.query_text_encoder_linear(hidden) * keep[..., None]
     rows = [[text[item]] for item in range(len(input_ids))]
-    for region in range(pixel_values.shape[1]):
-        output = parts.query_vision_encoder.clip(pixel_values[:, region], output_hidden_states=True)
+    regions = range(pixel_values.shape[1])
+    pictures = [parts.query_vision_encoder.clip(pixel_values[:, place], output_hidden_states=True) for place in regions]
+    for output in pictures:
         prefix = parts.query_vision_projection(output.last_hidden_state[:, 0])
         for item in range(len(input_ids)):
             rows[item].append(prefix[item])
     if config.has_mapping_network:
-        for region in range(pixel_values.shape[1]):
-            output = parts.query_vision_encoder.clip(pixel_values[:, region], output_hidden_states=True)
+        for output in pictures:
             patches = parts.transformer_mapping_input_linear(output.hidden_states[-2][:, 1:])
             mapped = parts.transformer_mapping_output_linear(_map(parts, patches, hidden, input_ids))
             for item in range(len(input_ids)):

@@ -21,6 +21,7 @@ from safetensors.torch import save_file
 from retriever.configuration import FLMRConfig, read_json_object
 from retriever.encoder import Encoder
 from retriever.images import ImageProcessor
+from retriever.int8 import use_int8
 from retriever.layers import Attention
 from retriever.modeling import FLMRModelForRetrieval
 from retriever.processing import FLMRProcessor
@@ -44,7 +45,12 @@ PRESETS = {
 
 
 def load_retriever(
-    checkpoint: str | Path, *, device: torch.device, dtype: torch.dtype, attention: Attention = "sdpa"
+    checkpoint: str | Path,
+    *,
+    device: torch.device,
+    dtype: torch.dtype,
+    attention: Attention = "sdpa",
+    int8: bool = False,
 ) -> Encoder:
     """Loads a checkpoint, ready to encode.
 
@@ -53,6 +59,7 @@ def load_retriever(
         device: where to compute.
         dtype: what to compute in, whatever the weights are stored in.
         attention: kernel of every attention.
+        int8: compute the large linear layers in 8-bit integers (float32 on the CPU only, see `retriever.int8`).
 
     Raises:
         ValueError: the checkpoint does not exist, or a file of it is missing, damaged or of another model.
@@ -60,6 +67,8 @@ def load_retriever(
     folder = resolve(checkpoint)
     processor = load_processor(folder)
     model = load_model(folder, processor, device=device, dtype=dtype, attention=attention)
+    if int8:
+        use_int8(model)
     return Encoder(model, processor, identify=partial(_fingerprint, folder))
 
 

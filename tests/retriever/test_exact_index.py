@@ -82,7 +82,7 @@ def test_any_sequence_of_adds_and_deletes_equals_a_fresh_index(
     kept: dict[str, Tensor] = {}
     start = 0
     for step in range(data.draw(st.integers(1, 5))):
-        if kept and data.draw(st.booleans()):
+        if data.draw(st.booleans()) and kept:
             gone = data.draw(st.lists(st.sampled_from(sorted(kept)), unique=True, min_size=1))
             index.delete(gone)
             kept = {item: rows for item, rows in kept.items() if item not in gone}

@@ -56,7 +56,7 @@ def test_gradients_equal_those_of_the_definition(chunk: int) -> None:
             scores = torch.stack([maxsim(query, leaves[1], mask) for query in leaves[0]])
         else:
             scores = maxsim_matrix(*leaves, mask, chunk_elements=chunk)
-        (scores * weights).sum().backward()
+        (scores * weights).sum().backward()  # type: ignore[no-untyped-call]
         gradients.append([leaf.grad for leaf in leaves])
     for plain_gradient, fast_gradient in zip(*gradients, strict=True):
         torch.testing.assert_close(fast_gradient, plain_gradient)
