@@ -32,7 +32,7 @@ class CheckpointError(ValueError):
     """A checkpoint is missing, damaged, of another kind, or needs something that is not installed."""
 
 
-class Quantization(str, Enum):  # noqa: UP042  (StrEnum needs Python 3.11)
+class Quantization(str, Enum):
     """Weights in fewer bits, by bitsandbytes."""
 
     FOUR_BIT = "4-bit"

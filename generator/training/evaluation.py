@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import re
 from collections import defaultdict
 from collections.abc import Sequence
@@ -10,8 +11,13 @@ from pathlib import Path
 
 from generator.protocol import Generator
 from knowledge_bases.records import Passage, VisualQuestion
+from knowledge_bases.world_flags.country import CountryFacts
+from knowledge_bases.world_flags.invent import edit_country
+from knowledge_bases.world_flags.passages import write_passages
+from knowledge_bases.world_flags.questions import questions_about
+from knowledge_bases.world_flags.relations import find_answer
 
-__all__ = ["ReadingCase", "ReadingScore", "colloquial_cases", "normalised", "score_reader"]
+__all__ = ["ReadingCase", "ReadingScore", "colloquial_cases", "flag_cases", "normalised", "score_reader"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +69,40 @@ def colloquial_cases() -> list[ReadingCase]:
             cases.append(
                 ReadingCase(question=question.strip(), passage=passage, answers=answers, kind=passage.passage_id)
             )
+    return cases
+
+
+def flag_cases(countries: dict[str, CountryFacts], split: str, *, edited_seed: int | None = None) -> list[ReadingCase]:
+    """Every question of every country once, in phrasings of the split, with the passage that holds the answer.
+
+    After each comes the same question with a passage of the same country that does not hold it.
+
+    Args:
+        countries: the real ones.
+        split: whose phrasings: "train", "validation" or "test".
+        edited_seed: exchange about half of the facts for invented ones before the passages are written.
+    """
+    rng = random.Random(f"{split}/{edited_seed}")
+    cases: list[ReadingCase] = []
+    for real in countries.values():
+        facts = real if edited_seed is None else edit_country(real, rng)
+        passages = {passage.passage_id: passage for passage in write_passages(facts)}
+        asked = questions_about(facts, rng, split=split)
+        for question in rng.sample(asked, min(4, len(asked))):
+            passage = passages[question.positive_ids[0]]
+            cases.append(
+                ReadingCase(question=question.text, passage=passage, answers=question.variants, kind=question.relation)
+            )
+            lacking = [
+                other
+                for key, other in passages.items()
+                if key not in question.positive_ids
+                and not any(find_answer(other.content, v) for v in question.variants)
+            ]
+            if lacking:
+                cases.append(
+                    ReadingCase(question=question.text, passage=rng.choice(lacking), answers=(), kind="no answer")
+                )
     return cases
 
 

@@ -1,7 +1,6 @@
-"""Reading exercises over the World Flags passages: real countries without the held-out pairs, and mixed-up ones.
+"""Reading exercises over the World Flags passages: real countries without the held-out pairs, edited and invented ones.
 
-A mixed-up country has an invented name and takes each of its facts from another real one, so that remembering the
-facts does not help.
+The edited and the invented ones teach to read instead of remembering.
 """
 
 from __future__ import annotations
@@ -9,78 +8,21 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Iterator
-from dataclasses import fields, replace
 
 from generator.training.examples import ReadingExample
 from generator.training.phrasing import add_noise
-from generator.training.values import draw
 from knowledge_bases.records import Passage
 from knowledge_bases.world_flags.country import CountryFacts
+from knowledge_bases.world_flags.invent import edit_country, invent_country
 from knowledge_bases.world_flags.passages import passage_id, write_passages
 from knowledge_bases.world_flags.questions import is_held_out
 from knowledge_bases.world_flags.relations import Ask, asks_about, find_answer, load_phrasings
 
-__all__ = ["mixed_up_country", "world_flags_examples"]
+__all__ = ["world_flags_examples"]
 
-_REAL_SHARE = 0.4
+_REAL_SHARE, _EDITED_SHARE = 0.35, 0.2  # the others are invented
 _UNANSWERABLE_SHARE = 0.25
 _PLAIN_SHARE = 0.5  # questions asked in the table's own words
-# facts that only make sense together; each group is taken from one country
-_TOGETHER = (
-    ("capital", "also_capitals", "capital_note", "cities"),
-    ("currency", "currency_plural", "currency_code", "other_currencies"),
-    ("languages", "other_languages"),
-    ("continent", "region", "neighbours", "waters"),
-    ("founding_year", "founding", "ruler"),
-    ("government", "head_of_state", "head_of_government"),
-    ("national_day", "national_day_name"),
-    ("highest_point", "highest_metres", "area"),
-    ("flag_year",),
-    ("flag_colours", "flag_layout", "flag_emblem", "flag_place", "flag_parts"),
-    ("population",),
-    ("exports",),
-    ("dish",),
-    ("calling_code",),
-    ("domain",),
-    ("driving_side",),
-    ("time_zone",),
-)
-
-
-def mixed_up_country(countries: list[CountryFacts], rng: random.Random) -> CountryFacts:
-    """A country with an invented name whose facts come from many real ones."""
-    name = draw("country", rng)
-    known = {field.name for field in fields(CountryFacts)}
-    facts = replace(
-        rng.choice(countries),
-        code=f"mixed{rng.randrange(10**9)}",
-        name=name,
-        text_name=name,
-        official_name=rng.choice(["the Republic of ", "the Kingdom of ", "the State of "]) + name,
-        aliases=(),
-        adjective=draw("demonym", rng),
-        people=draw("demonym", rng) + "s",
-    )
-    for group in _TOGETHER:
-        donor = rng.choice(countries)
-        facts = replace(facts, **{field: getattr(donor, field) for field in group if field in known})
-    return _with_invented_names(facts, rng)
-
-
-def _with_invented_names(facts: CountryFacts, rng: random.Random) -> CountryFacts:
-    """Now and then an invented capital, currency, code, count or date instead of a real one."""
-    if facts.capital and facts.capital != facts.cities[0].name and rng.random() < 0.5:
-        facts = replace(facts, capital=draw("city", rng), also_capitals=(), capital_note="")
-    if rng.random() < 0.3:
-        currency = draw("currency", rng)
-        facts = replace(facts, currency=currency, currency_plural=f"{currency}s", currency_code=draw("ccy", rng))
-    if rng.random() < 0.3:
-        facts = replace(facts, languages=tuple(draw("language", rng) for _ in range(rng.choice([1, 1, 2, 3]))))
-    if rng.random() < 0.5:
-        facts = replace(facts, calling_code=f"+{rng.randint(1, 999)}", population=int(10 ** rng.uniform(4, 8.5)))
-    if rng.random() < 0.5:
-        facts = replace(facts, national_day=f"{rng.randint(1, 28)} {draw('month', rng)}", domain=draw("tld", rng))
-    return facts
 
 
 def world_flags_examples(countries: list[CountryFacts], seed: int) -> Iterator[ReadingExample]:
@@ -93,8 +35,12 @@ def world_flags_examples(countries: list[CountryFacts], seed: int) -> Iterator[R
     rng = random.Random(seed)
     phrasings = load_phrasings()
     while True:
-        real = rng.random() < _REAL_SHARE
-        facts = rng.choice(countries) if real else mixed_up_country(countries, rng)
+        kind = rng.random()
+        real = kind < _REAL_SHARE
+        if kind < _REAL_SHARE + _EDITED_SHARE:
+            facts = rng.choice(countries) if real else edit_country(rng.choice(countries), rng)
+        else:
+            facts = invent_country(rng)
         passages = {passage.passage_id: passage for passage in write_passages(facts)}
         asks = [ask for ask in asks_about(facts) if not (real and is_held_out(facts.code, ask.relation))]
         for _ in range(2):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import chain
 
 import pytest
 import torch
@@ -72,7 +73,7 @@ def test_batches_give_what_single_calls_give(reader: ExtractiveReader) -> None:
     passages = [[FRANCE, ITALY], [], [ITALY]]
     together = reader.propose_batch(questions, passages)
     apart = [reader.propose(q, p) for q, p in zip(questions, passages, strict=True)]
-    for one, other in zip(sum(together, []), sum(apart, []), strict=True):
+    for one, other in zip(chain(*together), chain(*apart), strict=True):
         assert (one.answer, one.passage_index) == (other.answer, other.passage_index)
         assert one.log_likelihood == pytest.approx(other.log_likelihood, abs=1e-4)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,7 @@ def llava(tmp_path_factory: pytest.TempPathFactory) -> LlavaGenerator:
 
 
 def teacher_forced(generator: Blip2Generator, prompt: str, image: Image.Image, tokens: torch.Tensor) -> float:
-    """Mean log-probability of the tokens, each from a fresh forward pass of the whole model on the processor's inputs."""
+    """Mean log-probability of the tokens by one forward pass of the whole model on its own processor's inputs."""
     model: Any = generator.model
     processor = Blip2Processor(generator.image_processor, generator.tokenizer, num_query_tokens=4)
     inputs = processor(images=image, text=prompt, return_tensors="pt")
@@ -96,7 +97,7 @@ def test_blip2_batches_give_what_single_calls_give(blip2: Blip2Generator) -> Non
     together = blip2.propose_batch(questions, passages)
     assert [[c.passage_index for c in group] for group in together] == [[0, 1, 2], [0], [None]]
     apart = [blip2.propose(q, p) for q, p in zip(questions, passages, strict=True)]
-    for one, other in zip(sum(together, []), sum(apart, []), strict=True):
+    for one, other in zip(chain(*together), chain(*apart), strict=True):
         assert one.answer == other.answer
         assert one.log_likelihood == pytest.approx(other.log_likelihood, abs=1e-4)
 
@@ -157,7 +158,7 @@ def test_llava_mixes_questions_with_and_without_pictures(llava: LlavaGenerator) 
     together = llava.propose_batch(questions, [[], PASSAGES[:2]])
     assert [[c.passage_index for c in group] for group in together] == [[None], [0, 1]]
     apart = [llava.propose(questions[0], []), llava.propose(QUESTION, PASSAGES[:2])]
-    for one, other in zip(sum(together, []), sum(apart, []), strict=True):
+    for one, other in zip(chain(*together), chain(*apart), strict=True):
         assert one.answer == other.answer
         assert one.log_likelihood == pytest.approx(other.log_likelihood, abs=1e-4)
 

@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from generator.spans import span_log_probabilities, span_nll
 
 
-def by_hand(start: list[float], end: list[float], starts: list[bool], ends: list[bool], width: int) -> dict[object, float]:
+def by_hand(
+    start: list[float], end: list[float], starts: list[bool], ends: list[bool], width: int
+) -> dict[object, float]:
     """Every span's probability, added up one by one."""
     masses: dict[object, float] = {"none": math.exp(start[0] + end[0])}
     for first in range(len(start)):

@@ -23,15 +23,29 @@ from transformers import (
 from generator.training.vocabulary import make_tokenizer
 
 WORDS = (
-    "the capital of is what which city question answer knowledge paris lyon rome france italy and it has many people "
-    "a in on user assistant single word or phrase using"
-).split()
+    *(
+        "the",
+        "capital",
+        "of",
+        "is",
+        "what",
+        "which",
+        "city",
+        "question",
+        "answer",
+        "knowledge",
+        "paris",
+        "lyon",
+        "rome",
+    ),
+    *("france", "italy", "and", "it", "has", "many", "people"),
+)
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 
 
 def reader_vocabulary() -> list[str]:
     letters = [chr(code) for code in range(33, 127) if not chr(code).isupper()]
-    return [*SPECIAL, *letters, *(f"##{letter}" for letter in letters if letter.isalnum()), *WORDS[:-8]]
+    return [*SPECIAL, *letters, *(f"##{letter}" for letter in letters if letter.isalnum()), *WORDS]
 
 
 def reader_parts(*, positions: int = 96, seed: int = 3) -> tuple[BertForQuestionAnswering, PreTrainedTokenizerFast]:
@@ -49,8 +63,8 @@ def reader_parts(*, positions: int = 96, seed: int = 3) -> tuple[BertForQuestion
     return BertForQuestionAnswering(config).eval(), make_tokenizer(vocabulary, max_tokens=positions)
 
 
-def save_reader_checkpoint(folder: Path, **options: Any) -> Path:
-    model, tokenizer = reader_parts(**options)
+def save_reader_checkpoint(folder: Path, *, positions: int = 96) -> Path:
+    model, tokenizer = reader_parts(positions=positions)
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder

@@ -1,0 +1,111 @@
+"""The remote generator against a small server of our own."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, ClassVar
+
+import pytest
+from PIL import Image
+
+from generator.protocol import Generator
+from generator.remote import RemoteError, RemoteGenerator, RemoteSettings
+from knowledge_bases.records import Passage, VisualQuestion
+
+
+class Server(BaseHTTPRequestHandler):
+    requests: ClassVar[list[dict[str, Any]]] = []
+    headers_seen: ClassVar[list[str | None]] = []
+    status: ClassVar[int] = 200
+    raw: ClassVar[bytes | None] = None
+    logprobs: ClassVar[list[float] | None] = None
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        type(self).requests.append({"path": self.path, **body})
+        type(self).headers_seen.append(self.headers.get("Authorization"))
+        text = next(part["text"] for part in body["messages"][0]["content"] if part["type"] == "text")
+        answer = " Paris " if "Paris" in text else "unknown"
+        choice: dict[str, Any] = {"message": {"content": answer}}
+        if self.logprobs is not None:
+            choice["logprobs"] = {"content": [{"token": "x", "logprob": value} for value in self.logprobs]}
+        reply = self.raw if self.raw is not None else json.dumps({"choices": [choice]}).encode()
+        self.send_response(self.status)
+        self.end_headers()
+        self.wfile.write(reply)
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: ANN401
+        pass
+
+
+@pytest.fixture
+def address() -> Iterator[str]:
+    Server.requests, Server.headers_seen = [], []
+    Server.status, Server.raw, Server.logprobs = 200, None, None
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Server)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}/v1"
+    server.shutdown()
+    server.server_close()
+
+
+PASSAGES = [Passage(passage_id="1", text="Paris is a city."), Passage(passage_id="2", text="Rome is a city.")]
+
+
+def generator(address: str, **options: Any) -> RemoteGenerator:  # noqa: ANN401
+    return RemoteGenerator(RemoteSettings(address=address, model="m", **options))
+
+
+def test_each_passage_is_asked_with_the_picture(address: str) -> None:
+    Server.logprobs = [-0.5, -1.5]
+    remote = generator(address, api_key="key", max_image_side=32)
+    assert isinstance(remote, Generator)
+    image = Image.new("RGBA", (64, 16), (255, 0, 0, 128))
+    found = remote.propose(VisualQuestion(text="which city?", image=image), PASSAGES)
+    assert [(c.answer, c.passage_index, c.log_likelihood) for c in found] == [("Paris", 0, -1.0), ("unknown", 1, -1.0)]
+    request = Server.requests[0]
+    assert (request["path"], request["model"], request["temperature"]) == ("/v1/chat/completions", "m", 0)
+    url = next(p for p in request["messages"][0]["content"] if p["type"] == "image_url")["image_url"]["url"]
+    head, _, data = url.partition(",")
+    assert head == "data:image/jpeg;base64"
+    assert Image.open(io.BytesIO(base64.b64decode(data))).size == (32, 8)
+    assert Server.headers_seen == ["Bearer key"] * 2
+
+
+def test_without_passages_or_picture_or_logprobs(address: str) -> None:
+    (candidate,) = generator(address).propose(VisualQuestion(text="which city?"), [])
+    assert (candidate.answer, candidate.passage_index, candidate.log_likelihood) == ("unknown", None, 0.0)
+    assert [part["type"] for part in Server.requests[0]["messages"][0]["content"]] == ["text"]
+    assert Server.headers_seen == [None]
+
+
+@pytest.mark.parametrize(
+    ("status", "raw", "message"),
+    [
+        (401, b'{"error": "bad\n key"}', r'refused the request \(401\): \{"error": "bad key"\}'),
+        (200, b"<html>", "did not answer with JSON"),
+        (200, b"[1]", "did not answer like a chat-completions server"),
+        (200, b'{"choices": []}', "did not answer like a chat-completions server"),
+    ],
+)
+def test_odd_replies_are_one_clear_line(address: str, status: int, raw: bytes, message: str) -> None:
+    Server.status, Server.raw = status, raw
+    with pytest.raises(RemoteError, match=message) as caught:
+        generator(address).propose(VisualQuestion(text="q"), [])
+    assert "\n" not in str(caught.value)
+
+
+def test_a_server_that_is_not_there(address: str) -> None:
+    with pytest.raises(RemoteError, match=r"http://127\.0\.0\.1:9/v1 cannot be reached .*check address and server"):
+        generator("http://127.0.0.1:9/v1", timeout=2.0).propose(VisualQuestion(text="q"), [])
+
+
+def test_only_web_addresses_are_taken() -> None:
+    with pytest.raises(ValueError, match="must begin with http"):
+        RemoteSettings(address="file:///etc", model="m")
