@@ -107,7 +107,8 @@ class Blip2Generator:
 
     @property
     def _device(self) -> torch.device:
-        return next(iter(self.model.parameters())).device
+        device: torch.device = next(iter(self.model.parameters())).device
+        return device
 
     def _text(self, prompt: Prompt) -> str:
         """The prompt, its knowledge cut so that all of it fits."""

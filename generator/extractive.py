@@ -134,7 +134,7 @@ class ExtractiveReader:
         lengths = pairs.inputs["attention_mask"].sum(dim=1)
         order = torch.argsort(lengths, stable=True)
         found: list[tuple[int, Span]] = []
-        for chunk in order.split(self.settings.batch_size):
+        for chunk in torch.split(order, self.settings.batch_size):
             cut = int(lengths[chunk].max())
             scores, no_answer = self._score(pairs, chunk, cut)
             values, places = scores.flatten(1).max(dim=1)

@@ -58,7 +58,7 @@ def propose_prompts(
     prompts = [
         Prompt(question_index=number, question=question, knowledge=knowledge)
         for number, (question, passages) in enumerate(zip(questions, passages_of_each, strict=True))
-        for knowledge in ([passage.content for passage in passages] or [None])
+        for knowledge in _knowledge(passages)
     ]
     generated = [
         one for start in range(0, len(prompts), batch_size) for one in generate(prompts[start : start + batch_size])
@@ -74,6 +74,10 @@ def propose_prompts(
             )
         )
     return candidates
+
+
+def _knowledge(passages: Sequence[Passage]) -> list[str | None]:
+    return [passage.content for passage in passages] if passages else [None]
 
 
 def generation_arguments(settings: GenerationSettings) -> dict[str, Any]:

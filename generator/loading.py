@@ -184,7 +184,7 @@ def _arguments(device: torch.device, dtype: torch.dtype, quantization: Quantizat
     from transformers import BitsAndBytesConfig
 
     four_bit = quantization is Quantization.FOUR_BIT
-    config = BitsAndBytesConfig(
+    config = BitsAndBytesConfig(  # type: ignore[no-untyped-call]
         load_in_4bit=four_bit,
         load_in_8bit=not four_bit,
         bnb_4bit_compute_dtype=dtype,
@@ -213,6 +213,10 @@ def _load_model(kind: Any, name: str, arguments: dict[str, Any], *, spare: tuple
     return model
 
 
+def _open(kind: Any, name: str) -> Any:  # noqa: ANN401
+    return kind.from_pretrained(name, trust_remote_code=False)
+
+
 def _extractive(name: str, arguments: dict[str, Any], settings: ExtractiveSettings | None) -> Generator:
     from transformers import AutoModelForQuestionAnswering, AutoTokenizer
 
@@ -235,7 +239,7 @@ def _blip2(name: str, arguments: dict[str, Any], settings: GenerationSettings | 
 
     model = _load_model(Blip2ForConditionalGeneration, name, arguments)
     tokenizer = _guarded(name, lambda: AutoTokenizer.from_pretrained(name, trust_remote_code=False))
-    image_processor = _guarded(name, lambda: AutoImageProcessor.from_pretrained(name, trust_remote_code=False))
+    image_processor = _guarded(name, lambda: _open(AutoImageProcessor, name))
     return Blip2Generator(model, tokenizer, image_processor, settings)
 
 
@@ -243,5 +247,5 @@ def _llava(name: str, arguments: dict[str, Any], settings: GenerationSettings | 
     from transformers import AutoModelForImageTextToText, AutoProcessor
 
     model = _load_model(AutoModelForImageTextToText, name, arguments)
-    processor = _guarded(name, lambda: AutoProcessor.from_pretrained(name, trust_remote_code=False))
+    processor = _guarded(name, lambda: _open(AutoProcessor, name))
     return LlavaGenerator(model, processor, settings)

@@ -88,7 +88,7 @@ def make_tokenizer(vocabulary: list[str], *, max_tokens: int) -> PreTrainedToken
         pair="[CLS]:0 $A:0 [SEP]:0 $B:1 [SEP]:1",
         special_tokens=[("[CLS]", ids["[CLS]"]), ("[SEP]", ids["[SEP]"])],
     )
-    return PreTrainedTokenizerFast(
+    return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
         tokenizer_object=tokenizer,
         model_max_length=max_tokens,
         pad_token="[PAD]",

@@ -49,7 +49,8 @@ def llava(tmp_path_factory: pytest.TempPathFactory) -> LlavaGenerator:
 def teacher_forced(generator: Blip2Generator, prompt: str, image: Image.Image, tokens: torch.Tensor) -> float:
     """Mean log-probability of the tokens by one forward pass of the whole model on its own processor's inputs."""
     model: Any = generator.model
-    processor = Blip2Processor(generator.image_processor, generator.tokenizer, num_query_tokens=4)
+    processor_kind: Any = Blip2Processor
+    processor = processor_kind(generator.image_processor, generator.tokenizer, num_query_tokens=4)
     inputs = processor(images=image, text=prompt, return_tensors="pt")
     with torch.inference_mode():
         if model.config.use_decoder_only_language_model:

@@ -105,7 +105,7 @@ def test_gold_spans_become_the_right_tokens() -> None:
     assert batch.answerable.tolist() == [True, True, False, False]
     row, first, more = batch.gold.nonzero()[0].tolist()
     tokens = batch.inputs["input_ids"][row, first : first + more + 1]
-    assert tokenizer.decode(tokens).replace(" ", "") == "1,234"
+    assert str(tokenizer.decode(tokens)).replace(" ", "") == "1,234"
     with pytest.raises(ValueError, match="lies outside a context"):
         ReadingExample(question="q", context="ab", spans=((1, 3),))
 

@@ -60,7 +60,7 @@ def reader_parts(*, positions: int = 96, seed: int = 3) -> tuple[BertForQuestion
         max_position_embeddings=positions,
         initializer_range=0.4,
     )
-    return BertForQuestionAnswering(config).eval(), make_tokenizer(vocabulary, max_tokens=positions)
+    return BertForQuestionAnswering(config), make_tokenizer(vocabulary, max_tokens=positions)
 
 
 def save_reader_checkpoint(folder: Path, *, positions: int = 96) -> Path:
@@ -81,7 +81,7 @@ def language_tokenizer(*extra: str, bos: bool = False) -> PreTrainedTokenizerFas
     template = "<s> $A" if bos else "$A </s>"
     tokenizer.post_processor = processors.TemplateProcessing(single=template, special_tokens=[("<s>", 1), ("</s>", 2)])
     tokenizer.add_special_tokens(specials)
-    return PreTrainedTokenizerFast(
+    return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
         tokenizer_object=tokenizer, pad_token="<pad>", bos_token="<s>", eos_token="</s>", unk_token="<unk>"
     )
 
@@ -113,7 +113,7 @@ def save_blip2_checkpoint(folder: Path, *, language_model: str) -> Path:
         qformer_config=qformer,
         text_config=text,
         num_query_tokens=4,
-        image_token_index=tokenizer.convert_tokens_to_ids("<image>"),
+        image_token_index=tokenizer.get_vocab()["<image>"],
     )
     model = Blip2ForConditionalGeneration(config)
     with torch.no_grad():
@@ -134,15 +134,13 @@ def save_llava_checkpoint(folder: Path, *, chat_template: str | None = None) -> 
     text = {"model_type": "llama", "hidden_size": 24, "intermediate_size": 32, "num_hidden_layers": 2}
     text |= {"num_attention_heads": 2, "num_key_value_heads": 2, "vocab_size": len(tokenizer)}
     text |= {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2, "max_position_embeddings": 900}
-    config = LlavaConfig(
-        vision_config=vision, text_config=text, image_token_index=tokenizer.convert_tokens_to_ids("<image>")
-    )
+    config = LlavaConfig(vision_config=vision, text_config=text, image_token_index=tokenizer.get_vocab()["<image>"])
     model = LlavaForConditionalGeneration(config)
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.normal_(std=0.3)
     model.save_pretrained(folder)
-    processor = LlavaProcessor(
+    processor = LlavaProcessor(  # type: ignore[no-untyped-call]
         image_processor=CLIPImageProcessor(size={"shortest_edge": 28}, crop_size={"height": 28, "width": 28}),
         tokenizer=tokenizer,
         patch_size=14,
