@@ -3,6 +3,7 @@
     vision     the vision encoder of PreFLMR-mini learns to tell flags apart
     retriever  the four stages of PreFLMR-mini; writes the checkpoint
     reader     the embedded reader; writes the checkpoint
+    calibrate  how sure the reader may be, on a validation split; writes calibration.json beside it
     pictures   renders the pictures that a dataset of flag questions names, to evaluate on
 
 Everything goes on where an earlier run stopped. Intermediate states stay in the ignored folder `runs/`.
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 __all__ = ["add_arguments", "world_flags_corpus", "world_flags_pairs"]
 
 RETRIEVER_CHECKPOINT = Path("retriever/checkpoints/preflmr-mini")
+READER_CHECKPOINT = Path("generator/checkpoints/reader-mini")
+VALIDATION = Path("knowledge_bases/world_flags/questions/validation.jsonl")
 PICTURE_SIZE = 256  # side of an evaluation picture, pixels
 INSTRUCTIONS = (
     (
@@ -59,11 +62,22 @@ def add_arguments(subparsers: argparse._SubParsersAction[argparse.ArgumentParser
     retriever.add_argument("--text-pairs", type=Path, metavar="FILE.jsonl.gz", help="more passages to learn text from")
     retriever.add_argument("--output", type=Path, default=RETRIEVER_CHECKPOINT, help="(default: %(default)s)")
     retriever.set_defaults(run=_train_retriever)
+    reader = subparsers.add_parser("reader", help="the embedded reader")
+    reader.add_argument("--text-pairs", type=Path, metavar="FILE.jsonl.gz", help="real passages to learn reading from")
+    reader.add_argument("--steps", type=int, help="batches (default: the recipe's)")
+    reader.add_argument("--output", type=Path, default=READER_CHECKPOINT, help="(default: %(default)s)")
+    reader.set_defaults(run=_train_reader)
+    calibrate = subparsers.add_parser("calibrate", help="the reader's confidence, on a validation split")
+    calibrate.add_argument(
+        "--dataset", type=Path, default=VALIDATION, metavar="FILE.jsonl", help="(default: %(default)s)"
+    )
+    calibrate.add_argument("--images", type=Path, required=True, metavar="DIR", help="folder of its pictures")
+    calibrate.set_defaults(run=_calibrate)
     pictures = subparsers.add_parser("pictures", help="render the pictures that a dataset names")
     pictures.add_argument("--dataset", type=Path, required=True, metavar="FILE.jsonl")
     pictures.add_argument("--output", type=Path, required=True, metavar="DIR")
     pictures.set_defaults(run=_render_pictures)
-    for parser in (vision, retriever, pictures):
+    for parser in (vision, retriever, reader, calibrate, pictures):
         parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder of states (default: %(default)s)")
 
 
@@ -206,6 +220,42 @@ def _train_retriever(arguments: argparse.Namespace) -> int:
     squash = ImageProcessor(height=vision.image_size, width=vision.image_size, shortest_edge=None)
     processor = FLMRProcessor(query_tokenizer, context_tokenizer, squash)
     save_retriever(trainer.model.half(), processor, arguments.output)
+    return 0
+
+
+def _train_reader(arguments: argparse.Namespace) -> int:
+    from dataclasses import replace
+
+    from generator.training.reader import ReaderTrainingSettings, train_reader
+
+    _start_logging()
+    settings = ReaderTrainingSettings(
+        output=arguments.output, run=arguments.runs / "reader", wikipedia=arguments.text_pairs
+    )
+    if arguments.steps:
+        settings = replace(settings, loop=replace(settings.loop, steps=arguments.steps))
+    train_reader(settings, progress=logging.getLogger(__name__).info)
+    return 0
+
+
+def _calibrate(arguments: argparse.Namespace) -> int:
+    from rag_app.assembly import open_application
+    from rag_app.calibrating import fit, read_dataset
+    from rag_app.config import DEFAULT_PRESET, load_preset, var_folder
+    from rag_app.datasets import load_dataset
+    from rag_app.knowledge import find_knowledge
+    from rag_app.progress import ProgressLine
+
+    _start_logging()
+    preset, var = load_preset(DEFAULT_PRESET), var_folder()
+    dataset = load_dataset(arguments.dataset, images=arguments.images)
+    application = open_application(
+        preset, find_knowledge(preset.knowledge_base, var), var=var, progress=ProgressLine("passages encoded")
+    )
+    reads = read_dataset(application.pipeline, dataset, progress=ProgressLine("questions read"))
+    calibration, accuracy = fit(reads)
+    calibration.save(READER_CHECKPOINT)
+    logging.getLogger(__name__).info("VQA accuracy by temperature %s; kept %s", accuracy, calibration)
     return 0
 
 

@@ -86,7 +86,8 @@ def _merge_same(sharp: Tensor, codes: list[str]) -> Tensor:
     for one, other in _LOOK_ALIKES:
         same[codes.index(one), codes.index(other)] = same[codes.index(other), codes.index(one)] = True
     first = same.float().argmax(dim=1)
-    return torch.unique(first, return_inverse=True)[1]
+    classes: Tensor = torch.unique(first, return_inverse=True)[1]
+    return classes
 
 
 def draw_levels(files: Sequence[Path]) -> Tensor:

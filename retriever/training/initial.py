@@ -11,12 +11,14 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import torch
 from safetensors.torch import load_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from retriever.configuration import FLMRConfig, FLMRTextConfig, FLMRVisionConfig, MappingConfig
+from retriever.layers import TextEncoder, VisionEncoder
 from retriever.modeling import FLMRModelForRetrieval
 from retriever.tokenization import FLMRContextTokenizer, FLMRQueryTokenizer
 
@@ -83,13 +85,15 @@ def new_tokenizers(settings: MiniSettings) -> tuple[FLMRQueryTokenizer, FLMRCont
 @torch.inference_mode()
 def _principal_axes(model: FLMRModelForRetrieval, tokenizer: FLMRContextTokenizer, texts: Sequence[str]) -> Tensor:
     """(dim, hidden): the directions in which hidden states of passages vary most."""
+    encoder = cast(TextEncoder, model.query_text_encoder)
     states = []
     for start in range(0, len(texts), 32):
         tokens = tokenizer(list(texts[start : start + 32]), padding="longest")
-        hidden = model.query_text_encoder(**tokens)
+        hidden = encoder(tokens["input_ids"], tokens["attention_mask"])
         states.append(hidden[tokens["attention_mask"].bool()])
     rows = torch.cat(states)
-    return torch.linalg.svd(rows.T @ rows)[0][:, : model.dim].T.contiguous()
+    axes: Tensor = torch.linalg.svd(rows.T @ rows)[0]
+    return axes[:, : model.dim].T.contiguous()
 
 
 def new_model(
@@ -106,9 +110,9 @@ def new_model(
     model = FLMRModelForRetrieval(mini_config(vision, settings)).eval()
     text = load_file(minilm_folder() / "model.safetensors")
     text = {name: value for name, value in text.items() if not name.endswith("position_ids")}
-    model.query_text_encoder.bert_model.load_state_dict(text)
-    model.query_vision_encoder.clip.load_state_dict(load_file(vision_weights))
+    cast(TextEncoder, model.query_text_encoder).bert_model.load_state_dict(text)
+    cast(VisionEncoder, model.query_vision_encoder).clip.load_state_dict(load_file(vision_weights))
     with torch.no_grad():
         axes = _principal_axes(model, new_tokenizers(settings)[1], texts)
-        model.query_text_encoder_linear.weight.copy_(axes)
+        cast(nn.Linear, model.query_text_encoder_linear).weight.copy_(axes)
     return model

@@ -244,7 +244,8 @@ class PictureRenderer:
         Returns:
             (n, 3, size, size) float32 in 0..1.
         """
-        return torch.cat([self._render_few(few, settings) for few in flags.split(32)])
+        parts = [flags[start : start + 32] for start in range(0, len(flags), 32)]
+        return torch.cat([self._render_few(few, settings) for few in parts])
 
     def _render_few(self, flags: Tensor, settings: PictureSettings) -> Tensor:
         n, size, generator = flags.shape[0], self._size, self._generator

@@ -188,7 +188,7 @@ class StageTrainer:
             scores = self._scores(batch, rows, rng)
             loss = contrast(scores, batch.target, batch.counted)
             optimiser.zero_grad(set_to_none=True)
-            loss.backward()
+            torch.autograd.backward(loss)
             nn.utils.clip_grad_norm_(list(parameters.values()), 1.0)
             optimiser.step()
             best = scores.detach().masked_fill(~batch.counted, -torch.inf).argmax(dim=1)
@@ -202,7 +202,7 @@ class StageTrainer:
         parts: list[tuple[Tensor, Tensor]] = []
         for start in range(0, len(self._corpus_texts), 32):
             tokens = self._context_tokenizer(list(self._corpus_texts[start : start + 32]), padding="longest")
-            rows = self.model.doc(**tokens)
+            rows = self.model.doc(tokens["input_ids"], tokens["attention_mask"])
             parts.append((rows.late_interaction_output.half(), rows.mask))
         width = max(mask.shape[1] for _, mask in parts)
         wide = [nn.functional.pad(rows, (0, 0, 0, width - rows.shape[1])) for rows, _ in parts]
@@ -231,7 +231,7 @@ class StageTrainer:
             passages, mask = rows.take(batch.places)
         else:
             tokens = self._context_tokenizer(list(batch.texts), padding="longest")
-            encoded = self.model.doc(**tokens)
+            encoded = self.model.doc(tokens["input_ids"], tokens["attention_mask"])
             passages, mask = encoded.late_interaction_output, encoded.mask
         return maxsim_matrix(queries, passages, mask)
 

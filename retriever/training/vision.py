@@ -131,7 +131,7 @@ def train_vision(atlas: FlagAtlas, folder: Path, settings: VisionSettings) -> Pa
         logits, patch_logits = model(pictures)
         loss = F.cross_entropy(logits, classes, label_smoothing=settings.label_smoothing)
         optimiser.zero_grad(set_to_none=True)
-        (loss + settings.patch_weight * F.cross_entropy(patch_logits, classes)).backward()
+        torch.autograd.backward(loss + settings.patch_weight * F.cross_entropy(patch_logits, classes))
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimiser.step()
         decay = min(settings.average, (step + 1) / (step + 10))
