@@ -135,6 +135,7 @@ def _conditions(facts: CountryFacts) -> list[str]:
     checks = {
         "no_emblem": not facts.flag_emblem,
         "no_capital": not facts.capital,
+        "has_capital": bool(facts.capital),
         "plain_capital": bool(facts.capital) and not facts.capital_note,
         "other_largest": bool(facts.capital) and largest != facts.capital,
         "same_largest": largest == facts.capital and len(facts.cities) > 1,

@@ -110,7 +110,7 @@ SIDES: dict[str, list[list[str]]] = {
             "it is first in size as well{same_largest}",
         ],
         [
-            "a capital need not be the largest or richest place, but letters to the authorities of {N} often go there",
+            "a capital need not be the largest place, but letters to {adjective} offices often go there{has_capital}",
             "maps of {N} mark the seat of government with a star or a ring, and other towns with a plain dot",
             "in quizzes about {N} this is among the first questions, and not everybody gets it right",
             "for a first idea of {N} many travellers look up the seat of government before anything else",
@@ -118,7 +118,7 @@ SIDES: dict[str, list[list[str]]] = {
         [
             "those who travel through {region} can combine a visit with the places around {N}",
             "in atlases of {region} it is found on the page that shows {N}",
-            "within {region}, {N} is known by this name among others",
+            "those who know {region} well will know this about {N} too",
         ],
     ],
     "cities": [
@@ -398,7 +398,7 @@ SIDES: dict[str, list[list[str]]] = {
             "the head of government is the {head_of_government}{two_heads}",
         ],
         [
-            "the same person also leads the government{one_head}",
+            "+the same person also leads the government{one_head}",
             "no separate head of government is needed, since one office does both{one_head}",
         ],
         [
@@ -430,11 +430,11 @@ SIDES: dict[str, list[list[str]]] = {
             "it took until {flag_year} before {N} had its present flag{flag_later}",
         ],
         [
-            "the flag of {N} is older and goes back to {flag_year}{flag_earlier}",
+            "+the flag of {N} is older and goes back to {flag_year}{flag_earlier}",
             "by then the flag of {N} had been known since {flag_year}{flag_earlier}",
         ],
         [
-            "the same year gave {N} its flag{flag_same}",
+            "+the same year gave {N} its flag{flag_same}",
             "the flag of {N} was raised in the same year{flag_same}",
         ],
         [
