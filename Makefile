@@ -20,9 +20,16 @@ demo: $(VENV)/.runtime
 ask: $(VENV)/.runtime
 	@$(PY) -m rag_app ask --image "$(IMAGE)" --question "$(QUESTION)"
 
-evaluate: $(VENV)/.runtime
-	$(PY) -m rag_app evaluate --dataset $(DATASET) --no-retrieval --output $(OUTPUT)/without-retrieval
-	$(PY) -m rag_app evaluate --dataset $(DATASET) --output $(OUTPUT)/with-retrieval --beside $(OUTPUT)/without-retrieval
+# The pictures of the test questions are rendered from the npm package flag-icons (needs npm, once) into runs/.
+evaluate: $(VENV)/.dev runs/pictures/.made
+	$(PY) -m rag_app evaluate --dataset $(DATASET) --images runs/pictures --no-retrieval \
+	  --output $(OUTPUT)/without-retrieval
+	$(PY) -m rag_app evaluate --dataset $(DATASET) --images runs/pictures \
+	  --output $(OUTPUT)/with-retrieval --beside $(OUTPUT)/without-retrieval
+
+runs/pictures/.made: $(DATASET) | $(VENV)/.dev
+	$(PY) -m rag_app train pictures --dataset $(DATASET) --output runs/pictures
+	touch $@
 
 test: check
 	$(PY) -m pytest -q

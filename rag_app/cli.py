@@ -43,8 +43,9 @@ def main(argv: Sequence[str] | None = None, *, serve: Serve | None = None) -> in
     Returns:
         The exit status.
     """
-    arguments = list(sys.argv[1:] if argv is None else argv)
-    debug = "--debug" in arguments
+    given = list(sys.argv[1:] if argv is None else argv)
+    arguments = [argument for argument in given if argument != "--debug"]  # it may stand anywhere, in every command
+    debug = len(arguments) < len(given)
     try:
         parsed = _parser(with_training=arguments[:1] == ["train"]).parse_args(arguments)
         logging.basicConfig(level=logging.INFO if debug else logging.ERROR, format="%(name)s: %(message)s")

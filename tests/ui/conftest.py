@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from rag_app.assembly import Application, open_application
+from rag_app.knowledge import find_knowledge
+from tests.tiny import save_passages, save_picture, save_reader, tiny_preset
+
+
+@pytest.fixture(scope="session")
+def application(tmp_path_factory: pytest.TempPathFactory) -> Application:
+    """Tiny checkpoints over the small world, with two examples."""
+    torch.set_num_threads(1)
+    folder = tmp_path_factory.mktemp("ui")
+    preset = tiny_preset(save_reader(folder / "reader"), save_passages(folder / "passages.jsonl"))
+    examples = tuple(
+        (save_picture(folder / f"{colour}.png", colour), "what is the capital?") for colour in ("red", "blue")
+    )
+    knowledge = replace(find_knowledge(preset.knowledge_base, folder / "var"), examples=examples)
+    return open_application(preset, knowledge, var=folder / "var")
+
+
+@pytest.fixture(scope="session")
+def address(application: Application) -> Iterator[str]:
+    """The page, served on a free port until the tests end."""
+    from ui.app import serve
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    page = serve(application, host="127.0.0.1", port=port, wait=False)
+    yield f"http://127.0.0.1:{port}"
+    page.close()
+
+
+@pytest.fixture(scope="session")
+def broken_picture(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A text file with a picture's name."""
+    path = tmp_path_factory.mktemp("broken") / "words.png"
+    path.write_text("words", encoding="utf-8")
+    return path

@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+from knowledge_bases.records import Passage, ScoredPassage
+from rag_app.answers import Answer, AnswerCandidate
+from ui.rendering import answer_card, error_card, passage_cards, timing_line
+
+HOSTILE = "<script>alert(1)</script>&\"'"
+
+
+def answer(*, abstained: bool = False, text: str = HOSTILE, complete: bool = True) -> Answer:
+    passage = Passage(passage_id="p", title=HOSTILE, text=f"before {HOSTILE} after <b>", source=HOSTILE)
+    return Answer(
+        text=text,
+        confidence=0.42,
+        passages=(ScoredPassage(passage=passage, score=12.345),),
+        candidates=(AnswerCandidate(passage_id="p", answer=HOSTILE, score=0.4),),
+        timings_ms={"encode": 12.4, HOSTILE: 1.0},
+        abstained=abstained,
+        complete=complete,
+    )
+
+
+def test_every_text_is_escaped() -> None:
+    one = answer()
+    for html in (
+        answer_card(one),
+        answer_card(answer(abstained=True)),
+        passage_cards(one),
+        timing_line(one.timings_ms),
+        error_card(HOSTILE),
+    ):
+        assert "<script" not in html
+        assert "&lt;script&gt;alert(1)&lt;/script&gt;&amp;&quot;&#x27;" in html
+
+
+def test_the_answer_is_marked_in_its_passage() -> None:
+    html = passage_cards(answer())
+    assert "before <mark>&lt;script&gt;" in html
+    assert "</mark> after &lt;b&gt;" in html
+    assert "score 12.35" in html or "score 12.34" in html
+
+
+def test_confidence_and_state() -> None:
+    assert "42 % sure" in answer_card(answer())
+    assert 'data-state="answered"' in answer_card(answer())
+    assert 'data-state="waiting"' in answer_card(answer(complete=False))
+
+
+def test_abstaining_is_said_kindly() -> None:
+    html = answer_card(answer(abstained=True, text="Lima"))
+    assert "I am not sure enough to answer." in html
+    assert "My best guess is “Lima”." in html
+    assert "My best guess" not in answer_card(answer(abstained=True, text=""))
+
+
+def test_no_passages_no_cards() -> None:
+    assert passage_cards(Answer(text="x", confidence=0.5)) == ""
