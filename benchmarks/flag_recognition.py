@@ -1,0 +1,72 @@
+"""How often the embedded retriever finds the country of a flag, on any folder of pictures.
+
+    python -m benchmarks.flag_recognition FOLDER [FOLDER ...]
+
+Pictures are named by the lower-case code of the country (`fr.png`, `gb-sct.jpg`, `fr-2.png`). The country counts as
+found at K when one of the first K passages is about it, or about a country whose flag cannot be told apart from it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from knowledge_bases.records import VisualQuestion
+from knowledge_bases.world_flags.questions import load_look_alikes
+from rag_app.assembly import open_application
+from rag_app.config import DEFAULT_PRESET, load_preset, var_folder
+from rag_app.finder import PassageFinder
+from rag_app.knowledge import find_knowledge
+from rag_app.pictures import open_picture
+from rag_app.progress import ProgressLine
+
+QUESTION = "Which country does this flag belong to?"
+DEPTHS = (1, 5)
+BATCH = 32
+
+
+def country_of(passage_id: str) -> str:
+    """The country's code in a World Flags passage id."""
+    return passage_id.removeprefix("wf-").rsplit("-", 1)[0]
+
+
+def find_ranks(finder: PassageFinder, pictures: Sequence[Path], codes: Sequence[str]) -> list[int | None]:
+    """Place (from 0) of the first passage about each picture's country; None beyond the deepest."""
+    alike = {code: set(group) for group in load_look_alikes() for code in group}
+    ranks: list[int | None] = []
+    for start in range(0, len(pictures), BATCH):
+        few = pictures[start : start + BATCH]
+        questions = [VisualQuestion(text=QUESTION, image=open_picture(path)) for path in few]
+        for code, found in zip(codes[start : start + BATCH], finder.find(questions, k=max(DEPTHS)), strict=True):
+            right = alike.get(code, {code})
+            places = [i for i, one in enumerate(found) if country_of(one.passage.passage_id) in right]
+            ranks.append(places[0] if places else None)
+    return ranks
+
+
+def main() -> None:
+    """Prints a row a folder."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folders", nargs="+", type=Path)
+    folders = parser.parse_args().folders
+    preset, var = load_preset(DEFAULT_PRESET), var_folder()
+    application = open_application(
+        preset, find_knowledge(preset.knowledge_base, var), var=var, progress=ProgressLine("passages encoded")
+    )
+    finder = application.pipeline.finder
+    assert finder is not None
+    assert application.store is not None
+    known = {country_of(passage.passage_id) for passage in application.store}
+    print(f"{'folder':32} {'pictures':>8} " + " ".join(f"{f'top {k}':>7}" for k in DEPTHS))
+    for folder in folders:
+        named = [(path, re.sub(r"-\d+$", "", path.stem)) for path in sorted(folder.iterdir()) if path.is_file()]
+        asked = [(path, code) for path, code in named if code in known]
+        ranks = find_ranks(finder, [path for path, _ in asked], [code for _, code in asked])
+        shares = [sum(rank is not None and rank < k for rank in ranks) / max(1, len(ranks)) for k in DEPTHS]
+        print(f"{folder.name:32} {len(asked):>8} " + " ".join(f"{share:>7.3f}" for share in shares))
+
+
+if __name__ == "__main__":
+    main()

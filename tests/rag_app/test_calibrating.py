@@ -1,0 +1,52 @@
+"""Fitting the calibration: the temperature that answers best, a confidence that tells right from wrong, a threshold."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from generator.calibration import Calibration
+from generator.protocol import Candidate
+from rag_app.calibrating import Read, fit
+from rag_app.errors import InputError
+
+
+def _candidate(answer: str, log_likelihood: float, place: int) -> Candidate:
+    return Candidate(answer=answer, log_likelihood=log_likelihood, passage_index=place, no_answer_probability=0.1)
+
+
+def _reads(n: int) -> list[Read]:
+    """Right answers come from the first passage; the second is read more surely, so only retrieval can tell."""
+    rng = random.Random(4)
+    reads = []
+    for number in range(n):
+        good = number % 5 != 0
+        margin = rng.uniform(4, 8) if good else rng.uniform(0, 1)
+        candidates = (_candidate(f"right{number}", -1.0 - rng.random(), 0), _candidate(f"wrong{number}", -0.5, 1))
+        reads.append(Read(candidates=candidates, scores=(20.0 + margin, 20.0), answers=(f"right{number}",) * 10))
+    return reads
+
+
+def test_the_fit_trusts_retrieval_where_it_helps() -> None:
+    reads = _reads(100)
+    calibration, accuracy = fit(reads)
+    chosen = [read.choose(calibration) for read in reads]
+    assert accuracy[str(calibration.temperature)] == max(accuracy.values()) >= 0.8
+    right = [choice.confidence for choice, score in chosen if score == 1]
+    wrong = [choice.confidence for choice, score in chosen if score == 0]
+    assert sum(right) / len(right) > sum(wrong) / len(wrong) + 0.3
+    withheld = sum(choice.confidence < calibration.threshold for choice, score in chosen if score == 1)
+    assert withheld <= 0.03 * len(reads)
+
+
+def test_scores_are_those_of_the_official_metric() -> None:
+    read = _reads(2)[1]
+    choice, score = read.choose(Calibration())
+    assert (choice.answer, score) == ("right1", 1.0)
+
+
+def test_one_kind_of_outcome_cannot_be_calibrated() -> None:
+    read = _reads(2)[1]
+    with pytest.raises(InputError, match="right and wrong answers"):
+        fit([read, read])
