@@ -113,7 +113,8 @@ def load_encoder(preset: Preset, placement: Placement) -> Encoder:
 def _load_generator(preset: Preset, placement: Placement) -> Generator:
     from transformers.utils import logging as transformers_logging
 
-    transformers_logging.disable_progress_bar()  # of reading weights from the disk; downloads still show theirs
+    # Of reading weights from the disk; downloads still show theirs.
+    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     with reported_as_input("generator"):
         location = checkpoint_location(preset.generator)
         return load_generator(

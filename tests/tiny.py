@@ -29,13 +29,13 @@ PASSAGES = [
 
 def save_reader(folder: Path) -> Path:
     """A random extractive reader in the layout of transformers' question-answering checkpoints."""
-    from transformers import BertConfig, BertForQuestionAnswering, BertTokenizerFast
+    from transformers import BertConfig, BertForQuestionAnswering, BertTokenizer
 
     torch.manual_seed(0)
     vocabulary = TINY_RETRIEVER / "context_tokenizer" / "vocab.txt"
     folder.mkdir(parents=True)
     (folder / "vocab.txt").write_text(vocabulary.read_text(encoding="utf-8"), encoding="utf-8")
-    tokenizer = BertTokenizerFast.from_pretrained(str(folder), do_lower_case=True)
+    tokenizer = BertTokenizer.from_pretrained(str(folder), do_lower_case=True)
     config = BertConfig(
         vocab_size=len(vocabulary.read_text(encoding="utf-8").splitlines()),
         hidden_size=32,

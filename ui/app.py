@@ -22,7 +22,8 @@ _TITLE = "Ask about a picture"
 
 def build_app(application: Application) -> gr.Blocks:
     """The page for an application that is ready to answer."""
-    with gr.Blocks(title=_TITLE, analytics_enabled=False, delete_cache=_CACHE_SECONDS) as page:
+    page = gr.Blocks(title=_TITLE, analytics_enabled=False, delete_cache=_CACHE_SECONDS)
+    with page:
         gr.HTML(
             f'<div class="page-head"><h1>{_TITLE}</h1><p>Answers from knowledge that is not in the picture, '
             f"with the passages they come from. Knowledge base: {escape(application.knowledge_base_title)}.</p></div>"

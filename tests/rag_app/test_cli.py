@@ -355,7 +355,7 @@ def test_a_read_only_output_folder(world: Path, tmp_path: Path, capsys: pytest.C
     (tmp_path / "out").chmod(0o555)
     as_root = os.geteuid() == 0
     if as_root:
-        for folder in (tmp_path, *list(tmp_path.parents)[:2]):
+        for folder in (world, tmp_path, *list(tmp_path.parents)[:2]):
             folder.chmod(folder.stat().st_mode | 0o055)
         os.seteuid(65534)  # root may write anywhere: nobody may not
     try:

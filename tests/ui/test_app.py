@@ -29,7 +29,7 @@ def test_the_page_needs_no_network(address: str) -> None:
 
 
 def test_asking_over_http(address: str, tmp_path: Path) -> None:
-    from gradio_client import Client, handle_file
+    from gradio_client import Client, handle_file  # type: ignore[import-untyped]
 
     from tests.tiny import save_picture
 
