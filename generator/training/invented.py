@@ -14,6 +14,7 @@ from generator.training.values import draw, fill
 __all__ = ["InventedThing", "invented_examples"]
 
 _SLOT = re.compile(r"\{(=?\w+)\}")
+_APPROXIMATIONS = ("about", "some", "around", "nearly", "more than", "roughly", "almost", "over")
 _COUNTRY_SHARE = 0.7
 _UNANSWERABLE_SHARE = 0.28
 
@@ -82,13 +83,20 @@ class InventedThing:
             elif slot in ("es0", "es1"):
                 out.put(_opened("her", opening))
             elif slot == "v":
-                out.put(_opened(self.value(relation), opening), relation)
+                self._put_value(out, relation, opening)
             elif slot.startswith("="):
-                out.put(_opened(self.value(slot[1:]), opening), slot[1:])
+                self._put_value(out, slot[1:], opening)
             else:
                 out.put(_opened(draw(slot, rng), opening))
             opening = False
         out.put(statement[position:])
+
+    def _put_value(self, out: _Text, relation: str, opening: bool) -> None:
+        """The value; a word that makes a count approximate stands outside of the answer."""
+        if "{big}" in self._kind.relations[relation].value_forms and self._rng.random() < 0.5:
+            out.put(_opened(self._rng.choice(_APPROXIMATIONS), opening) + " ")
+            opening = False
+        out.put(_opened(self.value(relation), opening), relation)
 
 
 def _opened(piece: str, opening: bool) -> str:

@@ -1,9 +1,9 @@
 """Reads the text files in `schemas/`: what can be said about an invented thing, and how people ask for it.
 
 A file holds kinds of things. `= key: value` opens one (`noun` first) and describes it; `@ relation : value forms` opens
-a relation (forms are split at `;;`); `% ` lists its aspects; `> ` is a statement, `? ` a whole question, `~ ` noun
-phrases for question frames (split at `|`); `! ` names relations that are close enough for one's question not to serve
-as an unanswerable one in the presence of the other. In statements `{v}` is the value, `{name}` the thing, `{=other}`
+a relation (forms are split at `;;`), or goes on with one; `% ` lists its aspects; `> ` is a statement, `? ` a whole
+question, `~ ` noun phrases for question frames (split at `|`); `! ` names relations that are close enough for one's
+question not to serve as an unanswerable one in the presence of the other. In statements `{v}` is the value, `{name}` the thing, `{=other}`
 the value of another relation, and any other `{slot}` a fresh value.
 """
 
@@ -24,7 +24,7 @@ class Relation:
     """One thing that can be said and asked."""
 
     name: str
-    value_forms: list[str]
+    value_forms: list[str] = field(default_factory=list)
     aspects: list[str] = field(default_factory=list)
     statements: list[str] = field(default_factory=list)
     noun_phrases: list[str] = field(default_factory=list)
@@ -70,8 +70,8 @@ def _parse(path: Path) -> Iterator[Kind]:
             kind.close.append(frozenset(text.split()))
         elif mark == "@":
             name, _, forms = text.partition(":")
-            relation = Relation(name=name.strip(), value_forms=_pieces(forms, ";;"))
-            kind.relations[relation.name] = relation
+            relation = kind.relations.setdefault(name.strip(), Relation(name=name.strip()))
+            relation.value_forms += _pieces(forms, ";;")
         elif relation is None:
             raise ValueError(f"{path.name}, line {number}: a relation must open with '@ name : value'")
         elif mark == "%":

@@ -166,8 +166,8 @@ def _report(
 def _save(
     model: nn.Module, optimizer: torch.optim.AdamW, state: _Progress, settings: LoopSettings, folder: Path
 ) -> None:
-    """One file with the weights and the optimizer's moments, replaced in one move; settings and step beside it."""
-    tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
+    """One file with the trained weights and the optimizer's moments, replaced in one move."""
+    tensors = {f"model.{name}": parameter.detach() for name, parameter in _trained(model)}
     for name, parameter in _trained(model):
         moments = optimizer.state[parameter]
         tensors[f"first.{name}"], tensors[f"second.{name}"] = moments["exp_avg"], moments["exp_avg_sq"]
@@ -200,9 +200,9 @@ def _resume(model: nn.Module, optimizer: torch.optim.AdamW, settings: LoopSettin
     if _comparable(json.loads(metadata["settings"])) != _comparable(asdict(settings)):
         raise ValueError(f"{folder} holds a run with other settings; give another folder or delete it")
     tensors = load_file(path)
-    model.load_state_dict({name[6:]: value for name, value in tensors.items() if name.startswith("model.")})
     step = int(metadata["step"])
     for name, parameter in _trained(model):
+        parameter.data.copy_(tensors[f"model.{name}"])
         optimizer.state[parameter] = {
             "step": torch.tensor(float(step)),
             "exp_avg": tensors[f"first.{name}"],

@@ -89,10 +89,6 @@ def _grouped(rng: random.Random, low: float, high: float) -> str:
     return f"{round(value, -2):,}" if value >= 1000 else str(value)
 
 
-def _people_count(rng: random.Random) -> str:
-    return rng.choice(["", "", "", "about ", "some ", "around ", "nearly ", "more than "]) + _grouped(rng, 3.3, 8.5)
-
-
 def _date(rng: random.Random) -> str:
     day, month, year = rng.randint(1, 28), draw("month", rng), rng.randint(1400, 2023)
     return rng.choice([f"{day} {month} {year}", f"{day} {month} {year}", f"{month} {day}, {year}", f"{month} {year}"])
@@ -139,7 +135,7 @@ _MADE: dict[str, Callable[[random.Random], str]] = {
     "area": lambda rng: (
         f"{_grouped(rng, 1.5, 6.8)} {rng.choice(['square kilometres', 'km²', 'square miles', 'sq km'])}"
     ),
-    "big": _people_count,
+    "big": lambda rng: _grouped(rng, 3.3, 8.5),
     "ccy": lambda rng: _letters(3)(rng).upper(),
     "city": _city,
     "country": _country,

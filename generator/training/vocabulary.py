@@ -62,12 +62,12 @@ def prune_vocabulary(texts: Iterable[str], *, size: int, minilm: Path) -> list[s
     tokenizer.no_truncation()
     tokenizer.no_padding()
     ranked = sorted(tokenizer.get_vocab().items(), key=lambda item: item[1])
-    counts: Counter[str] = Counter()
+    counts: Counter[int] = Counter()
     for encoding in tokenizer.encode_batch_fast(list(texts), add_special_tokens=False):
-        counts.update(encoding.tokens)
+        counts.update(encoding.ids)  # the fast variant leaves its tokens empty
     kept = {*_SPECIAL, *(piece for piece, _ in ranked if _always_kept(piece))}
     # unused pieces come last, in the order of the old vocabulary, which runs from frequent to rare
-    by_use = sorted(ranked, key=lambda item: (-counts[item[0]], item[1]))
+    by_use = sorted(ranked, key=lambda item: (-counts[item[1]], item[1]))
     for piece, _ in by_use:
         if len(kept) >= size:
             break

@@ -9,8 +9,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
-import torch
-
 from generator.protocol import Candidate
 from generator.training.evaluation import colloquial_cases, flag_cases, normalised, score_reader
 from generator.training.examples import ReadingExample
@@ -87,7 +85,7 @@ def test_passage_files_name_the_bad_row(tmp_path: Path) -> None:
 
 
 def test_unknown_slots_are_named() -> None:
-    with pytest.raises(ValueError, match=r"unknown slot \{planet\}; known are airport"):
+    with pytest.raises(ValueError, match=r"unknown slot \{planet\}; known are aim, airport"):
         draw("planet", random.Random(0))
 
 
@@ -146,7 +144,9 @@ def test_a_stopped_run_goes_on(tmp_path: Path) -> None:
     longer = LoopSettings(steps=8, warmup=2, decay=2, batch_size=4, pool=1, width=4, max_tokens=48, log_every=1)
     run_loop(fresh, tokenizer, sources, longer, folder=tmp_path, progress=lines.append)
     assert [line.split()[1] for line in lines] == ["7/8", "8/8"]
-    distance = sum(float((a - b).abs().max()) for a, b in zip(model.parameters(), fresh.parameters(), strict=True))
+    distance = sum(
+        float((a - b).detach().abs().max()) for a, b in zip(model.parameters(), fresh.parameters(), strict=True)
+    )
     assert 0 < distance < 0.1  # two small steps from where the first run stopped
     other = LoopSettings(steps=8, warmup=2, decay=2, learning_rate=1.0, width=4, max_tokens=48)
     with pytest.raises(ValueError, match="holds a run with other settings; give another folder or delete it"):
@@ -207,4 +207,4 @@ def test_pruning_keeps_every_letter_and_what_is_used(tmp_path: Path) -> None:
     assert {"paris", "rome", "a", "##a", "7", "[CLS]"} <= set(vocabulary)
     small = make_tokenizer(vocabulary, max_tokens=48)
     assert small.tokenize("Pâris") == ["paris"]
-    assert torch.equal(torch.tensor(small("rome")["token_type_ids"]), torch.zeros(3, dtype=torch.long))
+    assert len(small("rome")["input_ids"]) == 3  # [CLS], the word, [SEP]
