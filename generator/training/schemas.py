@@ -3,8 +3,8 @@
 A file holds kinds of things. `= key: value` opens one (`noun` first) and describes it; `@ relation : value forms` opens
 a relation (forms are split at `;;`), or goes on with one; `% ` lists its aspects; `> ` is a statement, `? ` a whole
 question, `~ ` noun phrases for question frames (split at `|`); `! ` names relations that are close enough for one's
-question not to serve as an unanswerable one in the presence of the other. In statements `{v}` is the value, `{name}` the thing, `{=other}`
-the value of another relation, and any other `{slot}` a fresh value.
+question not to serve as an unanswerable one in the presence of the other. In statements `{v}` is the value, `{name}`
+the thing, `{=other}` the value of another relation, and any other `{slot}` a fresh value.
 """
 
 from __future__ import annotations

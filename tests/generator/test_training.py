@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
+
 from generator.protocol import Candidate
 from generator.training.evaluation import colloquial_cases, flag_cases, normalised, score_reader
 from generator.training.examples import ReadingExample
