@@ -146,7 +146,7 @@ class KnowledgeSampler:
             rng: all randomness.
             n_entities: entities asked about; about half are rivals of others in the batch.
             n_relations: relations asked of each.
-            n_extra: passages that answer none of the queries.
+            n_extra: more passages, of the sides that are asked for: the same of other entities.
             mix: how often each task is drawn.
         """
         relations = rng.sample(self._relations, n_relations)
@@ -157,7 +157,9 @@ class KnowledgeSampler:
             if relation in self._pairs[entity]
         ]
         places = list(dict.fromkeys([place for _, place, _, _ in asked]))
-        others = rng.sample(range(len(self._corpus.texts)), n_extra)
+        sides = {self._corpus.side[place] for place in places}
+        likely = [place for place, side in enumerate(self._corpus.side) if side in sides]
+        others = rng.sample(likely, min(n_extra, len(likely)))
         places += [place for place in others if place not in set(places)]
         counted = torch.ones(len(asked), len(places), dtype=torch.bool)
         target = torch.tensor([places.index(place) for _, place, _, _ in asked])
