@@ -1,7 +1,7 @@
 """`python -m rag_app train`: makes the repository's own checkpoints from nothing.
 
     vision     the vision encoder of PreFLMR-mini learns to tell flags apart
-    retriever  the four stages of PreFLMR-mini; writes the checkpoint
+    retriever  the stages of PreFLMR-mini; writes the checkpoint
     reader     the embedded reader; writes the checkpoint
     calibrate  how sure the reader may be, on a validation split; writes calibration.json beside it
     pictures   renders the pictures that a dataset of flag questions names, to evaluate on
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["add_arguments", "world_flags_corpus", "world_flags_pairs"]
 
-RETRIEVER_CHECKPOINT = Path("retriever/checkpoints/preflmr-mini")
+RETRIEVER_OUTPUT = Path("runs/preflmr-mini")  # not where the application loads it from: that one stays until replaced
 READER_CHECKPOINT = Path("generator/checkpoints/reader-mini")
 VALIDATION = Path("knowledge_bases/world_flags/questions/validation.jsonl")
 PICTURE_SIZE = 256  # side of an evaluation picture, pixels
@@ -58,9 +58,9 @@ def add_arguments(subparsers: argparse._SubParsersAction[argparse.ArgumentParser
     vision = subparsers.add_parser("vision", help="the vision encoder, on rendered flags")
     vision.add_argument("--steps", type=int, help="batches (default: the recipe's)")
     vision.set_defaults(run=_train_vision)
-    retriever = subparsers.add_parser("retriever", help="the four stages of PreFLMR-mini")
+    retriever = subparsers.add_parser("retriever", help="the stages of PreFLMR-mini, after `vision`")
     retriever.add_argument("--text-pairs", type=Path, metavar="FILE.jsonl.gz", help="more passages to learn text from")
-    retriever.add_argument("--output", type=Path, default=RETRIEVER_CHECKPOINT, help="(default: %(default)s)")
+    retriever.add_argument("--output", type=Path, default=RETRIEVER_OUTPUT, help="(default: %(default)s)")
     retriever.set_defaults(run=_train_retriever)
     reader = subparsers.add_parser("reader", help="the embedded reader")
     reader.add_argument("--text-pairs", type=Path, metavar="FILE.jsonl.gz", help="real passages to learn reading from")
@@ -191,6 +191,8 @@ def _train_retriever(arguments: argparse.Namespace) -> int:
     from retriever.training.vision import VisionSettings
 
     _start_logging()
+    if arguments.output.exists():
+        raise InputError(f"{arguments.output} exists; give another --output, or move it away")
     torch.manual_seed(0)
     atlas, passages = _load_atlas(arguments.runs), _passages()
     corpus = world_flags_corpus(atlas, passages)
