@@ -89,8 +89,12 @@ def _passage_card(rank: int, found: ScoredPassage, read: str) -> str:
 
 
 def _marked(text: str, wanted: str) -> str:
-    """The text, escaped, with the first occurrence of the wanted words marked."""
-    match = re.search(re.escape(wanted), text, flags=re.IGNORECASE) if wanted else None
+    """The text, escaped, with the first occurrence of the wanted words marked; whole words come first."""
+    if not wanted:
+        return escape(text)
+    words = re.escape(wanted)
+    whole = re.search(rf"(?<!\w){words}(?!\w)", text, flags=re.IGNORECASE)
+    match = whole or re.search(words, text, flags=re.IGNORECASE)
     if match is None:
         return escape(text)
     start, end = match.span()

@@ -55,3 +55,14 @@ def test_abstaining_is_said_kindly() -> None:
 
 def test_no_passages_no_cards() -> None:
     assert passage_cards(Answer(text="x", confidence=0.5)) == ""
+
+
+def test_whole_words_are_marked_first() -> None:
+    passage = Passage(passage_id="p", text="Paid in kroner. The krone is the currency.")
+    one = Answer(
+        text="krone",
+        confidence=1.0,
+        passages=(ScoredPassage(passage=passage, score=1.0),),
+        candidates=(AnswerCandidate(passage_id="p", answer="krone", score=1.0),),
+    )
+    assert "kroner. The <mark>krone</mark> is" in passage_cards(one)
