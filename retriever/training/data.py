@@ -157,8 +157,8 @@ class KnowledgeSampler:
             if relation in self._pairs[entity]
         ]
         places = list(dict.fromkeys([place for _, place, _, _ in asked]))
-        sides = {self._corpus.side[place] for place in places}
-        likely = [place for place, side in enumerate(self._corpus.side) if side in sides]
+        asked_sides = {self._corpus.side[place] for place in places}
+        likely = [place for place, side in enumerate(self._corpus.side) if side in asked_sides]
         others = rng.sample(likely, min(n_extra, len(likely)))
         places += [place for place in others if place not in set(places)]
         counted = torch.ones(len(asked), len(places), dtype=torch.bool)
