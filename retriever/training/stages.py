@@ -1,9 +1,9 @@
 """The stages of PreFLMR's training (arXiv:2402.08327), at the size of PreFLMR-mini.
 
 0 the text encoder learns late interaction; 1 the mapping structure learns to speak its language, everything else
-frozen; 2 knowledge questions about pictures; 3 all tasks together. The vision encoder stays frozen, as published. A last
-stage is ours: the text stands still again, so the passages' rows can be kept, and the mapping structure tells an entity
-from many others at once, which a batch with freshly encoded passages has no room for.
+frozen; 2 knowledge questions about pictures; 3 all tasks together. The vision encoder stays frozen, as published. A
+last stage is ours: the text stands still again, so the rows of passages can be kept, and the mapping structure tells an
+entity from many others at once, which a batch with freshly encoded passages has no room for.
 """
 
 from __future__ import annotations
