@@ -64,7 +64,7 @@ def choose(
     calibration: Calibration | None = None,
     merge_equal: bool = False,
 ) -> Choice:
-    """Choose the answer.
+    """Choose the answer; an empty one wins only where all are empty.
 
     Args:
         candidates: of one question; one a passage, or a single one made without knowledge.
@@ -82,7 +82,8 @@ def choose(
     calibration = calibration or Calibration()
     scores = joint_scores(candidates, retrieval_scores, temperature=calibration.temperature)
     merged = [_mass(candidates, scores, candidate.answer) for candidate in candidates]
-    index = max(range(len(candidates)), key=lambda i: (merged[i], scores[i]) if merge_equal else scores[i])
+    ranking = merged if merge_equal else scores
+    index = max(range(len(candidates)), key=lambda i: (bool(candidates[i].answer), ranking[i], scores[i]))
     features = _features(candidates, retrieval_scores, scores, index, merged[index])
     confidence = 0.0 if not candidates[index].answer else calibration.confidence(features)
     lacking = all(candidate.no_answer_probability > _SURE_OF_ABSENCE for candidate in candidates)

@@ -37,6 +37,12 @@ def test_scores_far_apart_do_not_overflow() -> None:
     assert choice.confidence == pytest.approx(0.5)
 
 
+def test_an_empty_answer_wins_only_among_empty_ones() -> None:
+    empty, weak = candidate("", 1.0, 0), candidate("Lyon", 0.01, 1)
+    assert choose([empty, weak], [5.0, 1.0]).answer == "Lyon"
+    assert choose([empty, candidate("", 1.0, 1)], [5.0, 1.0]).abstained
+
+
 def test_equal_answers_are_merged_only_on_request() -> None:
     candidates = [candidate("Rome", 0.5, 0), candidate("Paris", 0.4, 1), candidate("paris.", 0.4, 2)]
     assert choose(candidates, [0.0, 0.0, 0.0]).answer == "Rome"
