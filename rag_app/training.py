@@ -33,24 +33,6 @@ RETRIEVER_OUTPUT = Path("runs/preflmr-mini")  # not where the application loads 
 READER_CHECKPOINT = Path("generator/checkpoints/reader-mini")
 VALIDATION = Path("knowledge_bases/world_flags/questions/validation.jsonl")
 PICTURE_SIZE = 256  # side of an evaluation picture, pixels
-INSTRUCTIONS = (
-    (
-        "Using the provided image, obtain documents that address the subsequent question:",
-        "Retrieve documents that provide an answer to the question alongside the image:",
-        "Extract documents linked to the question provided in conjunction with the image:",
-        "Utilizing the given image, obtain documents that respond to the following question:",
-        "Using the given image, access documents that provide insights into the following question:",
-        "Obtain documents that correspond to the inquiry alongside the provided image:",
-        "With the provided image, gather documents that offer a solution to the question:",
-    ),
-    (
-        "Identify the document that is connected to this image.:",
-        "Provide information about the document linked to this image.:",
-        "What is the document that this image is related to?:",
-        "What document is represented by this image?:",
-    ),
-    ("Retrieve documents that answer this question:", "Find passages that hold the answer:"),
-)
 
 
 def add_arguments(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -187,7 +169,7 @@ def _train_retriever(arguments: argparse.Namespace) -> int:
     from retriever.training.data import KnowledgeSampler, PassageSampler
     from retriever.training.initial import MiniSettings, new_model, new_tokenizers
     from retriever.training.pictures import PictureRenderer
-    from retriever.training.stages import STAGES, StageTrainer
+    from retriever.training.stages import INSTRUCTIONS, STAGES, StageTrainer
     from retriever.training.vision import VisionSettings
 
     _start_logging()

@@ -1,1 +1,1 @@
-"""Training of the retriever: pictures, data, losses, the four stages. Never imported at answer time."""
+"""Training of the retriever: pictures, data, losses, stages. Answering imports nothing of it but `losses`."""

@@ -8,7 +8,6 @@ entity from many others at once, which a batch with freshly encoded passages has
 
 from __future__ import annotations
 
-import logging
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -20,15 +19,34 @@ from torch import Tensor, nn
 from retriever.late_interaction import maxsim_matrix
 from retriever.modeling import FLMRModelForRetrieval
 from retriever.parts import Parts
+from retriever.processing import IMAGE_AND_QUESTION, IMAGE_ONLY, QUESTION_ONLY
 from retriever.tokenization import FLMRContextTokenizer, FLMRQueryTokenizer
 from retriever.training.data import Batch, KnowledgeSampler, PassageSampler, Query, TaskMix
 from retriever.training.loop import Resumable, RunLog, parameter_groups, scheduled_rate
 from retriever.training.pictures import PictureRenderer, PictureSettings
 from retriever.training.vision import normalise
 
-__all__ = ["STAGES", "PassageRows", "StageSettings", "StageTrainer", "contrast"]
+__all__ = ["INSTRUCTIONS", "STAGES", "PassageRows", "StageSettings", "StageTrainer", "contrast"]
 
-logger = logging.getLogger(__name__)
+# For pictures with a question, pictures alone, questions alone; the first of each is what the processor puts by itself.
+INSTRUCTIONS = (
+    (
+        IMAGE_AND_QUESTION,
+        "Retrieve documents that provide an answer to the question alongside the image:",
+        "Extract documents linked to the question provided in conjunction with the image:",
+        "Utilizing the given image, obtain documents that respond to the following question:",
+        "Using the given image, access documents that provide insights into the following question:",
+        "Obtain documents that correspond to the inquiry alongside the provided image:",
+        "With the provided image, gather documents that offer a solution to the question:",
+    ),
+    (
+        IMAGE_ONLY,
+        "Provide information about the document linked to this image.:",
+        "What is the document that this image is related to?:",
+        "What document is represented by this image?:",
+    ),
+    (QUESTION_ONLY, "Find passages that hold the answer:"),
+)
 
 _MAPPING = ("query_vision_projection.", "transformer_mapping_")
 _UPPER_TEXT = (

@@ -17,14 +17,12 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from transformers import CLIPVisionConfig, CLIPVisionModel
 
+from retriever.images import CLIP_MEAN, CLIP_STD
 from retriever.training.flag_atlas import FlagAtlas
 from retriever.training.loop import Resumable, RunLog, parameter_groups, scheduled_rate
 from retriever.training.pictures import PictureRenderer, PictureSettings
 
-__all__ = ["CLIP_MEAN", "CLIP_STD", "VisionSettings", "normalise", "train_vision"]
-
-CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
-CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
+__all__ = ["VisionSettings", "normalise", "train_vision"]
 
 
 @dataclass(frozen=True, kw_only=True)
