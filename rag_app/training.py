@@ -24,6 +24,9 @@ from rag_app.errors import InputError
 
 if TYPE_CHECKING:
     from knowledge_bases.records import Passage
+    from retriever.encoder import Encoder
+    from retriever.modeling import FLMRModelForRetrieval
+    from retriever.processing import FLMRProcessor
     from retriever.training.data import Corpus, Pair
     from retriever.training.flag_atlas import FlagAtlas
 
@@ -39,14 +42,20 @@ def add_arguments(subparsers: argparse._SubParsersAction[argparse.ArgumentParser
     """Adds what can be trained to the command line."""
     vision = subparsers.add_parser("vision", help="the vision encoder, on rendered flags")
     vision.add_argument("--steps", type=int, help="batches (default: the recipe's)")
+    vision.add_argument("--start", type=Path, metavar="DIR", help="a retriever whose vision encoder to go on from")
     vision.set_defaults(run=_train_vision)
     retriever = subparsers.add_parser("retriever", help="the stages of PreFLMR-mini, after `vision`")
     retriever.add_argument("--text-pairs", type=Path, metavar="FILE.jsonl.gz", help="more passages to learn text from")
+    retriever.add_argument(
+        "--start", type=Path, metavar="DIR", help="a retriever to go on from, with a newer vision encoder"
+    )
+    retriever.add_argument("--stages", nargs="+", metavar="NAME", help="run these stages only, such as 4-entities")
     retriever.add_argument("--output", type=Path, default=RETRIEVER_OUTPUT, help="(default: %(default)s)")
     retriever.set_defaults(run=_train_retriever)
     reader = subparsers.add_parser("reader", help="the embedded reader")
     reader.add_argument("--text-pairs", type=Path, metavar="FILE.jsonl.gz", help="real passages to learn reading from")
     reader.add_argument("--steps", type=int, help="batches (default: the recipe's)")
+    reader.add_argument("--start", type=Path, metavar="DIR", help="a reader whose layers to go on from")
     reader.add_argument("--output", type=Path, default=READER_CHECKPOINT, help="(default: %(default)s)")
     reader.set_defaults(run=_train_reader)
     calibrate = subparsers.add_parser("calibrate", help="the reader's confidence, on a validation split")
@@ -67,11 +76,13 @@ def _start_logging() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", force=True)
 
 
-def _load_atlas(runs: Path) -> FlagAtlas:
+def _load_atlas(runs: Path, *, others: bool) -> FlagAtlas:
+    """Flag-icons' flags; `others` adds how other people draw them."""
+    from retriever.training.drawings import OTHER_SOURCES
     from retriever.training.flag_atlas import load_atlas
 
     try:
-        return load_atlas(runs / "flag-icons")
+        return load_atlas(runs / "drawings", OTHER_SOURCES if others else ())
     except RuntimeError as error:
         raise InputError(str(error)) from error
 
@@ -79,13 +90,16 @@ def _load_atlas(runs: Path) -> FlagAtlas:
 def _train_vision(arguments: argparse.Namespace) -> int:
     from dataclasses import replace
 
+    from retriever.training.initial import clip_of
     from retriever.training.vision import VisionSettings, train_vision
 
     _start_logging()
     settings = VisionSettings()
     if arguments.steps:
         settings = replace(settings, steps=arguments.steps)
-    train_vision(_load_atlas(arguments.runs), arguments.runs / "vision", settings)
+    start = clip_of(_load_encoder(arguments.start).model).state_dict() if arguments.start else None
+    atlas = _load_atlas(arguments.runs, others=True)
+    train_vision(atlas, arguments.runs / "vision", settings, start_from=start)
     return 0
 
 
@@ -163,48 +177,79 @@ def _train_retriever(arguments: argparse.Namespace) -> int:
     import torch
 
     from retriever.checkpoints import save_retriever
-    from retriever.configuration import FLMRVisionConfig
-    from retriever.images import ImageProcessor
-    from retriever.processing import FLMRProcessor
     from retriever.training.data import KnowledgeSampler, PassageSampler
-    from retriever.training.initial import MiniSettings, new_model, new_tokenizers
     from retriever.training.pictures import PictureRenderer
     from retriever.training.stages import INSTRUCTIONS, STAGES, StageTrainer
-    from retriever.training.vision import VisionSettings
 
     _start_logging()
     if arguments.output.exists():
         raise InputError(f"{arguments.output} exists; give another --output, or move it away")
+    chosen = [stage for stage in STAGES if not arguments.stages or stage.name in arguments.stages]
     torch.manual_seed(0)
-    atlas, passages = _load_atlas(arguments.runs), _passages()
+    atlas, passages = _load_atlas(arguments.runs, others=True), _passages()
     corpus = world_flags_corpus(atlas, passages)
     extra = _read_texts(arguments.text_pairs) if arguments.text_pairs else []
-    weights = arguments.runs / "vision" / "vision.safetensors"
-    if not weights.exists():
-        raise InputError(f"{weights} is missing; run `python -m rag_app train vision` first")
+    vision = arguments.runs / "vision" / "vision.safetensors"
+    if not vision.exists():
+        raise InputError(f"{vision} is missing; run `python -m rag_app train vision` first")
+    texts = [*corpus.texts, *extra]
+    model, processor = (
+        _grown_model(arguments.start, vision)
+        if arguments.start
+        else _new_model(vision, random.Random(0).sample(texts, min(400, len(texts))))
+    )
+    trainer = StageTrainer(
+        model,
+        processor.query_tokenizer,
+        processor.context_tokenizer,
+        knowledge=KnowledgeSampler(corpus, world_flags_pairs(atlas, passages), _rivals(atlas)),
+        passages=PassageSampler([*extra, *corpus.texts]),
+        renderer=PictureRenderer(atlas, torch.Generator().manual_seed(0), model.config.vision_config.image_size),
+        instructions=INSTRUCTIONS,
+        corpus_texts=corpus.texts,
+    )
+    for stage in chosen:
+        trainer.run(stage, arguments.runs / "retriever")
+    save_retriever(trainer.model.half(), processor, arguments.output)
+    return 0
+
+
+def _new_model(vision_weights: Path, texts: Sequence[str]) -> tuple[FLMRModelForRetrieval, FLMRProcessor]:
+    """PreFLMR-mini before its first stage."""
+    from retriever.configuration import FLMRVisionConfig
+    from retriever.images import ImageProcessor
+    from retriever.processing import FLMRProcessor
+    from retriever.training.initial import MiniSettings, new_model, new_tokenizers
+    from retriever.training.vision import VisionSettings
+
     shape = VisionSettings().clip_config()
     names = ("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "image_size", "patch_size")
     vision = FLMRVisionConfig(**{name: getattr(shape, name) for name in names})
     settings = MiniSettings()
-    query_tokenizer, context_tokenizer = new_tokenizers(settings)
-    texts = [*corpus.texts, *extra]
-    sample = random.Random(0).sample(texts, min(400, len(texts)))
-    trainer = StageTrainer(
-        new_model(weights, vision, settings, sample),
-        query_tokenizer,
-        context_tokenizer,
-        knowledge=KnowledgeSampler(corpus, world_flags_pairs(atlas, passages), _rivals(atlas)),
-        passages=PassageSampler([*extra, *corpus.texts]),
-        renderer=PictureRenderer(atlas, torch.Generator().manual_seed(0), vision.image_size),
-        instructions=INSTRUCTIONS,
-        corpus_texts=corpus.texts,
-    )
-    for stage in STAGES:
-        trainer.run(stage, arguments.runs / "retriever")
     squash = ImageProcessor(height=vision.image_size, width=vision.image_size, shortest_edge=None)
-    processor = FLMRProcessor(query_tokenizer, context_tokenizer, squash)
-    save_retriever(trainer.model.half(), processor, arguments.output)
-    return 0
+    return new_model(vision_weights, vision, settings, texts), FLMRProcessor(*new_tokenizers(settings), squash)
+
+
+def _grown_model(folder: Path, vision_weights: Path) -> tuple[FLMRModelForRetrieval, FLMRProcessor]:
+    """A trained PreFLMR-mini with a vision encoder that has learned on."""
+    from safetensors.torch import load_file
+
+    from retriever.training.initial import clip_of
+
+    encoder = _load_encoder(folder)
+    clip_of(encoder.model).load_state_dict(load_file(vision_weights))
+    return encoder.model, encoder.processor
+
+
+def _load_encoder(folder: Path) -> Encoder:
+    import torch
+
+    from retriever.checkpoints import load_retriever
+
+    try:
+        return load_retriever(folder, device=torch.device("cpu"), dtype=torch.float32)
+    except ValueError as error:
+        raise InputError(str(error)) from error
 
 
 def _train_reader(arguments: argparse.Namespace) -> int:
@@ -214,7 +259,7 @@ def _train_reader(arguments: argparse.Namespace) -> int:
 
     _start_logging()
     settings = ReaderTrainingSettings(
-        output=arguments.output, run=arguments.runs / "reader", wikipedia=arguments.text_pairs
+        output=arguments.output, run=arguments.runs / "reader", wikipedia=arguments.text_pairs, start=arguments.start
     )
     if arguments.steps:
         settings = replace(settings, loop=replace(settings.loop, steps=arguments.steps))
@@ -254,7 +299,7 @@ def _render_pictures(arguments: argparse.Namespace) -> int:
         names = sorted({row["image"] for row in rows})
     except (OSError, ValueError, KeyError) as error:
         raise InputError(f"cannot read the pictures' names from {arguments.dataset}: {error}") from error
-    atlas = _load_atlas(arguments.runs)
+    atlas = _load_atlas(arguments.runs, others=False)
     unknown = [name for name in names if Path(name).stem.rsplit("-", 1)[0] not in atlas.codes]
     if unknown:
         raise InputError(f"{unknown[0]!r} names no flag; pictures are named CODE-NUMBER.jpg")

@@ -15,7 +15,13 @@ from torch import nn
 from generator.training.examples import ReadingExample
 from generator.training.invented import invented_examples
 from generator.training.trainer import LoopSettings, run_loop
-from generator.training.vocabulary import make_tokenizer, minilm_folder, prune_vocabulary, start_from_minilm
+from generator.training.vocabulary import (
+    make_tokenizer,
+    minilm_folder,
+    prune_vocabulary,
+    start_from_minilm,
+    take_layers,
+)
 from generator.training.wikipedia import cloze_examples, read_texts
 from generator.training.world_flags import world_flags_examples
 from knowledge_bases.world_flags.country import load_countries
@@ -33,7 +39,8 @@ class ReaderTrainingSettings:
     output: Path  # the checkpoint folder to write
     run: Path = Path("runs/reader")  # resumable state and log
     wikipedia: Path | None = None  # JSONL of real passages; None trains without them
-    vocabulary_size: int = 13_000
+    start: Path | None = None  # a checkpoint of the reader whose layers to go on from, whatever its vocabulary
+    vocabulary_size: int = 12_000
     layers: int = 6
     max_positions: int = 320
     invented_share: float = 0.55
@@ -87,7 +94,7 @@ def train_reader(settings: ReaderTrainingSettings, *, progress: Callable[[str], 
 
     Raises:
         RuntimeError: all-MiniLM-L6-v2 is not installed.
-        ValueError: `settings.run` holds a run with other settings.
+        ValueError: `settings.run` holds a run with other settings, or `settings.start` is no reader of this shape.
     """
     minilm = minilm_folder()
     texts = read_texts(settings.wikipedia) if settings.wikipedia is not None else []
@@ -96,6 +103,8 @@ def train_reader(settings: ReaderTrainingSettings, *, progress: Callable[[str], 
     model = start_from_minilm(
         vocabulary, max_tokens=settings.max_positions, layers=settings.layers, minilm=minilm, seed=settings.seed
     )
+    if settings.start is not None:
+        take_layers(model, settings.start)
     run_loop(model, tokenizer, _sources(settings, texts), settings.loop, folder=settings.run, progress=progress)
     save_reader(model, tokenizer, settings.output)
 

@@ -14,12 +14,13 @@ from importlib import import_module
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 from torch import Tensor
 from transformers import BertConfig, BertForQuestionAnswering, PreTrainedTokenizerFast
 
-__all__ = ["make_tokenizer", "minilm_folder", "prune_vocabulary", "start_from_minilm"]
+__all__ = ["make_tokenizer", "minilm_folder", "prune_vocabulary", "start_from_minilm", "take_layers"]
 
 _SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 _SCRIPTS = ("LATIN", "GREEK", "CYRILLIC")
@@ -136,6 +137,24 @@ def start_from_minilm(
         raise RuntimeError(f"all-MiniLM-L6-v2 does not fit: missing {sorted(missing)}, unexpected {sorted(unexpected)}")
     model.bert.embeddings.requires_grad_(False)  # words that training does not show keep their neighbours
     return model
+
+
+def take_layers(model: BertForQuestionAnswering, checkpoint: Path) -> None:
+    """Take encoder layers and head of a trained reader. Its embeddings were MiniLM's, as the model's are.
+
+    Raises:
+        ValueError: the checkpoint is no reader with the model's layers.
+    """
+    path = checkpoint / "model.safetensors"
+    try:
+        saved = load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise ValueError(f"cannot start from {path}: {error}") from error
+    wanted = [name for name in model.state_dict() if name.startswith(("bert.encoder.", "qa_outputs."))]
+    missing = [name for name in wanted if name not in saved]
+    if missing:
+        raise ValueError(f"cannot start from {path}: it has no {missing[0]}")
+    model.load_state_dict({name: saved[name].float() for name in wanted}, strict=False)
 
 
 def _encoder_weights(minilm: Path, layers: int) -> dict[str, Tensor]:

@@ -16,13 +16,14 @@ from typing import cast
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
+from transformers import CLIPVisionModel
 
 from retriever.configuration import FLMRConfig, FLMRTextConfig, FLMRVisionConfig, MappingConfig
 from retriever.layers import TextEncoder, VisionEncoder
 from retriever.modeling import FLMRModelForRetrieval
 from retriever.tokenization import FLMRContextTokenizer, FLMRQueryTokenizer
 
-__all__ = ["MiniSettings", "mini_config", "minilm_folder", "new_model", "new_tokenizers"]
+__all__ = ["MiniSettings", "clip_of", "mini_config", "minilm_folder", "new_model", "new_tokenizers"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,8 +112,13 @@ def new_model(
     text = load_file(minilm_folder() / "model.safetensors")
     text = {name: value for name, value in text.items() if not name.endswith("position_ids")}
     cast(TextEncoder, model.query_text_encoder).bert_model.load_state_dict(text)
-    cast(VisionEncoder, model.query_vision_encoder).clip.load_state_dict(load_file(vision_weights))
+    clip_of(model).load_state_dict(load_file(vision_weights))
     with torch.no_grad():
         axes = _principal_axes(model, new_tokenizers(settings)[1], texts)
         cast(nn.Linear, model.query_text_encoder_linear).weight.copy_(axes)
     return model
+
+
+def clip_of(model: FLMRModelForRetrieval) -> CLIPVisionModel:
+    """The vision encoder of a model that has one for queries."""
+    return cast(VisionEncoder, model.query_vision_encoder).clip

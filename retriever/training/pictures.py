@@ -28,6 +28,7 @@ class PictureSettings:
         wave_share, cover_share, noise_share: how often cloth waves, something covers a part, noise is added.
         rotation: largest turn, radians.
         perspective: largest shift of a corner as a part of the frame.
+        other_drawings: flags as another than flag-icons draws them.
     """
 
     flat_share: float = 0.2
@@ -38,6 +39,7 @@ class PictureSettings:
     noise_share: float = 0.4
     rotation: float = 0.3
     perspective: float = 0.18
+    other_drawings: float = 0.0
 
 
 def _uniform(shape: tuple[int, ...], low: float, high: float, generator: torch.Generator) -> Tensor:
@@ -239,7 +241,7 @@ class PictureRenderer:
         """One picture a flag.
 
         Args:
-            flags: (n,) int64 places in the atlas; -1 asks for a picture without a flag.
+            flags: (n,) int64 flags of the atlas; -1 asks for a picture without a flag.
             settings: how varied.
         Returns:
             (n, 3, size, size) float32 in 0..1.
@@ -247,12 +249,21 @@ class PictureRenderer:
         parts = [flags[start : start + 32] for start in range(0, len(flags), 32)]
         return torch.cat([self._render_few(few, settings) for few in parts])
 
+    def _choose_drawings(self, flags: Tensor, share: float) -> Tensor:
+        """Places of the drawings to show."""
+        flags = flags.clamp(min=0)
+        n_sources = self._atlas.drawings.shape[1]
+        if share <= 0 or n_sources < 2:
+            return flags
+        other = torch.randint(1, n_sources, flags.shape, generator=self._generator)
+        return torch.where(_chance(len(flags), share, self._generator), self._atlas.drawings[flags, other], flags)
+
     def _render_few(self, flags: Tensor, settings: PictureSettings) -> Tensor:
         n, size, generator = flags.shape[0], self._size, self._generator
         flat = _chance(n, settings.flat_share, generator)
         grid, opacity, shade, scale = _flag_grid(n, size, flat, settings, generator)
         level = (scale < 0.75).long() + (scale < 0.42).long()
-        drawing = self._atlas.pixels[level, flags.clamp(min=0)].float() / 255
+        drawing = self._atlas.pixels[level, self._choose_drawings(flags, settings.other_drawings)].float() / 255
         cloth = F.grid_sample(drawing, grid, mode="bilinear", padding_mode="border", align_corners=False)
         cloth = (_turn_colours(cloth, generator) * shade).clamp(0, 1)
         background = self._draw_background(n)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -42,6 +43,7 @@ class VisionSettings:
     label_smoothing: float = 0.05
     patch_weight: float = 0.3  # of the loss from the penultimate patches
     empty_share: float = 0.02  # pictures without any flag
+    other_drawings: float = 0.6  # of the pictures
     hard_from: float = 0.25  # part of the training over which pictures grow harder
     average: float = 0.998  # decay of the moving average of weights, which is what is kept
     seed: int = 1
@@ -80,9 +82,9 @@ class _Classifier(nn.Module):
         return self.head(hidden[-1][:, 0]), self.patch_head(hidden[-2][:, 1:].mean(dim=1))
 
 
-def _harder(done: float) -> PictureSettings:
+def _harder(done: float, other_drawings: float) -> PictureSettings:
     """How varied pictures are when a part `done` (0..1) of the easy phase has passed."""
-    full, done = PictureSettings(), min(done, 1.0)
+    full, done = PictureSettings(other_drawings=other_drawings), min(done, 1.0)
     return replace(
         full,
         flat_share=0.5 + (full.flat_share - 0.5) * done,
@@ -101,15 +103,24 @@ def _draw_flags(atlas: FlagAtlas, n: int, empty_share: float, generator: torch.G
     return torch.where(empty, -1, one_of[classes]), torch.where(empty, atlas.n_classes, classes)
 
 
-def train_vision(atlas: FlagAtlas, folder: Path, settings: VisionSettings) -> Path:
+def train_vision(
+    atlas: FlagAtlas, folder: Path, settings: VisionSettings, *, start_from: Mapping[str, Tensor] | None = None
+) -> Path:
     """Trains the encoder, going on from `folder` where an earlier run stopped.
 
+    Args:
+        atlas: the flags.
+        folder: of the run's state.
+        settings: how to train.
+        start_from: a trained encoder (`CLIPVisionModel` keys) to begin with; pictures are hard from the beginning then.
     Returns:
         The safetensors file with the averaged encoder (`CLIPVisionModel` keys).
     """
     torch.manual_seed(settings.seed)
     folder.mkdir(parents=True, exist_ok=True)
     model = _Classifier(settings.clip_config(), atlas.n_classes + 1)
+    if start_from is not None:
+        model.encoder.load_state_dict(start_from)
     averaged = copy.deepcopy(model).requires_grad_(False)
     groups = parameter_groups(dict(model.named_parameters()), settings.weight_decay)
     optimiser = torch.optim.AdamW(groups, lr=settings.learning_rate, betas=(0.9, 0.98))
@@ -125,7 +136,8 @@ def train_vision(atlas: FlagAtlas, folder: Path, settings: VisionSettings) -> Pa
                 step, steps=settings.steps, warmup=settings.warmup, peak=settings.learning_rate
             )
         flags, classes = _draw_flags(atlas, settings.batch_size, settings.empty_share, generator)
-        pictures = renderer.render(flags, _harder(step / (settings.hard_from * settings.steps)))
+        done = 1.0 if start_from is not None else step / (settings.hard_from * settings.steps)
+        pictures = renderer.render(flags, _harder(done, settings.other_drawings))
         logits, patch_logits = model(pictures)
         loss = F.cross_entropy(logits, classes, label_smoothing=settings.label_smoothing)
         optimiser.zero_grad(set_to_none=True)

@@ -13,7 +13,8 @@ import torch
 from safetensors.torch import load_file
 
 from retriever.training.data import Corpus, KnowledgeSampler, Pair, PassageSampler, TaskMix, misspell
-from retriever.training.flag_atlas import FlagAtlas
+from retriever.training.drawings import FLAG_ICONS, DrawingSource
+from retriever.training.flag_atlas import FlagAtlas, load_atlas
 from retriever.training.loop import Resumable, scheduled_rate
 from retriever.training.pictures import PictureRenderer, PictureSettings
 from retriever.training.stages import contrast
@@ -53,7 +54,10 @@ def sampler(corpus: Corpus) -> KnowledgeSampler:
 def atlas() -> FlagAtlas:
     generator = torch.Generator().manual_seed(3)
     pixels = torch.randint(256, (3, 4, 3, 144, 192), generator=generator, dtype=torch.uint8)
-    return FlagAtlas(codes=("aa", "bb", "cc", "dd"), pixels=pixels, classes=torch.tensor([0, 1, 2, 1]))
+    drawings = torch.arange(4)[:, None]
+    return FlagAtlas(
+        codes=("aa", "bb", "cc", "dd"), pixels=pixels, classes=torch.tensor([0, 1, 2, 1]), drawings=drawings
+    )
 
 
 @pytest.mark.parametrize("task", ["picture_and_question", "picture", "name_and_question", "question"])
@@ -108,6 +112,43 @@ def test_pictures_are_reproducible_and_in_range(atlas: FlagAtlas) -> None:
     assert first.max() <= 1
     assert first.std() > 0.05
     assert torch.equal(first, draw())
+
+
+def test_pictures_show_the_drawings_of_others_when_asked(atlas: FlagAtlas) -> None:
+    red, blue = (torch.tensor(colour, dtype=torch.uint8)[:, None, None] for colour in ([255, 0, 0], [0, 0, 255]))
+    plain = atlas.pixels.clone()
+    plain[:, :3], plain[:, 3:] = red, blue
+    both = replace(atlas, pixels=plain, drawings=torch.tensor([[0, 3], [1, 1], [2, 2], [3, 3]]))
+    renderer = PictureRenderer(both, torch.Generator().manual_seed(7), 64, n_backgrounds=64)
+    other = PictureSettings(flat_share=1.0, noise_share=0.0, other_drawings=1.0)
+    pictures = renderer.render(torch.tensor([0] * 8 + [1] * 8), other)[:, :, 16:48, 16:48]
+    bluish = (pictures[:, 2] > pictures[:, 0]).float().mean(dim=(1, 2))
+    assert bluish[:8].min() > 0.9
+    assert bluish[8:].max() < 0.1  # nobody else draws that one
+
+
+def test_the_atlas_leaves_out_what_looks_like_another_flag(tmp_path: Path) -> None:
+    def band(top: str, bottom: str) -> str:
+        return (
+            '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 4 3"><rect width="4" height="3" fill="'
+            f'{bottom}"/><rect width="4" height="1.5" fill="{top}"/></svg>'
+        )
+
+    flags = {"ro": ("red", "white"), "td": ("red", "white"), "fr": ("blue", "red"), "pl": ("white", "red")}
+    others = {"fr": ("#22c", "#d22"), "pl": ("blue", "red"), "zz": ("green", "white")}
+    other = DrawingSource(package="other", version="1", folder=".")
+    for source, drawn in ((FLAG_ICONS, flags), (other, others)):
+        folder = tmp_path / source.name / "package" / source.folder
+        folder.mkdir(parents=True)
+        for code, colours in drawn.items():
+            (folder / f"{code}.svg").write_text(band(*colours))
+    atlas = load_atlas(tmp_path, [other])
+    places = {code: atlas.drawings[atlas.codes.index(code)].tolist() for code in atlas.codes}
+    assert atlas.pixels.shape == (3, 7, 3, 144, 192)
+    assert places["fr"][1] >= len(atlas.codes)
+    assert places["pl"][1] == atlas.codes.index("pl")  # what the other calls Poland's looks like France's
+    assert places["td"][1] == atlas.codes.index("td")
+    assert atlas.classes[atlas.codes.index("ro")] == atlas.classes[atlas.codes.index("td")]
 
 
 def test_flat_drawings_fill_the_frame(atlas: FlagAtlas) -> None:
