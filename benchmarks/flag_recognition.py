@@ -1,9 +1,11 @@
-"""How often the embedded retriever finds the country of a flag, on any folder of pictures.
+"""How often the embedded retriever finds the country of a flag in other people's pictures.
 
-    python -m benchmarks.flag_recognition FOLDER [FOLDER ...]
+    python -m benchmarks.flag_recognition [FOLDER ...]
 
-Pictures are named by the lower-case code of the country (`fr.png`, `gb-sct.jpg`, `fr-2.png`). The country counts as
-found at K when one of the first K passages is about it, or about a country whose flag cannot be told apart from it.
+Without folders, flags are rendered as drawn by people whose drawings no training picture shows (npm packages, fetched
+into runs/): as they are, as waving cloth, and as a phone photo. Pictures of a folder are named by the lower-case code
+of the country (`fr.png`, `gb-sct.jpg`, `fr-2.png`). The country counts as found at K when one of the first K passages
+is about it, or about a country whose flag cannot be told apart from it.
 """
 
 from __future__ import annotations
@@ -13,6 +15,9 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+import torch
+from PIL import Image
+
 from knowledge_bases.records import VisualQuestion
 from knowledge_bases.world_flags.questions import load_look_alikes
 from rag_app.assembly import open_application
@@ -21,7 +26,16 @@ from rag_app.finder import PassageFinder
 from rag_app.knowledge import find_knowledge
 from rag_app.pictures import open_picture
 from rag_app.progress import ProgressLine
+from retriever.training.drawings import HELD_OUT_SOURCES, draw_levels, fetch_drawings
+from retriever.training.flag_atlas import FlagAtlas
+from retriever.training.pictures import PictureRenderer, PictureSettings
 
+STYLES = {
+    "flat": None,  # the drawing as it is
+    "cloth": PictureSettings(flat_share=0, min_scale=0.6, max_scale=1.1, wave_share=1, cover_share=0, noise_share=0),
+    "photo": PictureSettings(flat_share=0),
+}
+PICTURE_SIZE = 256  # side of a rendered picture, pixels
 QUESTION = "Which country does this flag belong to?"
 DEPTHS = (1, 5)
 BATCH = 32
@@ -46,11 +60,39 @@ def find_ranks(finder: PassageFinder, pictures: Sequence[Path], codes: Sequence[
     return ranks
 
 
+def render_foreign(runs: Path) -> list[Path]:
+    """Folders of pictures of the flags of every held-out source, in every style; rendered at the first call."""
+    folders = []
+    for source in HELD_OUT_SOURCES:
+        files = fetch_drawings(source, runs / "drawings")
+        codes = sorted(files)
+        pixels = draw_levels([files[code] for code in codes])
+        own = torch.arange(len(codes))
+        atlas = FlagAtlas(codes=tuple(codes), pixels=pixels, classes=own, drawings=own[:, None])
+        for style, settings in STYLES.items():
+            folder = runs / "foreign" / f"{source.name}-{style}"
+            folders.append(folder)
+            if folder.is_dir():
+                continue
+            drawn = pixels[0]
+            if settings is not None:
+                renderer = PictureRenderer(atlas, torch.Generator().manual_seed(11), PICTURE_SIZE, n_backgrounds=256)
+                drawn = (renderer.render(own, settings) * 255).to(torch.uint8)
+            part = folder.with_suffix(".part")
+            part.mkdir(parents=True, exist_ok=True)
+            for code, picture in zip(codes, drawn, strict=True):
+                Image.fromarray(picture.permute(1, 2, 0).numpy()).save(part / f"{code}.png")
+            part.rename(folder)
+    return folders
+
+
 def main() -> None:
     """Prints a row a folder."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folders", nargs="+", type=Path)
-    folders = parser.parse_args().folders
+    parser.add_argument("folders", nargs="*", type=Path)
+    parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder of packages and rendered pictures")
+    arguments = parser.parse_args()
+    folders = arguments.folders or render_foreign(arguments.runs)
     preset, var = load_preset(DEFAULT_PRESET), var_folder()
     application = open_application(
         preset, find_knowledge(preset.knowledge_base, var), var=var, progress=ProgressLine("passages encoded")

@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-__all__ = ["FLAG_ICONS", "OTHER_SOURCES", "DrawingSource", "draw_levels", "fetch_drawings"]
+__all__ = ["FLAG_ICONS", "HELD_OUT_SOURCES", "OTHER_SOURCES", "DrawingSource", "draw_levels", "fetch_drawings"]
 
 _WIDTH, _HEIGHT = 192, 144
 _BLURS = (1, 2, 4)  # how many times smaller each level is drawn before it is enlarged again
@@ -23,12 +23,15 @@ _REGIONAL_A = 0x1F1E6  # the emoji of a flag spells its code in regional indicat
 
 
 def _stem(path: Path) -> str:
-    return path.stem
+    return path.stem.lower()
 
 
 def _emoji_code(path: Path) -> str:
     """`1f1eb-1f1f7.svg` -> "fr"; "" for an emoji that is no flag of a country."""
-    letters = [int(part, 16) - _REGIONAL_A for part in path.stem.split("-")]
+    try:
+        letters = [int(part, 16) - _REGIONAL_A for part in path.stem.split("-")]
+    except ValueError:
+        return ""
     if len(letters) != 2 or not all(0 <= letter < 26 for letter in letters):
         return ""
     return "".join(chr(ord("a") + letter) for letter in letters)
@@ -62,6 +65,11 @@ OTHER_SOURCES = (
     DrawingSource(package="svg-country-flags", version="1.2.10", folder="svg"),
     DrawingSource(package="circle-flags", version="2.8.3", folder="flags", masked=True),
     DrawingSource(package="@twemoji/svg", version="15.0.0", folder=".", code_of=_emoji_code),
+)
+# for measuring: no training picture shows what these people drew
+HELD_OUT_SOURCES = (
+    DrawingSource(package="country-flag-icons", version="1.6.20", folder="3x2"),
+    DrawingSource(package="openmoji", version="17.0.0", folder="color/svg", code_of=_emoji_code),
 )
 
 

@@ -1,0 +1,125 @@
+"""How often the embedded default says "not sure" where it must.
+
+    python -m benchmarks.abstaining [--pictures runs/pictures]
+
+Two kinds of questions have no right answer: those that no passage answers (asked about the pictures of the test
+split), and good questions about pictures that show no flag (drawn here: plain colours, noise, shapes, faces of shapes,
+stripes of text). What abstaining costs on answerable questions is in the report of `make evaluate`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from knowledge_bases.records import VisualQuestion
+from knowledge_bases.world_flags.unanswerable import load_unanswerable
+from rag_app.assembly import open_application
+from rag_app.config import DEFAULT_PRESET, load_preset, var_folder
+from rag_app.knowledge import find_knowledge
+from rag_app.pictures import open_picture
+from rag_app.pipeline import RagPipeline
+from rag_app.progress import ProgressLine
+
+TEST = Path("knowledge_bases/world_flags/questions/test.jsonl")
+SIZE = 256  # side of a drawn picture, pixels
+N_PICTURES = 240
+BATCH = 16
+
+
+def _colour(rng: random.Random) -> tuple[int, int, int]:
+    return rng.randrange(256), rng.randrange(256), rng.randrange(256)
+
+
+def _plain(rng: random.Random) -> Image.Image:
+    return Image.new("RGB", (SIZE, SIZE), _colour(rng))
+
+
+def _noise(rng: random.Random) -> Image.Image:
+    cells = rng.choice((8, 32, 256))
+    values = np.random.default_rng(rng.randrange(2**32)).integers(0, 256, (cells, cells, 3), dtype=np.uint8)
+    return Image.fromarray(values).resize(
+        (SIZE, SIZE), rng.choice((Image.Resampling.NEAREST, Image.Resampling.BICUBIC))
+    )
+
+
+def _shapes(rng: random.Random) -> Image.Image:
+    picture = _plain(rng)
+    pen = ImageDraw.Draw(picture)
+    for _ in range(rng.randint(3, 12)):
+        x, y, w, h = (rng.randrange(SIZE) for _ in range(4))
+        draw = rng.choice((pen.ellipse, pen.rectangle))
+        draw((x, y, x + w // 2, y + h // 2), fill=_colour(rng))
+    return picture
+
+
+def _face(rng: random.Random) -> Image.Image:
+    picture = _plain(rng)
+    pen = ImageDraw.Draw(picture)
+    left, top, side = rng.randint(10, 60), rng.randint(10, 60), rng.randint(110, 180)
+    pen.ellipse((left, top, left + side, top + side), fill=_colour(rng))
+    dark = _colour(rng)
+    for at in (0.3, 0.65):
+        x, y = left + side * at, top + side * 0.35
+        pen.ellipse((x, y, x + side * 0.1, y + side * 0.1), fill=dark)
+    pen.arc((left + side * 0.25, top + side * 0.4, left + side * 0.75, top + side * 0.8), 20, 160, fill=dark, width=5)
+    return picture
+
+
+def _page(rng: random.Random) -> Image.Image:
+    picture = Image.new("RGB", (SIZE, SIZE), (250, 250, 245))
+    pen = ImageDraw.Draw(picture)
+    for y in range(20, SIZE - 20, rng.randint(14, 24)):
+        x = 15
+        while x < SIZE - 40:
+            width = rng.randint(8, 40)
+            pen.rectangle((x, y, x + width, y + 6), fill=(40, 40, 40))
+            x += width + 8
+    return picture
+
+
+DRAWERS: tuple[Callable[[random.Random], Image.Image], ...] = (_plain, _noise, _shapes, _face, _page)
+
+
+def abstained(pipeline: RagPipeline, questions: Sequence[VisualQuestion]) -> float:
+    """Share of the questions on which the pipeline abstains."""
+    count = 0
+    for start in range(0, len(questions), BATCH):
+        count += sum(answer.abstained for answer in pipeline.batch(list(questions[start : start + BATCH])))
+    return count / len(questions)
+
+
+def main() -> None:
+    """Prints a row a kind."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--pictures", type=Path, default=Path("runs/pictures"), help="as `make evaluate` renders them")
+    folder = parser.parse_args().pictures
+    rows = [json.loads(line) for line in TEST.read_text(encoding="utf-8").splitlines()]
+    rng = random.Random(5)
+    texts = load_unanswerable("test")
+    named = rng.sample(sorted({row["image"] for row in rows}), 4 * len(texts))
+    unanswerable = [
+        VisualQuestion(text=texts[place % len(texts)], image=open_picture(folder / name))
+        for place, name in enumerate(named)
+    ]
+    flagless = [
+        VisualQuestion(text=rng.choice(rows)["question"], image=DRAWERS[place % len(DRAWERS)](rng))
+        for place in range(N_PICTURES)
+    ]
+    preset, var = load_preset(DEFAULT_PRESET), var_folder()
+    application = open_application(
+        preset, find_knowledge(preset.knowledge_base, var), var=var, progress=ProgressLine("passages encoded")
+    )
+    print(f"{'kind':40} {'questions':>9} {'abstained':>9}")
+    for kind, questions in (("no passage answers", unanswerable), ("the picture shows no flag", flagless)):
+        print(f"{kind:40} {len(questions):>9} {abstained(application.pipeline, questions):>9.3f}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,27 @@
+"""Questions about a country that no passage of World Flags answers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+__all__ = ["load_unanswerable"]
+
+_PATH = Path(__file__).parent / "tables" / "unanswerable.txt"
+
+
+def load_unanswerable(split: str) -> tuple[str, ...]:
+    """The questions of a split, "validation" or "test".
+
+    Raises:
+        ValueError: there is no such split.
+    """
+    found: dict[str, list[str]] = {"validation": [], "test": []}
+    if split not in found:
+        raise ValueError(f"no split {split!r}; there are {', '.join(found)}")
+    now = ""
+    for line in _PATH.read_text(encoding="utf-8").splitlines():
+        if line in found:
+            now = line
+        elif line and not line.startswith("#"):
+            found[now].append(line)
+    return tuple(found[split])
