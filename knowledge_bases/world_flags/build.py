@@ -6,13 +6,13 @@ import argparse
 import dataclasses
 import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from knowledge_bases.records import Passage
 from knowledge_bases.world_flags.country import CountryFacts
 from knowledge_bases.world_flags.passages import write_passages
-from knowledge_bases.world_flags.questions import build_split
+from knowledge_bases.world_flags.questions import build_own_words, build_split
 
 __all__ = ["build_files", "main"]
 
@@ -24,16 +24,17 @@ def build_files() -> dict[str, str]:
     from knowledge_bases.world_flags.facts import assemble_all  # build-time libraries
 
     countries = assemble_all()
+    by_code = {country.code: country for country in countries}
     return {
         "facts.jsonl": "".join(country.to_json() + "\n" for country in countries),
         "passages.jsonl": passage_lines(countries),
-        **{f"questions/{split}.jsonl": question_lines(countries, split) for split in ("validation", "test")},
+        **{f"questions/{split}.jsonl": row_lines(build_split(by_code, split)) for split in ("validation", "test")},
+        "questions/own_words.jsonl": row_lines(build_own_words(by_code)),
     }
 
 
-def question_lines(countries: Iterable[CountryFacts], split: str) -> str:
-    """The questions of a committed split as JSON lines."""
-    rows = build_split({country.code: country for country in countries}, split)
+def row_lines(rows: Iterable[Mapping[str, object]]) -> str:
+    """The rows of a dataset as JSON lines."""
     return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
 
 

@@ -1,4 +1,4 @@
-"""Questions about countries: the committed validation and test splits, and endless training questions."""
+"""Questions about countries: the committed ones (validation, test, own words), and endless training questions."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import hashlib
 import json
 import random
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from knowledge_bases.world_flags.relations import Ask, asks_about, load_phrasing
 
 __all__ = [
     "Question",
+    "build_own_words",
     "build_split",
     "is_held_out",
     "load_look_alikes",
@@ -26,6 +28,7 @@ __all__ = [
 ]
 
 LOOK_ALIKES_PATH = Path(__file__).parent / "tables" / "look_alikes.json"
+OWN_WORDS_PATH = LOOK_ALIKES_PATH.with_name("own_words.txt")
 PICTURES_A_COUNTRY = 3
 SPLIT_SIZES = {"validation": 612, "test": 1530}
 COUNTS = {1: [10], 2: [5, 5], 3: [4, 3, 3], 4: [4, 2, 2, 2], 5: [4, 2, 2, 1, 1], 6: [4, 2, 1, 1, 1, 1]}
@@ -107,6 +110,30 @@ def build_split(countries: Mapping[str, CountryFacts], split: str) -> list[dict[
         rows.append(to_row(question, split, picture=rng.randrange(PICTURES_A_COUNTRY)))
     rng.shuffle(rows)
     return [{"question_id": f"wf-{split}-{number:04d}", **row} for number, row in enumerate(rows)]
+
+
+def build_own_words(countries: Mapping[str, CountryFacts]) -> list[dict[str, object]]:
+    """The rows of the handwritten questions in their table's order, each with a picture that no split has.
+
+    Raises:
+        ValueError: a line asks what cannot be asked about its country.
+    """
+    rows: list[dict[str, object]] = []
+    asked: Counter[str] = Counter()
+    for line in OWN_WORDS_PATH.read_text(encoding="utf-8").splitlines():
+        if not line or line.startswith("#"):
+            continue
+        code, relation, *part, words = (field.strip() for field in line.split("|"))
+        wanted = (relation, "".join(part))
+        asks = asks_about(countries[code]) if code in countries else []
+        ask = next((ask for ask in asks if (ask.relation, ask.part) == wanted), None)
+        if ask is None:
+            raise ValueError(f"{OWN_WORDS_PATH}: {line!r} asks what is not known of {code}; change code or relation")
+        question = _with_look_alikes(_ask(countries[code], ask, words), ask, countries)
+        row = to_row(question, "own_words", picture=PICTURES_A_COUNTRY + asked[code])
+        rows.append({"question_id": f"wf-own-words-{len(rows):04d}", **row})
+        asked[code] += 1
+    return rows
 
 
 def to_row(question: Question, split: str, *, picture: int) -> dict[str, object]:

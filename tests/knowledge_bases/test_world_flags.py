@@ -20,7 +20,7 @@ from PIL import Image
 
 from knowledge_bases.catalog import find_knowledge_base
 from knowledge_bases.files import read_examples, read_passages
-from knowledge_bases.world_flags import draw
+from knowledge_bases.world_flags import draw, questions
 from knowledge_bases.world_flags.build import HERE, build_files
 from knowledge_bases.world_flags.country import CountryFacts, load_countries, with_article
 from knowledge_bases.world_flags.facts import library_currencies
@@ -28,6 +28,7 @@ from knowledge_bases.world_flags.invent import edit_country, invent_country
 from knowledge_bases.world_flags.names import known_names
 from knowledge_bases.world_flags.passages import passage_id, write_passages
 from knowledge_bases.world_flags.questions import (
+    build_own_words,
     is_held_out,
     load_look_alikes,
     questions_about,
@@ -179,6 +180,37 @@ def test_committed_questions(split: str, size: int) -> None:
         assert re.fullmatch(rf"{split}/[a-z-]+-[012]\.jpg", str(row.image))
         texts = [PASSAGES[found].content for found in row.pos_passage_ids]
         assert any(find_answer(text, row.answers[0]) for text in texts), row
+
+
+def test_questions_in_own_words_can_be_answered_and_are_nobody_elses_words() -> None:
+    rows = list(read_examples(HERE / "questions" / "own_words.jsonl"))
+    assert len(rows) == len({row.question_id for row in rows}) == len({plain(row.question) for row in rows}) == 300
+    assert {row.question_type for row in rows} == load_phrasings().keys()
+    assert len({str(row.image) for row in rows}) == 300
+    codes = set()
+    for row in rows:
+        named = re.fullmatch(r"own_words/([a-z-]+)-[3-9]\.jpg", str(row.image))
+        assert named, row
+        codes.add(named[1])
+        assert len(row.answers) == 10
+        asks = [ask for ask in asks_about(COUNTRIES[named[1]]) if ask.relation == row.question_type]
+        assert row.answers[0] in {ask.canonical for ask in asks}, row
+        own = [found for found in row.pos_passage_ids if found.startswith(f"wf-{named[1]}-")]
+        assert own, row
+        assert all(find_answer(PASSAGES[found].text, row.answers[0]) for found in own), row
+    assert len(codes) > 200
+    phrasings = {plain(line) for splits in load_phrasings().values() for lines in splits.values() for line in lines}
+    shared = [row.question for row in rows if plain(row.question) in phrasings]
+    assert not shared
+
+
+@pytest.mark.parametrize("asked", ["ch | waters", "gh | flag_meaning | the moon", "gh | weather", "zz | capital"])
+def test_a_question_without_an_answer_is_refused(asked: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    table = tmp_path / "own_words.txt"
+    table.write_text(f"# two lines\nch | capital | where to?\n{asked} | well?\n", encoding="utf-8")
+    monkeypatch.setattr(questions, "OWN_WORDS_PATH", table)
+    with pytest.raises(ValueError, match=rf"{re.escape(asked)}.*change code or relation"):
+        build_own_words(COUNTRIES)
 
 
 def test_every_answer_stands_in_each_of_its_passages() -> None:
