@@ -45,10 +45,12 @@ class FlagAtlas:
 
 def _distances(ones: Tensor, others: Tensor) -> Tensor:
     """Root-mean-square differences (0..1) of uint8 drawings at the size of a stamp."""
-    small = [
-        torch.nn.functional.interpolate(x.float() / 255, size=(36, 48), mode="area").flatten(1) for x in (ones, others)
+    stamps = [
+        torch.nn.functional.interpolate(drawings.float() / 255, size=(36, 48), mode="area").flatten(1)
+        for drawings in (ones, others)
     ]
-    return torch.cdist(small[0], small[1]) / small[0].shape[1] ** 0.5
+    distances: Tensor = torch.cdist(*stamps) / stamps[0].shape[1] ** 0.5
+    return distances
 
 
 def _merge_same(sharp: Tensor, codes: Sequence[str]) -> Tensor:

@@ -48,6 +48,7 @@ INSTRUCTIONS = (
     (QUESTION_ONLY, "Find passages that hold the answer:"),
 )
 
+_PICTURES = PictureSettings(other_drawings=0.6)
 _MAPPING = ("query_vision_projection.", "transformer_mapping_")
 _UPPER_TEXT = (
     *(f"query_text_encoder.bert_model.encoder.layer.{layer}." for layer in range(2, 6)),
@@ -270,7 +271,7 @@ class StageTrainer:
         pictures = torch.tensor([query.picture for query in queries])
         if bool((pictures < 0).all()):
             return self.model.query(**tokens, parts=Parts.TEXT).late_interaction_output
-        pixels = normalise(self._renderer.render(pictures, PictureSettings()))
+        pixels = normalise(self._renderer.render(pictures, _PICTURES))
         parts = [Parts.TEXT_AND_IMAGE if query.picture >= 0 else Parts.TEXT for query in queries]
         return self.model.query(**tokens, pixel_values=pixels, parts=parts).late_interaction_output
 
