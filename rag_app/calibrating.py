@@ -11,9 +11,9 @@ from generator.protocol import Candidate
 from knowledge_bases.records import VisualQuestion
 from rag_app.datasets import Dataset
 from rag_app.errors import InputError
+from rag_app.metrics import vqa_accuracy
 from rag_app.pictures import open_picture
 from rag_app.pipeline import RagPipeline
-from rag_app.vqa_accuracy import vqa_accuracy
 
 __all__ = ["Read", "fit", "read_dataset"]
 

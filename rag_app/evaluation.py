@@ -14,7 +14,7 @@ from knowledge_bases.records import VisualQuestion, VqaExample
 from rag_app.atomic import write_json
 from rag_app.datasets import Dataset
 from rag_app.errors import InputError, one_line, reported_as_input
-from rag_app.metrics import QuestionScores, mean_scores, score_question
+from rag_app.metrics.questions import QuestionScores, mean_scores, score_question
 from rag_app.pictures import open_picture
 from rag_app.pipeline import RagPipeline
 from rag_app.predictions import Prediction, append_predictions, read_predictions

@@ -4,8 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rag_app.metrics import exact_match, mean_scores, pseudo_recall_at_k, recall_at_k, score_question
-from rag_app.vqa_accuracy import normalise_answer, vqa_accuracy
+from rag_app.metrics.vqa import exact_match, normalise_answer, vqa_accuracy, vqa_accuracy_of_annotations
 
 
 def ten(**counts: int) -> list[str]:
@@ -47,6 +46,35 @@ def test_unanimous_answers_are_compared_as_they_are() -> None:
         ("semi;colon", "semi colon"),
         ("it's", "it's"),  # the apostrophe is no mark
         ("a:b", "a:b"),  # nor is the colon
+        ("", ""),
+        ("  \t\n ", ""),
+        ("the", ""),
+        ("none", "0"),
+        ("None.", "0"),
+        ("twenty one", "twenty 1"),
+        ("five,six", "5 6"),
+        ("five, six", "5 6"),
+        ("1,5", "15"),
+        ("１,０", "１０"),  # any Unicode digit counts as one
+        ("a,1 b", "1 b"),  # the comma is spaced, which leaves an article
+        ("one-way", "1 way"),
+        ("5.", "5"),
+        ("5.0.", "5.0"),
+        (".5", ".5"),
+        ("e.g. this", "eg this"),
+        ("Ive been", "ive been"),  # the table's capital letters are never met in lower case
+        ("shed've", "she'd've"),
+        ("twas", "'twas"),
+        ("lets", "lets"),
+        ("dont?", "don't"),
+        ("İzmir", "i̇zmir"),
+        ("naïve café", "naïve café"),
+        ("“quoted”", "“quoted”"),  # only the ASCII marks are known
+        ("red\u00a0wine", "red wine"),  # a no-break space separates words
+        ("<unk>", "unk"),
+        ("[unk]", "unk"),
+        ("c++", "c"),
+        ("a_b`c", "b c"),
     ],
 )
 def test_normalisation(text: str, expected: str) -> None:
@@ -55,6 +83,27 @@ def test_normalisation(text: str, expected: str) -> None:
 
 def test_only_32_full_stops_are_dropped() -> None:
     assert normalise_answer("x" + "." * 40) == "x" + "." * 8
+
+
+@pytest.mark.parametrize("confidences", [("yes", "yes", "yes", "yes"), ("yes", "maybe", "no", "yes")])
+def test_annotations_are_told_apart_as_a_whole(confidences: tuple[str, ...]) -> None:
+    annotations = [{"answer": "teal", "answer_confidence": one} for one in confidences]
+    annotations += [{"answer": f"other {i}", "answer_confidence": "yes"} for i in range(6)]
+    kept = [4 - confidences.count(one) for one in confidences]  # what is left of the four when one is set aside
+    expected = (sum(min(1.0, left / 3) for left in kept) + 6) / 10
+    assert vqa_accuracy_of_annotations("teal", annotations) == pytest.approx(expected)
+
+
+def test_equal_answers_are_told_apart_after_normalisation() -> None:
+    """Without ids, "Teal" and "teal." become the same annotation, since the scorer compares them normalised."""
+    answers = ["Teal", "teal.", "the teal", "teal", *(f"other {i}" for i in range(6))]
+    assert vqa_accuracy("teal", answers, answers_have_ids=False) == pytest.approx(0.6)
+    assert vqa_accuracy("teal", answers) == 1.0
+
+
+def test_an_annotation_without_text_is_refused() -> None:
+    with pytest.raises(TypeError, match="no text as 'answer'"):
+        vqa_accuracy_of_annotations("x", [{"answer": None}])
 
 
 def test_accuracy_needs_answers() -> None:
@@ -70,41 +119,3 @@ def test_accuracy_lies_between_0_and_1(prediction: str, answers: list[str]) -> N
 def test_exact_match_normalises_both_sides() -> None:
     assert exact_match("The Euro!", ["dollar", "euro"]) == 1.0
     assert exact_match("pound", ["dollar", "euro"]) == 0.0
-
-
-def test_recall_is_a_hit_rate() -> None:
-    assert recall_at_k(["p1", "p2", "p3"], ["p3", "p9"], k=3) == 1.0
-    assert recall_at_k(["p1", "p2", "p3"], ["p3", "p9"], k=2) == 0.0
-
-
-def test_pseudo_recall_is_a_plain_substring() -> None:
-    assert pseudo_recall_at_k(["The Parisian way"], [" PARIS "], k=1) == 1.0  # no word boundary
-    assert pseudo_recall_at_k(["London", "Paris"], ["paris"], k=1) == 0.0
-    assert pseudo_recall_at_k(["London"], [""], k=1) == 1.0  # an empty answer always hits, as in the source
-
-
-@given(
-    st.lists(st.sampled_from("abcdefgh"), unique=True, max_size=8),
-    st.lists(st.sampled_from("abcdefgh"), max_size=3),
-    st.integers(1, 7),
-)
-def test_recall_never_falls_as_k_grows(found: list[str], positives: list[str], k: int) -> None:
-    assert recall_at_k(found, positives, k=k) <= recall_at_k(found, positives, k=k + 1)
-    assert pseudo_recall_at_k(found, positives, k=k) <= pseudo_recall_at_k(found, positives, k=k + 1)
-
-
-def test_scores_of_a_question_name_what_applies() -> None:
-    scores = score_question(
-        "lima", ["Lima", "lima"], passage_ids=["p1", "p2"], contents=["x", "Lima is"], pos_passage_ids=["p2"], k=5
-    )
-    assert scores["Recall@1"] == 0.0
-    assert scores["Recall@5"] == 1.0
-    assert scores["Pseudo-Recall@5"] == 1.0
-    assert scores["Exact match"] == 1.0
-    without = score_question("lima", ["Lima"], passage_ids=None, contents=[], pos_passage_ids=["p2"], k=5)
-    assert set(without) == {"VQA accuracy", "Exact match"}
-
-
-def test_means_count_only_where_a_metric_applies() -> None:
-    means = mean_scores([{"A": 1.0, "B": 0.5}, {"A": 0.0}])
-    assert means == {"A": {"value": 0.5, "count": 2}, "B": {"value": 0.5, "count": 1}}

@@ -8,40 +8,27 @@ are dropped, because a flag is passed where a count belongs.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-__all__ = ["normalise_answer", "vqa_accuracy"]
+from rag_app.metrics.words import NUMBER_WORDS, REPAIRED_CONTRACTIONS
+
+__all__ = ["exact_match", "normalise_answer", "vqa_accuracy", "vqa_accuracy_of_annotations"]
 
 _PUNCTUATION = ';/[]"{}()=+\\_-><@`,?!'
 _DIGIT_COMMA_DIGIT = re.compile(r"\d,\d")
 _FULL_STOP = re.compile(r"\.(?!\d)")
 _MOST_FULL_STOPS = int(re.UNICODE)  # 32: the scorer passes the flag as `count`
 _ARTICLES = frozenset({"a", "an", "the"})
-_NUMBER_WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
-_DIGITS = {"none": "0"} | {word: str(value) for value, word in enumerate(_NUMBER_WORDS)}
-# Words whose apostrophes may be missing. A word with one apostrophe is recognised without it; a word with several is
-# recognised when exactly one of them is missing.
-_CONTRACTED = """
-ain't aren't can't could've couldn't couldn't've didn't doesn't don't hadn't hadn't've hasn't haven't he'd he'd've he's
-how'd how'll how's isn't it'd it'd've it'll ma'am mightn't mightn't've might've mustn't must've needn't not've o'clock
-oughtn't 'ow's'at shan't she'd've should've shouldn't shouldn't've somebody'd've somebody'll somebody's someone'd
-someone'd've someone'll someone's something'd something'd've something'll that's there'd there'd've there're there's
-they'd they'd've they'll they're they've 'twas wasn't we'd've we've weren't what'll what're what's what've when's
-where'd where's where've who'd who'd've who'll who's who've why'll why're why's won't would've wouldn't wouldn't've
-y'all y'all'll y'all'd've you'd you'd've you'll you're you've
-"""
-
-
-def _misspellings(word: str) -> list[str]:
-    return [word[:i] + word[i + 1 :] for i, character in enumerate(word) if character == "'"]
-
-
-_REPAIRED = {wrong: word for word in _CONTRACTED.split() for wrong in _misspellings(word)} | {"somebody'd": "somebodyd"}
 
 
 def normalise_answer(text: str) -> str:
     """Punctuation, case, number words, articles and contractions, in the scorer's order."""
     return _normalise_words(_strip_punctuation(_flatten(text)))
+
+
+def exact_match(prediction: str, answers: Sequence[str]) -> float:
+    """1 when the prediction equals any answer after VQA normalisation, else 0."""
+    return float(normalise_answer(prediction) in {normalise_answer(answer) for answer in answers})
 
 
 def vqa_accuracy(prediction: str, answers: Sequence[str], *, answers_have_ids: bool = True) -> float:
@@ -62,20 +49,39 @@ def vqa_accuracy(prediction: str, answers: Sequence[str], *, answers_have_ids: b
     Raises:
         ValueError: there is no answer to compare with.
     """
-    if not answers:
+    return vqa_accuracy_of_annotations(
+        prediction,
+        [{"answer": answer, "answer_id": i if answers_have_ids else None} for i, answer in enumerate(answers)],
+    )
+
+
+def vqa_accuracy_of_annotations(prediction: str, annotations: Sequence[Mapping[str, object]]) -> float:
+    """`vqa_accuracy` over annotations as the VQA files hold them: an `answer` and, mostly, an `answer_id`.
+
+    The scorer sets aside every annotation that equals the one in turn *as a whole*, after normalising its answer; so
+    other columns, such as `answer_confidence`, tell annotations apart just as an id does.
+
+    Raises:
+        ValueError: there is no annotation.
+        TypeError: one has no text as `answer`.
+    """
+    if not annotations:
         raise ValueError("there are no answers to score against")
-    references = [_flatten(answer) for answer in answers]
+    references = [_flatten(_answer_of(annotation)) for annotation in annotations]
     predicted = _flatten(prediction)
     if len(set(references)) > 1:
         references = [_normalise_words(_strip_punctuation(answer)) for answer in references]
         predicted = _normalise_words(_strip_punctuation(predicted))
-    scores = []
-    for place, reference in enumerate(references):
-        others = [
-            other for i, other in enumerate(references) if (i != place if answers_have_ids else other != reference)
-        ]
-        scores.append(min(1.0, others.count(predicted) / 3))
+    wholes = [{**annotation, "answer": answer} for annotation, answer in zip(annotations, references, strict=True)]
+    scores = [min(1.0, sum(other["answer"] == predicted for other in wholes if other != whole) / 3) for whole in wholes]
     return sum(scores) / len(scores)
+
+
+def _answer_of(annotation: Mapping[str, object]) -> str:
+    answer = annotation.get("answer")
+    if not isinstance(answer, str):
+        raise TypeError("an annotation has no text as 'answer'")
+    return answer
 
 
 def _flatten(text: str) -> str:
@@ -92,5 +98,5 @@ def _strip_punctuation(text: str) -> str:
 
 
 def _normalise_words(text: str) -> str:
-    words = [_DIGITS.get(word, word) for word in text.lower().split()]
-    return " ".join(_REPAIRED.get(word, word) for word in words if word not in _ARTICLES)
+    words = [NUMBER_WORDS.get(word, word) for word in text.lower().split()]
+    return " ".join(REPAIRED_CONTRACTIONS.get(word, word) for word in words if word not in _ARTICLES)
