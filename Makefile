@@ -14,10 +14,10 @@ OUTPUT ?= runs/evaluate
 
 .PHONY: demo ask evaluate test check browser-test bench clean
 
-demo: $(VENV)/.runtime
+demo: $(VENV)/.indexed
 	$(PY) -m rag_app demo --host $(HOST) --port $(PORT)
 
-ask: $(VENV)/.runtime
+ask: $(VENV)/.indexed
 	@$(PY) -m rag_app ask --image "$(IMAGE)" --question "$(QUESTION)"
 
 # The pictures of the test questions are rendered from the npm package flag-icons (needs npm, once) into runs/.
@@ -61,6 +61,12 @@ $(VENV)/.runtime: requirements.txt $(VENV)/.created
 	fi
 	@echo "Installing the packages of requirements.txt; the first time takes a few minutes"
 	$(PIP) install -q -r requirements.txt
+	touch $@
+
+# So that the first answer does not wait for it. Whoever starts without make gets the index at the first question.
+$(VENV)/.indexed: $(wildcard retriever/checkpoints/*/model.safetensors) knowledge_bases/world_flags/passages.jsonl | $(VENV)/.runtime
+	@echo "Encoding the embedded knowledge base, once: a minute or two"
+	$(PY) -m rag_app kb build
 	touch $@
 
 $(VENV)/.dev: requirements-dev.txt $(VENV)/.runtime

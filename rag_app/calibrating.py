@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 
 from generator.calibration import Calibration, fit_calibration, pick_threshold
 from generator.choosing import Choice, choose
@@ -15,15 +16,16 @@ from rag_app.metrics import vqa_accuracy
 from rag_app.pictures import open_picture
 from rag_app.pipeline import RagPipeline
 
-__all__ = ["Read", "fit", "read_dataset"]
+__all__ = ["Read", "fit", "read_dataset", "read_questions"]
 
+Progress = Callable[[int, int], None]
 TEMPERATURES = (0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0)
 BATCH = 16
 
 
 @dataclass(frozen=True, kw_only=True)
 class Read:
-    """One question read: what was proposed, from passages of which scores, and what would have been right."""
+    """One question read: what was proposed, from passages of which scores, and what would have been right, if anything."""
 
     candidates: tuple[Candidate, ...]
     scores: tuple[float, ...]
@@ -32,38 +34,51 @@ class Read:
     def choose(self, calibration: Calibration) -> tuple[Choice, float]:
         """The choice under a calibration, and its VQA accuracy."""
         choice = choose(self.candidates, self.scores, calibration=calibration)
-        return choice, vqa_accuracy(choice.answer, self.answers)
+        return choice, vqa_accuracy(choice.answer, self.answers) if self.answers else 0.0
 
 
-def read_dataset(
-    pipeline: RagPipeline, dataset: Dataset, *, progress: Callable[[int, int], None] | None = None
-) -> list[Read]:
+def read_dataset(pipeline: RagPipeline, dataset: Dataset, *, progress: Progress | None = None) -> list[Read]:
     """Finds and reads the passages of every question.
 
     Raises:
         InputError: the pipeline does not retrieve, or a picture cannot be opened.
     """
+    questions = (
+        VisualQuestion(
+            text=example.question,
+            image=None if (path := dataset.picture_of(example)) is None else open_picture(path),
+            instruction=example.instruction,
+        )
+        for example in dataset.examples
+    )
+    answers = [example.answers for example in dataset.examples]
+    return read_questions(pipeline, questions, answers, progress=progress)
+
+
+def read_questions(
+    pipeline: RagPipeline,
+    questions: Iterable[VisualQuestion],
+    answers: Sequence[tuple[str, ...]],
+    *,
+    progress: Progress | None = None,
+) -> list[Read]:
+    """Finds and reads the passages of questions with these accepted answers; no answer means that none is right.
+
+    Raises:
+        InputError: the pipeline does not retrieve.
+    """
     if pipeline.finder is None:
         raise InputError("calibration needs retrieval; open the application with a retriever")
     reads: list[Read] = []
-    for start in range(0, len(dataset.examples), BATCH):
-        examples = dataset.examples[start : start + BATCH]
-        pictures = [dataset.picture_of(example) for example in examples]
-        questions = [
-            VisualQuestion(
-                text=example.question,
-                image=None if path is None else open_picture(path),
-                instruction=example.instruction,
-            )
-            for example, path in zip(examples, pictures, strict=True)
-        ]
-        found = pipeline.finder.find(questions, k=pipeline.k)
-        proposed = pipeline.generator.propose_batch(questions, [[one.passage for one in few] for few in found])
-        for example, passages, candidates in zip(examples, found, proposed, strict=True):
+    coming = iter(questions)
+    while batch := list(islice(coming, BATCH)):
+        found = pipeline.finder.find(batch, k=pipeline.k)
+        proposed = pipeline.generator.propose_batch(batch, [[one.passage for one in few] for few in found])
+        for passages, candidates in zip(found, proposed, strict=True):
             scores = tuple(passage.score for passage in passages)
-            reads.append(Read(candidates=tuple(candidates), scores=scores, answers=example.answers))
+            reads.append(Read(candidates=tuple(candidates), scores=scores, answers=answers[len(reads)]))
         if progress is not None:
-            progress(len(reads), len(dataset.examples))
+            progress(len(reads), len(answers))
     return reads
 
 
@@ -71,8 +86,8 @@ def fit(reads: Sequence[Read], *, most_lost: float = 0.03) -> tuple[Calibration,
     """The temperature with the best VQA accuracy, then the confidence, then the threshold.
 
     Args:
-        reads: of a validation split.
-        most_lost: share of right answers that abstaining may cost.
+        reads: of a validation split, and of questions that nothing answers.
+        most_lost: share of the answerable questions that abstaining may lose.
 
     Returns:
         The calibration, and VQA accuracy by temperature.
@@ -80,8 +95,10 @@ def fit(reads: Sequence[Read], *, most_lost: float = 0.03) -> tuple[Calibration,
     Raises:
         InputError: all answers are right, or all are wrong.
     """
+    answerable = [bool(read.answers) for read in reads]
     accuracy = {
-        temperature: sum(read.choose(Calibration(temperature=temperature))[1] for read in reads) / len(reads)
+        temperature: sum(read.choose(Calibration(temperature=temperature))[1] for read in reads)
+        / max(1, sum(answerable))
         for temperature in TEMPERATURES
     }
     best = max(TEMPERATURES, key=lambda temperature: accuracy[temperature])
@@ -92,5 +109,5 @@ def fit(reads: Sequence[Read], *, most_lost: float = 0.03) -> tuple[Calibration,
     except ValueError as error:
         raise InputError(str(error)) from error
     confidences = [read.choose(calibration)[0].confidence for read in reads]
-    threshold = pick_threshold(confidences, right, [True] * len(reads), most_lost=most_lost)
+    threshold = pick_threshold(confidences, right, answerable, most_lost=most_lost)
     return replace(calibration, threshold=threshold), {str(key): value for key, value in accuracy.items()}

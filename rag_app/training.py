@@ -23,7 +23,8 @@ from typing import TYPE_CHECKING
 from rag_app.errors import InputError
 
 if TYPE_CHECKING:
-    from knowledge_bases.records import Passage
+    from knowledge_bases.records import Passage, VisualQuestion
+    from rag_app.datasets import Dataset
     from retriever.encoder import Encoder
     from retriever.modeling import FLMRModelForRetrieval
     from retriever.processing import FLMRProcessor
@@ -35,6 +36,7 @@ __all__ = ["add_arguments", "world_flags_corpus", "world_flags_pairs"]
 RETRIEVER_OUTPUT = Path("runs/preflmr-mini")  # not where the application loads it from: that one stays until replaced
 READER_CHECKPOINT = Path("generator/checkpoints/reader-mini")
 VALIDATION = Path("knowledge_bases/world_flags/questions/validation.jsonl")
+UNANSWERABLE = 120  # questions of each of two kinds, to calibrate abstaining
 PICTURE_SIZE = 256  # side of an evaluation picture, pixels
 
 
@@ -269,7 +271,7 @@ def _train_reader(arguments: argparse.Namespace) -> int:
 
 def _calibrate(arguments: argparse.Namespace) -> int:
     from rag_app.assembly import open_application
-    from rag_app.calibrating import fit, read_dataset
+    from rag_app.calibrating import fit, read_dataset, read_questions
     from rag_app.config import DEFAULT_PRESET, load_preset, var_folder
     from rag_app.datasets import load_dataset
     from rag_app.knowledge import find_knowledge
@@ -282,10 +284,39 @@ def _calibrate(arguments: argparse.Namespace) -> int:
         preset, find_knowledge(preset.knowledge_base, var), var=var, progress=ProgressLine("passages encoded")
     )
     reads = read_dataset(application.pipeline, dataset, progress=ProgressLine("questions read"))
+    lacking = _unanswerable(dataset, arguments.runs)
+    nothing: list[tuple[str, ...]] = [()] * len(lacking)
+    progress = ProgressLine("questions without an answer read")
+    reads += read_questions(application.pipeline, lacking, nothing, progress=progress)
     calibration, accuracy = fit(reads)
     calibration.save(READER_CHECKPOINT)
     logging.getLogger(__name__).info("VQA accuracy by temperature %s; kept %s", accuracy, calibration)
     return 0
+
+
+def _unanswerable(dataset: Dataset, runs: Path) -> list[VisualQuestion]:
+    """Questions that no passage answers, about a dataset's pictures; its questions, about pictures without a flag."""
+    import torch
+    from PIL import Image
+
+    from knowledge_bases.records import VisualQuestion
+    from knowledge_bases.world_flags.unanswerable import load_unanswerable
+    from rag_app.pictures import open_picture
+    from retriever.training.pictures import PictureRenderer, PictureSettings
+
+    rng = random.Random(0)
+    examples = [example for example in dataset.examples if dataset.picture_of(example) is not None]
+    about = rng.sample(examples, min(UNANSWERABLE, len(examples)))
+    texts = load_unanswerable("validation")
+    paths = [path for example in about if (path := dataset.picture_of(example)) is not None]
+    asked = [VisualQuestion(text=rng.choice(texts), image=open_picture(path)) for path in paths]
+    atlas = _load_atlas(runs, others=False)
+    renderer = PictureRenderer(atlas, torch.Generator().manual_seed(3), PICTURE_SIZE, n_backgrounds=256)
+    pictures = (renderer.render(torch.full((len(about),), -1), PictureSettings()) * 255).to(torch.uint8)
+    return asked + [
+        VisualQuestion(text=example.question, image=Image.fromarray(picture.permute(1, 2, 0).numpy()))
+        for example, picture in zip(about, pictures, strict=True)
+    ]
 
 
 def _render_pictures(arguments: argparse.Namespace) -> int:

@@ -40,7 +40,7 @@ class ReaderTrainingSettings:
     run: Path = Path("runs/reader")  # resumable state and log
     wikipedia: Path | None = None  # JSONL of real passages; None trains without them
     start: Path | None = None  # a checkpoint of the reader whose layers to go on from, whatever its vocabulary
-    vocabulary_size: int = 12_000
+    vocabulary_size: int = 10_000
     layers: int = 6
     max_positions: int = 320
     invented_share: float = 0.55
