@@ -23,21 +23,15 @@ from typing import TYPE_CHECKING
 from rag_app.errors import InputError
 
 if TYPE_CHECKING:
-    from knowledge_bases.records import Passage, VisualQuestion
-    from rag_app.datasets import Dataset
     from retriever.encoder import Encoder
     from retriever.modeling import FLMRModelForRetrieval
     from retriever.processing import FLMRProcessor
-    from retriever.training.data import Corpus, Pair
-    from retriever.training.flag_atlas import FlagAtlas
 
-__all__ = ["add_arguments", "world_flags_corpus", "world_flags_pairs"]
+__all__ = ["add_arguments"]
 
 RETRIEVER_OUTPUT = Path("runs/preflmr-mini")  # not where the application loads it from: that one stays until replaced
 READER_CHECKPOINT = Path("generator/checkpoints/reader-mini")
 VALIDATION = Path("knowledge_bases/world_flags/questions/validation.jsonl")
-UNANSWERABLE = 120  # questions of each of two kinds, to calibrate abstaining
-PICTURE_SIZE = 256  # side of an evaluation picture, pixels
 
 
 def add_arguments(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -78,20 +72,10 @@ def _start_logging() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", force=True)
 
 
-def _load_atlas(runs: Path, *, others: bool) -> FlagAtlas:
-    """Flag-icons' flags; `others` adds how other people draw them."""
-    from retriever.training.drawings import OTHER_SOURCES
-    from retriever.training.flag_atlas import load_atlas
-
-    try:
-        return load_atlas(runs / "drawings", OTHER_SOURCES if others else ())
-    except RuntimeError as error:
-        raise InputError(str(error)) from error
-
-
 def _train_vision(arguments: argparse.Namespace) -> int:
     from dataclasses import replace
 
+    from rag_app.flag_training import flag_atlas
     from retriever.training.initial import clip_of
     from retriever.training.vision import VisionSettings, train_vision
 
@@ -100,71 +84,9 @@ def _train_vision(arguments: argparse.Namespace) -> int:
     if arguments.steps:
         settings = replace(settings, steps=arguments.steps)
     start = clip_of(_load_encoder(arguments.start).model).state_dict() if arguments.start else None
-    atlas = _load_atlas(arguments.runs, others=True)
+    atlas = flag_atlas(arguments.runs, others=True)
     train_vision(atlas, arguments.runs / "vision", settings, start_from=start)
     return 0
-
-
-def _passages() -> list[Passage]:
-    from knowledge_bases.world_flags.country import load_countries
-    from knowledge_bases.world_flags.passages import write_passages
-
-    return [passage for facts in load_countries().values() for passage in write_passages(facts)]
-
-
-def _entities(atlas: FlagAtlas) -> dict[str, int]:
-    """Country code -> entity: the class of its flag, as look-alikes cannot be told apart."""
-    return dict(zip(atlas.codes, atlas.classes.tolist(), strict=True))
-
-
-def world_flags_corpus(atlas: FlagAtlas, passages: Sequence[Passage]) -> Corpus:
-    """World Flags as a training corpus."""
-    from retriever.training.data import Corpus
-
-    entities = _entities(atlas)
-    parts = [passage.passage_id.removeprefix("wf-").rsplit("-", 1) for passage in passages]
-    sides = sorted({side for _, side in parts})
-    return Corpus(
-        texts=tuple(passage.content for passage in passages),
-        entity=tuple(entities[code] for code, _ in parts),
-        side=tuple(sides.index(side) for _, side in parts),
-    )
-
-
-def world_flags_pairs(atlas: FlagAtlas, passages: Sequence[Passage]) -> list[Pair]:
-    """What training may ask: every country-relation pair that is not held out, in the training phrasings."""
-    from knowledge_bases.world_flags.country import load_countries
-    from knowledge_bases.world_flags.passages import passage_id
-    from knowledge_bases.world_flags.questions import is_held_out
-    from knowledge_bases.world_flags.relations import asks_about, load_phrasings
-    from retriever.training.data import Pair
-
-    entities, phrasings = _entities(atlas), load_phrasings()
-    places = {passage.passage_id: place for place, passage in enumerate(passages)}
-    return [
-        Pair(
-            entity=entities[code],
-            name=facts.name,
-            picture=atlas.codes.index(code),
-            relation=ask.relation,
-            phrasings=tuple(ask.phrase(phrasing) for phrasing in phrasings[ask.relation]["train"]),
-            positives=tuple(places[passage_id(code, side)] for side in ask.sides),
-        )
-        for code, facts in load_countries().items()
-        for ask in asks_about(facts)
-        if not is_held_out(code, ask.relation)
-    ]
-
-
-def _rivals(atlas: FlagAtlas) -> dict[int, list[int]]:
-    from knowledge_bases.world_flags.questions import load_look_alikes
-
-    entities, rivals = _entities(atlas), dict[int, list[int]]()
-    for group in load_look_alikes("similar"):
-        for code in group:
-            others = [entities[other] for other in group if entities[other] != entities[code]]
-            rivals.setdefault(entities[code], []).extend(others)
-    return rivals
 
 
 def _read_texts(path: Path) -> list[str]:
@@ -178,6 +100,13 @@ def _read_texts(path: Path) -> list[str]:
 def _train_retriever(arguments: argparse.Namespace) -> int:
     import torch
 
+    from rag_app.flag_training import (
+        entity_rivals,
+        flag_atlas,
+        world_flags_corpus,
+        world_flags_pairs,
+        world_flags_passages,
+    )
     from retriever.checkpoints import save_retriever
     from retriever.training.data import KnowledgeSampler, PassageSampler
     from retriever.training.pictures import PictureRenderer
@@ -186,9 +115,13 @@ def _train_retriever(arguments: argparse.Namespace) -> int:
     _start_logging()
     if arguments.output.exists():
         raise InputError(f"{arguments.output} exists; give another --output, or move it away")
+    names = [stage.name for stage in STAGES]
+    unknown = [name for name in arguments.stages or () if name not in names]
+    if unknown:
+        raise InputError(f"there is no stage {unknown[0]!r}; there are {', '.join(names)}")
     chosen = [stage for stage in STAGES if not arguments.stages or stage.name in arguments.stages]
     torch.manual_seed(0)
-    atlas, passages = _load_atlas(arguments.runs, others=True), _passages()
+    atlas, passages = flag_atlas(arguments.runs, others=True), world_flags_passages()
     corpus = world_flags_corpus(atlas, passages)
     extra = _read_texts(arguments.text_pairs) if arguments.text_pairs else []
     vision = arguments.runs / "vision" / "vision.safetensors"
@@ -204,7 +137,7 @@ def _train_retriever(arguments: argparse.Namespace) -> int:
         model,
         processor.query_tokenizer,
         processor.context_tokenizer,
-        knowledge=KnowledgeSampler(corpus, world_flags_pairs(atlas, passages), _rivals(atlas)),
+        knowledge=KnowledgeSampler(corpus, world_flags_pairs(atlas, passages), entity_rivals(atlas)),
         passages=PassageSampler([*extra, *corpus.texts]),
         renderer=PictureRenderer(atlas, torch.Generator().manual_seed(0), model.config.vision_config.image_size),
         instructions=INSTRUCTIONS,
@@ -274,6 +207,7 @@ def _calibrate(arguments: argparse.Namespace) -> int:
     from rag_app.calibrating import fit, read_dataset, read_questions
     from rag_app.config import DEFAULT_PRESET, load_preset, var_folder
     from rag_app.datasets import load_dataset
+    from rag_app.flag_training import unanswerable_questions
     from rag_app.knowledge import find_knowledge
     from rag_app.progress import ProgressLine
 
@@ -284,7 +218,7 @@ def _calibrate(arguments: argparse.Namespace) -> int:
         preset, find_knowledge(preset.knowledge_base, var), var=var, progress=ProgressLine("passages encoded")
     )
     reads = read_dataset(application.pipeline, dataset, progress=ProgressLine("questions read"))
-    lacking = _unanswerable(dataset, arguments.runs)
+    lacking = unanswerable_questions(dataset, arguments.runs)
     nothing: list[tuple[str, ...]] = [()] * len(lacking)
     progress = ProgressLine("questions without an answer read")
     reads += read_questions(application.pipeline, lacking, nothing, progress=progress)
@@ -294,54 +228,8 @@ def _calibrate(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _unanswerable(dataset: Dataset, runs: Path) -> list[VisualQuestion]:
-    """Questions that no passage answers, about a dataset's pictures; its questions, about pictures without a flag."""
-    import torch
-    from PIL import Image
-
-    from knowledge_bases.records import VisualQuestion
-    from knowledge_bases.world_flags.unanswerable import load_unanswerable
-    from rag_app.pictures import open_picture
-    from retriever.training.pictures import PictureRenderer, PictureSettings
-
-    rng = random.Random(0)
-    examples = [example for example in dataset.examples if dataset.picture_of(example) is not None]
-    about = rng.sample(examples, min(UNANSWERABLE, len(examples)))
-    texts = load_unanswerable("validation")
-    paths = [path for example in about if (path := dataset.picture_of(example)) is not None]
-    asked = [VisualQuestion(text=rng.choice(texts), image=open_picture(path)) for path in paths]
-    atlas = _load_atlas(runs, others=False)
-    renderer = PictureRenderer(atlas, torch.Generator().manual_seed(3), PICTURE_SIZE, n_backgrounds=256)
-    pictures = (renderer.render(torch.full((len(about),), -1), PictureSettings()) * 255).to(torch.uint8)
-    return asked + [
-        VisualQuestion(text=example.question, image=Image.fromarray(picture.permute(1, 2, 0).numpy()))
-        for example, picture in zip(about, pictures, strict=True)
-    ]
-
-
 def _render_pictures(arguments: argparse.Namespace) -> int:
-    import torch
-    from PIL import Image
+    from rag_app.flag_training import render_pictures
 
-    from retriever.training.pictures import PictureRenderer, PictureSettings
-
-    try:
-        rows = [json.loads(line) for line in arguments.dataset.read_text(encoding="utf-8").splitlines()]
-        names = sorted({row["image"] for row in rows})
-    except (OSError, ValueError, KeyError) as error:
-        raise InputError(f"cannot read the pictures' names from {arguments.dataset}: {error}") from error
-    atlas = _load_atlas(arguments.runs, others=False)
-    unknown = [name for name in names if Path(name).stem.rsplit("-", 1)[0] not in atlas.codes]
-    if unknown:
-        raise InputError(f"{unknown[0]!r} names no flag; pictures are named CODE-NUMBER.jpg")
-    generator = torch.Generator().manual_seed(20_000)
-    renderer = PictureRenderer(atlas, generator, PICTURE_SIZE, n_backgrounds=256)
-    for start in range(0, len(names), 32):
-        few = names[start : start + 32]
-        flags = torch.tensor([atlas.codes.index(Path(name).stem.rsplit("-", 1)[0]) for name in few])
-        pictures = (renderer.render(flags, PictureSettings()) * 255).to(torch.uint8).permute(0, 2, 3, 1).numpy()
-        for name, picture in zip(few, pictures, strict=True):
-            path = arguments.output / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(picture).save(path, quality=90)
+    render_pictures(arguments.dataset, arguments.output, arguments.runs)
     return 0
