@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from rag_app import commands, kb_commands
+from rag_app import commands, kb_commands, score_command
 from rag_app.config import DEFAULT_PRESET
 from rag_app.errors import InputError, one_line
 
@@ -85,6 +85,7 @@ def _parser(*, with_training: bool) -> argparse.ArgumentParser:
     _add_demo(subparsers)
     _add_ask(subparsers)
     _add_evaluate(subparsers)
+    score_command.add_score(subparsers)
     kb = subparsers.add_parser("kb", help="look at, make and change knowledge bases")
     kb_commands.add_arguments(kb.add_subparsers(dest="kb_command", required=True, metavar="COMMAND"))
     train = subparsers.add_parser("train", help="train the small checkpoints of this repository")

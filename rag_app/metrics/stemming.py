@@ -36,11 +36,11 @@ _IRREGULAR = _pairs(
 _UNCHANGED = _words(
     """
     always athletics atlas bass bias boss bus canvas chaos christmas chess circus clothes compass congress diabetes
-    physics politics mathematics gymnastics economics electronics ethics gas glass glasses goggles jeans pants shorts this thus
+    physics politics mathematics gymnastics economics electronics ethics gas glass glasses goggles jeans pants shorts
     scissors kansas texas arkansas illinois james thomas lens less news pajamas perhaps plus series species tennis
     tongs trousers tweezers us yes has was does is his its as unless status campus cactus focus virus octopus
     hippopotamus platypus asparagus hummus sunglasses binoculars las vegas los angeles dallas paris athens wales
-    netherlands united states philippines mars venus adidas levis mercedes headphones
+    this thus netherlands united states philippines mars venus adidas levis mercedes headphones
     anything beijing bing boeing building ceiling clothing darling duckling during earring evening everything king
     lightning morning nothing offspring outing peking pudding ring sibling sing sling something spring sterling
     sting string swing thing viking wedding wing inning bring cling bling ding ping zing

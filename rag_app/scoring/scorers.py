@@ -1,0 +1,146 @@
+"""The metrics that `score` offers: what each reads of a question's rows, and how its number is made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from rag_app.metrics.bem import Bem
+from rag_app.metrics.direct import aokvqa_accuracy, gqa_exact_match
+from rag_app.metrics.evqa import MULTI_ANSWER, evqa_exact_match, split_references
+from rag_app.metrics.infoseek import infoseek_match, infoseek_numerical_match
+from rag_app.metrics.okvqa import okvqa_accuracies
+from rag_app.metrics.retrieval import pseudo_recall_at_k, recall_at_k
+from rag_app.metrics.vqa import exact_match, vqa_accuracy_of_annotations
+from rag_app.scoring.columns import annotations_of, passage_ids_of, prediction_of, text_of, texts_of
+from rag_app.scoring.rows import Row
+
+__all__ = ["SCORERS", "Context", "scored_names"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Context:
+    """What scorers need beside the rows.
+
+    Attributes:
+        cutoffs: the K of Recall@K and Pseudo-Recall@K.
+        passages: texts by passage id, for Pseudo-Recall.
+        bem: the model of answer equivalence; None scores E-VQA by exact match alone.
+        stems: OK-VQA's own stems of whole answers.
+    """
+
+    cutoffs: Sequence[int] = (1, 5, 10)
+    passages: Mapping[str, str] = field(default_factory=dict)
+    bem: Bem | None = None
+    stems: Mapping[str, str] = field(default_factory=dict)
+
+
+Scorer = Callable[[Row, Row, Context], dict[str, float] | None]
+"""(reference, prediction, context) -> score by metric name; None where the official scorer leaves the question out."""
+
+
+def _vqa(reference: Row, prediction: Row, context: Context) -> dict[str, float]:
+    return {"VQA accuracy": vqa_accuracy_of_annotations(prediction_of(prediction), annotations_of(reference))}
+
+
+def _okvqa(reference: Row, prediction: Row, context: Context) -> dict[str, float]:
+    return okvqa_accuracies(prediction_of(prediction), annotations_of(reference), stems=context.stems)
+
+
+def _aokvqa(reference: Row, prediction: Row, context: Context) -> dict[str, float] | None:
+    if reference.get("difficult_direct_answer") is True:
+        return None
+    answers = texts_of(reference, "direct_answers", "answers")
+    given = text_of(prediction, "direct_answer", "answer", "prediction")
+    return {"A-OKVQA direct answer": aokvqa_accuracy(given, answers)}
+
+
+def _evqa(reference: Row, prediction: Row, context: Context) -> dict[str, float]:
+    answers = [
+        part for text in texts_of(reference, "answers", "answer", "reference") for part in split_references(text)
+    ]
+    given, question_type = prediction_of(prediction), reference.get("question_type") or ""
+    exact = evqa_exact_match(given, answers, question_type=question_type)
+    scores = {"E-VQA exact match": exact}
+    if context.bem is not None:
+        question = text_of(reference, "question")
+        lists = question_type == MULTI_ANSWER
+        scores["E-VQA"] = exact or context.bem.match(question, answers, given, lists=lists)
+    return scores
+
+
+def _infoseek(reference: Row, prediction: Row, context: Context) -> dict[str, float]:
+    question_type = text_of(reference, "question_type").lower()
+    given, wanted = prediction_of(prediction), reference.get("answer_eval", reference.get("answers"))
+    if question_type == "numerical":
+        return {"InfoSeek numerical": infoseek_numerical_match(given, _numerical_range(wanted))}
+    aliases = texts_of({"answer_eval": wanted}, "answer_eval")
+    return {"InfoSeek time" if question_type == "time" else "InfoSeek string": infoseek_match(given, aliases)}
+
+
+def _numerical_range(wanted: Any) -> list[float] | float:  # noqa: ANN401 - any JSON value
+    """The range in `answer_eval`: `[{"range": [low, high]}]`, `{"range": ...}`, `[low, high]` or one number."""
+    if isinstance(wanted, list) and wanted and isinstance(wanted[0], dict):
+        wanted = wanted[0]
+    if isinstance(wanted, dict):
+        wanted = wanted.get("range")
+    if isinstance(wanted, list) and len(wanted) >= 2:
+        return [float(wanted[0]), float(wanted[1])]
+    if isinstance(wanted, list) and len(wanted) == 1:
+        wanted = wanted[0]
+    if wanted is None or isinstance(wanted, list | dict | bool):
+        raise ValueError("'answer_eval' of a numerical question must hold a range")
+    return float(wanted)
+
+
+def _gqa(reference: Row, prediction: Row, context: Context) -> dict[str, float]:
+    return {"GQA exact match": gqa_exact_match(prediction_of(prediction), text_of(reference, "answer"))}
+
+
+def _exact_match(reference: Row, prediction: Row, context: Context) -> dict[str, float]:
+    if isinstance(reference.get("answers"), list):
+        answers = [str(annotation["answer"]) for annotation in annotations_of(reference)]
+    else:
+        answers = texts_of(reference, "answer")
+    return {"Exact match": exact_match(prediction_of(prediction), answers)}
+
+
+def _recall(reference: Row, prediction: Row, context: Context) -> dict[str, float]:
+    positives, found = texts_of(reference, "pos_passage_ids", "pos_item_ids"), passage_ids_of(prediction)
+    return {f"Recall@{k}": recall_at_k(found, positives, k=k) for k in context.cutoffs}
+
+
+def _pseudo_recall(reference: Row, prediction: Row, context: Context) -> dict[str, float]:
+    answers = [str(annotation["answer"]) for annotation in annotations_of(reference)]
+    if "passages" in prediction:
+        contents = texts_of(prediction, "passages")
+    else:
+        contents = [_content(passage_id, context) for passage_id in passage_ids_of(prediction)]
+    return {f"Pseudo-Recall@{k}": pseudo_recall_at_k(contents, answers, k=k) for k in context.cutoffs}
+
+
+def _content(passage_id: str, context: Context) -> str:
+    if passage_id not in context.passages:
+        raise ValueError(f"there is no text of passage {passage_id!r}; give the passages with --passages")
+    return context.passages[passage_id]
+
+
+SCORERS: dict[str, Scorer] = {
+    "vqa": _vqa,
+    "okvqa": _okvqa,
+    "aokvqa": _aokvqa,
+    "evqa": _evqa,
+    "infoseek": _infoseek,
+    "gqa": _gqa,
+    "exact-match": _exact_match,
+    "recall": _recall,
+    "pseudo-recall": _pseudo_recall,
+    "calibration": _vqa,  # the confidence beside it is read where all rows are at hand
+}
+
+
+def scored_names(metric: str, reference: Row, context: Context) -> list[str]:
+    """The names under which a question without a prediction scores 0."""
+    blank: Row = {"answer": "", "passage_ids": [], "passages": [], "confidence": 0.0}
+    return list(SCORERS[metric](reference, blank, context) or {})

@@ -1,0 +1,129 @@
+"""Scores every question of two files, and makes the numbers that are reported of the scores."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rag_app.errors import InputError, one_line
+from rag_app.metrics.calibration import abstaining, expected_calibration_error
+from rag_app.metrics.infoseek import harmonic_mean
+from rag_app.metrics.questions import mean_scores
+from rag_app.scoring.columns import confidence_of
+from rag_app.scoring.rows import Pair
+from rag_app.scoring.scorers import SCORERS, Context, scored_names
+
+__all__ = ["MISSING", "Scored", "score_pairs", "totals"]
+
+MISSING = ("error", "zero", "skip")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scored:
+    """One question with its scores, by metric name."""
+
+    pair: Pair
+    scores: Mapping[str, float]
+
+
+def score_pairs(metric: str, pairs: Sequence[Pair], context: Context, *, missing: str = "error") -> list[Scored]:
+    """The scores of every question that the metric's official scorer counts.
+
+    Args:
+        metric: a name of `SCORERS`.
+        pairs: the questions.
+        context: what scorers need beside them.
+        missing: what becomes of a question without prediction: `error`, `zero`, or `skip`.
+
+    Raises:
+        InputError: a row lacks what the metric needs, or a prediction is missing and must not be.
+    """
+    absent = [pair.question_id for pair in pairs if pair.prediction is None]
+    if absent and missing == "error":
+        raise InputError(
+            f"{len(absent):,} of {len(pairs):,} questions have no prediction, the first is {absent[0]!r}; "
+            "add them, or give --missing zero or --missing skip"
+        )
+    scored = []
+    for pair in pairs:
+        if pair.prediction is None and missing == "skip":
+            continue
+        try:
+            scores = _scores(metric, pair, context)
+        except (ValueError, TypeError) as error:
+            raise InputError(f"question {pair.question_id!r}: {one_line(error)}") from error
+        if scores is not None:
+            scored.append(Scored(pair=pair, scores=scores))
+    if not scored:
+        raise InputError(f"no question is left that the metric {metric} counts")
+    return scored
+
+
+def _scores(metric: str, pair: Pair, context: Context) -> Mapping[str, float] | None:
+    if pair.prediction is None:
+        return dict.fromkeys(scored_names(metric, pair.reference, context), 0.0)
+    return SCORERS[metric](pair.reference, pair.prediction, context)
+
+
+def totals(metric: str, scored: Sequence[Scored]) -> dict[str, Any]:
+    """The means under their exact names.
+
+    Returns:
+        {"metrics": {name: value in [0, 1]}, "counts": {"questions": ..., name: ...}}
+    """
+    if metric == "infoseek":
+        return _infoseek_totals(scored)
+    means = mean_scores(one.scores for one in scored)
+    values = {name: mean["value"] for name, mean in means.items()}
+    counts = {name: int(mean["count"]) for name, mean in means.items()}
+    if metric == "calibration":
+        measured = {"ECE": _ece(scored)} | _abstaining(scored)
+        values |= measured
+        counts |= dict.fromkeys(measured, len(scored))
+    return {"metrics": values, "counts": {"questions": len(scored), **counts}}
+
+
+def _ece(scored: Sequence[Scored]) -> float:
+    confidences = []
+    for one in scored:
+        try:
+            confidences.append(confidence_of(one.pair.prediction or {"confidence": 0.0}))
+        except ValueError as error:
+            raise InputError(f"question {one.pair.question_id!r}: {one_line(error)}") from error
+    return expected_calibration_error(confidences, [one.scores["VQA accuracy"] for one in scored])
+
+
+def _abstaining(scored: Sequence[Scored]) -> dict[str, float]:
+    """What abstaining costs and brings, where the predictions say that they abstain."""
+    decisions = [(one.pair.prediction or {}).get("abstained") for one in scored]
+    if not all(isinstance(decision, bool) for decision in decisions):
+        return {}
+    return abstaining([one.scores["VQA accuracy"] for one in scored], [bool(decision) for decision in decisions])
+
+
+def _infoseek_totals(scored: Sequence[Scored]) -> dict[str, Any]:
+    """Per split the mean and the means by question type; "All" is the harmonic mean of the splits in percent, each
+    rounded to two digits first, as the official scorer does.
+    """
+    splits: dict[str, list[Scored]] = {}
+    for one in scored:
+        name = one.pair.reference.get("data_split")
+        unseen = "unseen question" if str(name).endswith("unseen_question") else "unseen entity"
+        splits.setdefault("" if name is None else unseen, []).append(one)
+    values: dict[str, float] = {}
+    counts: dict[str, int] = {"questions": len(scored)}
+    for split, members in sorted(splits.items(), reverse=True):
+        title = f"InfoSeek {split}".strip()
+        groups = {f"{title} accuracy": [next(iter(one.scores.values())) for one in members]}
+        for one in members:
+            for name, score in one.scores.items():
+                groups.setdefault(f"{title}, {name.removeprefix('InfoSeek ')}", []).append(score)
+        values |= {name: sum(group) / len(group) for name, group in groups.items()}
+        counts |= {name: len(group) for name, group in groups.items()}
+    if "" not in splits:
+        means = [values.get(f"InfoSeek {split} accuracy", 0.0) for split in ("unseen question", "unseen entity")]
+        all_splits = round(harmonic_mean([round(100 * mean, 2) for mean in means]), 2) / 100
+        values = {"InfoSeek": all_splits, **values}
+        counts["InfoSeek"] = len(scored)
+    return {"metrics": values, "counts": counts}
