@@ -16,10 +16,16 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-__all__ = ["CHECKOUT", "DEFAULT_PRESET", "PRESETS", "Preset", "checkpoint_location", "load_preset", "var_folder"]
+__all__ = ["CHECKOUT", "DEFAULT_PRESET", "Preset", "checkpoint_location", "load_preset", "preset_names", "var_folder"]
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 DEFAULT_PRESET = "embedded"
+_PRESETS_FOLDER = Path(__file__).parent / "presets"
+_KINDS: dict[str, tuple[tuple[type, ...], str]] = {
+    "str": ((str,), "a text"),
+    "int": ((int,), "a whole number"),
+    "float": ((int, float), "a number"),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +44,9 @@ class Preset:
         batch_size: questions or passages that go through the models at once.
         device: `auto`, `cpu`, `cuda`, ...
         dtype: `auto`, `bfloat16`, `float16` or `float32`.
+        download_gb: what its checkpoints weigh on the hub, about, in gigabytes; 0 when nothing is downloaded.
+        gpu_gb: memory of a GPU that it needs in bfloat16, estimated from its parameters, in gigabytes; 0: runs without.
+        license: of its checkpoints, as their pages state it.
     """
 
     name: str
@@ -49,6 +58,9 @@ class Preset:
     batch_size: int = 16
     device: str = "auto"
     dtype: str = "auto"
+    download_gb: float = 0.0
+    gpu_gb: float = 0.0
+    license: str = ""
 
     def __post_init__(self) -> None:
         for name in ("k", "batch_size"):
@@ -59,27 +71,10 @@ class Preset:
                 raise ValueError(f"{name} must not be empty")
 
 
-_PUBLISHED = {
-    "full": ("preflmr-vit-l", "blip2-flan-t5-xl", "published ViT-L and BLIP-2; a GPU and a download"),
-    "full-base": ("preflmr-vit-b", "blip2-flan-t5-xl", "the smallest published PreFLMR, and BLIP-2"),
-    "full-large": ("preflmr-vit-g", "blip2-flan-t5-xl", "the largest published PreFLMR, and BLIP-2"),
-    "full-llava": ("preflmr-vit-l", "llava-1.5-7b", "published ViT-L, and LLaVA-1.5"),
-}
-PRESETS = {
-    preset.name: preset
-    for preset in (
-        Preset(
-            name=DEFAULT_PRESET,
-            description="PreFLMR-mini and a small reader from this repository; two CPU cores, no network",
-            retriever="preflmr-mini",
-            generator="reader-mini",
-        ),
-        *(
-            Preset(name=name, retriever=retriever, generator=generator, description=description)
-            for name, (retriever, generator, description) in _PUBLISHED.items()
-        ),
-    )
-}
+def preset_names() -> list[str]:
+    """The presets that come with the application, the default first."""
+    names = sorted(path.stem for path in _PRESETS_FOLDER.glob("*.toml"))
+    return sorted(names, key=lambda name: name != DEFAULT_PRESET)
 
 
 def load_preset(name_or_file: str) -> Preset:
@@ -88,12 +83,12 @@ def load_preset(name_or_file: str) -> Preset:
     Raises:
         InputError: the name is unknown, or the file cannot be read or has an unknown key or a value of a wrong kind.
     """
-    if name_or_file in PRESETS:
-        return PRESETS[name_or_file]
     path = Path(name_or_file)
-    if path.suffix != ".toml":
+    if name_or_file in preset_names():
+        path = _PRESETS_FOLDER / f"{name_or_file}.toml"
+    elif path.suffix != ".toml":
         raise InputError(
-            f"unknown preset {name_or_file!r}; choose one of {', '.join(sorted(PRESETS))}, or give a .toml file"
+            f"unknown preset {name_or_file!r}; choose one of {', '.join(preset_names())}, or give a .toml file"
         )
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -112,13 +107,13 @@ def _from_values(values: dict[str, Any], *, default_name: str) -> Preset:
     for key, value in values.items():
         if key not in fields:
             raise ValueError(f"unknown key {key!r}; the keys are base, {', '.join(fields)}")
-        wanted = int if fields[key].type == "int" else str
+        wanted, kind = _KINDS[str(fields[key].type)]
         if not isinstance(value, wanted) or isinstance(value, bool):
-            raise TypeError(f"{key} must be {'a whole number' if wanted is int else 'a text'}, not {value!r}")
+            raise TypeError(f"{key} must be {kind}, not {value!r}")
     if base_name is not None:
-        if base_name not in PRESETS:
-            raise ValueError(f"unknown base {base_name!r}; choose one of {', '.join(sorted(PRESETS))}")
-        return dataclasses.replace(PRESETS[base_name], **{"name": default_name, **values})
+        if base_name not in preset_names():
+            raise ValueError(f"unknown base {base_name!r}; choose one of {', '.join(preset_names())}")
+        return dataclasses.replace(load_preset(base_name), **{"name": default_name, **values})
     missing = [name for name in ("retriever", "generator") if name not in values]
     if missing:
         raise ValueError(f"missing {' and '.join(missing)}; add them, or start from a preset with base = ...")

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 import torch
 
 from rag_app.errors import InputError
 
-__all__ = ["Placement", "cpu_has_bfloat16", "resolve_placement"]
+__all__ = ["Placement", "cpu_has_bfloat16", "reason_not_to_run", "resolve_placement"]
 
 _DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16, "float32": torch.float32}
 
@@ -40,6 +42,26 @@ def resolve_placement(device: str = "auto", dtype: str = "auto") -> Placement:
     if dtype not in _DTYPES:
         raise InputError(f"unknown dtype {dtype!r}; choose one of auto, {', '.join(sorted(_DTYPES))}")
     return Placement(device=chosen, dtype=_DTYPES[dtype])
+
+
+def reason_not_to_run(gpu_gb: float, *, device: str = "auto", needs: Sequence[str] = ()) -> str:
+    """Why something cannot run here, or "" when it can; nothing is loaded to find out.
+
+    Args:
+        gpu_gb: memory of a GPU that it needs, in gigabytes; 0 for none.
+        device: as for `resolve_placement`. A CPU that is asked for by name is not refused: it may be slow, not wrong.
+        needs: packages that must be installed.
+    """
+    missing = [name for name in needs if find_spec(name) is None]
+    if missing:
+        return f"it needs {missing[0]}; install it with `pip install -r requirements-gpu.txt`"
+    if gpu_gb <= 0 or device.startswith("cpu"):
+        return ""
+    if not torch.cuda.is_available():
+        return f"it needs a GPU with {gpu_gb:g} GB and there is none here; --device cpu tries it all the same, slowly"
+    place = torch.device("cuda" if device == "auto" else device)
+    there = torch.cuda.get_device_properties(place).total_memory / 1e9
+    return f"it needs a GPU with {gpu_gb:g} GB and this one has {there:.0f}" if there < gpu_gb else ""
 
 
 def _resolve_device(name: str) -> torch.device:

@@ -1,12 +1,18 @@
 from __future__ import annotations
 
-from dataclasses import FrozenInstanceError
+import json
+from dataclasses import FrozenInstanceError, replace
 from pathlib import Path
 
 import pytest
+import torch
 
-from rag_app.config import CHECKOUT, DEFAULT_PRESET, PRESETS, Preset, checkpoint_location, load_preset, var_folder
+from generator.loading import PRESETS as GENERATORS
+from rag_app.cli import main
+from rag_app.config import CHECKOUT, DEFAULT_PRESET, Preset, checkpoint_location, load_preset, preset_names, var_folder
 from rag_app.errors import InputError
+from rag_app.presets_command import check_preset
+from retriever.checkpoints import PRESETS as RETRIEVERS
 
 
 def write(tmp_path: Path, text: str) -> str:
@@ -17,16 +23,30 @@ def write(tmp_path: Path, text: str) -> str:
 
 def test_presets_by_name() -> None:
     assert load_preset(DEFAULT_PRESET).knowledge_base == "world_flags"
-    assert {preset.name for preset in PRESETS.values()} == set(PRESETS)
+    names = preset_names()
+    assert names[0] == DEFAULT_PRESET
+    assert {"preflmr-b-blip2", "preflmr-l-encn", "preflmr-g-llava-4bit", "remote"} <= set(names)
+    for name in names:
+        preset = load_preset(name)
+        assert preset.name == name
+        assert preset.description
+        assert preset.license
+        assert (preset.download_gb > 0) == (preset.gpu_gb > 0)
+
+
+def test_presets_name_checkpoints_that_can_be_resolved() -> None:
+    for preset in map(load_preset, preset_names()):
+        assert preset.retriever in RETRIEVERS
+        assert preset.generator in GENERATORS or preset.generator.startswith("http://127.0.0.1")
 
 
 def test_presets_are_frozen() -> None:
     with pytest.raises(FrozenInstanceError):
-        PRESETS[DEFAULT_PRESET].k = 3  # type: ignore[misc]
+        load_preset(DEFAULT_PRESET).k = 3  # type: ignore[misc]
 
 
 def test_unknown_name_lists_the_names() -> None:
-    with pytest.raises(InputError, match=r"unknown preset 'huge'; choose one of embedded, full"):
+    with pytest.raises(InputError, match=r"unknown preset 'huge'; choose one of embedded, preflmr-b-blip2"):
         load_preset("huge")
 
 
@@ -34,7 +54,7 @@ def test_a_file_may_start_from_a_preset(tmp_path: Path) -> None:
     preset = load_preset(write(tmp_path, 'base = "embedded"\nk = 9\n'))
     assert preset.name == "mine"
     assert preset.k == 9
-    assert preset.retriever == PRESETS["embedded"].retriever
+    assert preset.retriever == load_preset("embedded").retriever
 
 
 def test_a_file_may_stand_alone(tmp_path: Path) -> None:
@@ -77,3 +97,23 @@ def test_var_folder(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RAG_APP_VAR", "/elsewhere")
     assert var_folder() == Path("/elsewhere")
     assert var_folder("/given") == Path("/given")
+
+
+def test_the_list_says_what_each_preset_needs(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["presets"]) == 0
+    printed = capsys.readouterr().out
+    assert all(f"{name}: " in printed for name in preset_names())
+    assert "needs a GPU with 12 GB" in printed
+    assert main(["presets", "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert [row["name"] for row in rows] == preset_names()
+    assert rows[0]["cannot_run"] == ""
+
+
+def test_a_preset_that_cannot_run_says_so_before_anything_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    preset = load_preset("preflmr-l-blip2")
+    with pytest.raises(InputError, match=r"preset preflmr-l-blip2 cannot run here: it needs a GPU with 12 GB"):
+        check_preset(preset)
+    check_preset(replace(preset, device="cpu"))
+    check_preset(load_preset(DEFAULT_PRESET))

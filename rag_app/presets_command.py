@@ -1,0 +1,51 @@
+"""`python -m rag_app presets`: what there is, what each downloads and needs, and whether it can run here."""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+from rag_app.config import Preset, load_preset, preset_names
+from rag_app.errors import InputError
+
+__all__ = ["add_presets", "check_preset"]
+
+
+def add_presets(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Adds the command."""
+    parser = subparsers.add_parser("presets", help="name the presets, what each needs, and whether it can run here")
+    parser.add_argument("--json", action="store_true", help="print one JSON list")
+    parser.set_defaults(run=_run_presets)
+
+
+def check_preset(preset: Preset) -> None:
+    """Says so before anything is loaded when a preset cannot run here.
+
+    Raises:
+        InputError: it cannot.
+    """
+    reason = _reason(preset)
+    if reason:
+        raise InputError(f"preset {preset.name} cannot run here: {reason}")
+
+
+def _reason(preset: Preset) -> str:
+    from rag_app.devices import reason_not_to_run
+
+    needs = ["bitsandbytes"] if preset.generator.endswith("bit") else []
+    return reason_not_to_run(preset.gpu_gb, device=preset.device, needs=needs)
+
+
+def _run_presets(args: argparse.Namespace) -> int:
+    presets = [load_preset(name) for name in preset_names()]
+    if args.json:
+        print(json.dumps([vars(preset) | {"cannot_run": _reason(preset)} for preset in presets], indent=1))
+        return 0
+    for preset in presets:
+        download = f"downloads {preset.download_gb:g} GB" if preset.download_gb else "downloads nothing"
+        gpu = f"a GPU with {preset.gpu_gb:g} GB" if preset.gpu_gb else "no GPU"
+        print(f"{preset.name}: {preset.description}")
+        print(f"    {preset.retriever} + {preset.generator}")
+        print(f"    {download}; needs {gpu}; licence: {preset.license}")
+        print(f"    {_reason(preset) or 'can run here'}")
+    return 0
