@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from generator.encoding import shorten
+from generator.fitting import fit_prompt
 from generator.generation import (
     Generated,
     GenerationSettings,
@@ -23,13 +23,13 @@ from generator.generation import (
     sequence_scores,
 )
 from generator.prompts import knowledge_prompt
-from generator.protocol import Candidate
+from generator.protocol import Candidate, SingleQuestions
 from knowledge_bases.records import Passage, VisualQuestion
 
 __all__ = ["Blip2Generator"]
 
 
-class Blip2Generator:
+class Blip2Generator(SingleQuestions):
     """Generates an answer from each passage with `Blip2ForConditionalGeneration`. See `generator.protocol`."""
 
     def __init__(
@@ -54,14 +54,10 @@ class Blip2Generator:
         self.image_processor = image_processor
         self.settings = settings or GenerationSettings()
 
-    def propose(self, question: VisualQuestion, passages: Sequence[Passage]) -> list[Candidate]:
-        """One generated candidate a passage; without passages one made from the picture and the question alone."""
-        return self.propose_batch([question], [passages])[0]
-
     def propose_batch(
         self, questions: Sequence[VisualQuestion], passages_of_each: Sequence[Sequence[Passage]]
     ) -> list[list[Candidate]]:
-        """`propose` for several questions at once."""
+        """One generated candidate a passage of each question; one from picture and question alone without passages."""
         features = [self.encode_image(question.image) for question in questions]
         return propose_prompts(
             questions,
@@ -113,12 +109,9 @@ class Blip2Generator:
     def _text(self, prompt: Prompt) -> str:
         """The prompt, its knowledge cut so that all of it fits."""
         room = self.settings.max_prompt_tokens - self.model.config.num_query_tokens
-        question = shorten(self.tokenizer, prompt.question.text, room // 2)
-        bare = len(self.tokenizer(knowledge_prompt(question, ""), verbose=False)["input_ids"])
-        knowledge = prompt.knowledge
-        if knowledge is not None:
-            knowledge = shorten(self.tokenizer, knowledge, max(1, room - bare))
-        return knowledge_prompt(question, knowledge)
+        return fit_prompt(
+            self.tokenizer, prompt.question.text, prompt.knowledge, n_tokens=room, template=knowledge_prompt
+        )
 
     @torch.inference_mode()
     def _generate(self, prompts: Sequence[Prompt], features: Sequence[Tensor | None]) -> list[Generated]:

@@ -10,7 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["EncodedPairs", "encode_pairs", "shorten"]
+from generator.fitting import shorten
+
+__all__ = ["EncodedPairs", "encode_pairs"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,15 +33,6 @@ class EncodedPairs:
     ends: Tensor
     offsets: np.ndarray[Any, np.dtype[np.int64]]
     owner: tuple[int, ...]
-
-
-def shorten(tokenizer: Any, text: str, n_tokens: int) -> str:  # noqa: ANN401  (transformers has no public base type)
-    """The text, cut after `n_tokens` tokens if it has more."""
-    if len(text) <= n_tokens:  # a token has at least one character
-        return text
-    encoded = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
-    offsets = encoded["offset_mapping"]
-    return text if len(offsets) <= n_tokens else text[: offsets[n_tokens - 1][1]]
 
 
 def encode_pairs(

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from generator.calibration import Calibration
 from generator.encoding import EncodedPairs, encode_pairs
-from generator.protocol import Candidate
+from generator.protocol import Candidate, SingleQuestions
 from generator.spans import span_log_probabilities
 from knowledge_bases.records import Passage, VisualQuestion
 
@@ -62,7 +62,7 @@ class Span:
     log_no_answer: float
 
 
-class ExtractiveReader:
+class ExtractiveReader(SingleQuestions):
     """Proposes the likeliest span of each passage. See `generator.protocol.Generator`."""
 
     def __init__(
@@ -84,14 +84,10 @@ class ExtractiveReader:
         self.settings = settings or ExtractiveSettings()
         self.calibration = calibration or Calibration()
 
-    def propose(self, question: VisualQuestion, passages: Sequence[Passage]) -> list[Candidate]:
-        """One candidate a passage; without passages one that says "no knowledge": this reader knows nothing itself."""
-        return self.propose_batch([question], [passages])[0]
-
     def propose_batch(
         self, questions: Sequence[VisualQuestion], passages_of_each: Sequence[Sequence[Passage]]
     ) -> list[list[Candidate]]:
-        """`propose` for several questions at once."""
+        """One candidate a passage of each question; without passages one that says "no knowledge"."""
         if len(questions) != len(passages_of_each):
             raise ValueError(f"{len(questions)} questions came with {len(passages_of_each)} lists of passages")
         texts = [q.text for q, passages in zip(questions, passages_of_each, strict=True) for _ in passages]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,8 @@ from generator.protocol import Candidate
 from knowledge_bases.records import Passage, VisualQuestion
 
 __all__ = ["Generated", "GenerationSettings", "Prompt", "generation_arguments", "propose_prompts", "sequence_scores"]
+
+logger = logging.getLogger(__name__)
 
 Generated = tuple[str, float]  # an answer and its log-likelihood
 
@@ -52,6 +55,7 @@ def propose_prompts(
 
     Raises:
         ValueError: the two sequences differ in length.
+        torch.OutOfMemoryError: memory does not do for a single prompt.
     """
     if len(questions) != len(passages_of_each):
         raise ValueError(f"{len(questions)} questions came with {len(passages_of_each)} lists of passages")
@@ -60,9 +64,7 @@ def propose_prompts(
         for number, (question, passages) in enumerate(zip(questions, passages_of_each, strict=True))
         for knowledge in _knowledge(passages)
     ]
-    generated = [
-        one for start in range(0, len(prompts), batch_size) for one in generate(prompts[start : start + batch_size])
-    ]
+    generated = _generate_all(prompts, generate, batch_size)
     candidates: list[list[Candidate]] = [[] for _ in questions]
     for prompt, (answer, score) in zip(prompts, generated, strict=True):
         group = candidates[prompt.question_index]
@@ -74,6 +76,24 @@ def propose_prompts(
             )
         )
     return candidates
+
+
+def _generate_all(
+    prompts: Sequence[Prompt], generate: Callable[[Sequence[Prompt]], list[Generated]], batch_size: int
+) -> list[Generated]:
+    """Answers batch by batch; when memory runs out, batches are halved and the work goes on."""
+    done: list[Generated] = []
+    while len(done) < len(prompts):
+        try:
+            done += generate(prompts[len(done) : len(done) + batch_size])
+        except torch.OutOfMemoryError:
+            if batch_size == 1:
+                raise
+            batch_size = max(1, batch_size // 2)
+            logger.warning("memory ran out; generating for %d prompts at once from here on", batch_size)
+            if torch.cuda.is_available():
+                torch.cuda.empty_cache()
+    return done
 
 
 def _knowledge(passages: Sequence[Passage]) -> list[str | None]:

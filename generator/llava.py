@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from generator.encoding import shorten
+from generator.fitting import fit_prompt
 from generator.generation import (
     Generated,
     GenerationSettings,
@@ -21,13 +21,13 @@ from generator.generation import (
     sequence_scores,
 )
 from generator.prompts import chat_prompt
-from generator.protocol import Candidate
+from generator.protocol import Candidate, SingleQuestions
 from knowledge_bases.records import Passage, VisualQuestion
 
 __all__ = ["LlavaGenerator"]
 
 
-class LlavaGenerator:
+class LlavaGenerator(SingleQuestions):
     """Generates an answer from each passage with a LLaVA model. See `generator.protocol`."""
 
     def __init__(
@@ -49,14 +49,10 @@ class LlavaGenerator:
             processor.tokenizer.pad_token = processor.tokenizer.eos_token
         self.settings = settings or GenerationSettings()
 
-    def propose(self, question: VisualQuestion, passages: Sequence[Passage]) -> list[Candidate]:
-        """One generated candidate a passage; without passages one made from the picture and the question alone."""
-        return self.propose_batch([question], [passages])[0]
-
     def propose_batch(
         self, questions: Sequence[VisualQuestion], passages_of_each: Sequence[Sequence[Passage]]
     ) -> list[list[Candidate]]:
-        """`propose` for several questions; those with and without a picture are generated apart."""
+        """One generated candidate a passage of each question; those with and without a picture are generated apart."""
         results: dict[int, list[Candidate]] = {}
         for with_image in (True, False):
             numbers = [number for number, q in enumerate(questions) if (q.image is not None) == with_image]
@@ -71,13 +67,13 @@ class LlavaGenerator:
 
     def prompt_text(self, prompt: Prompt) -> str:
         """The prompt in the checkpoint's chat format, with a place for the picture if there is one."""
-        tokenizer, room = self.processor.tokenizer, self.settings.max_prompt_tokens
-        question = shorten(tokenizer, prompt.question.text, room // 2)
-        bare = len(tokenizer(chat_prompt(question, ""), add_special_tokens=False, verbose=False)["input_ids"])
-        knowledge = prompt.knowledge
-        if knowledge is not None:
-            knowledge = shorten(tokenizer, knowledge, max(1, room - bare))
-        text = chat_prompt(question, knowledge)
+        text = fit_prompt(
+            self.processor.tokenizer,
+            prompt.question.text,
+            prompt.knowledge,
+            n_tokens=self.settings.max_prompt_tokens,
+            template=chat_prompt,
+        )
         has_image = prompt.question.image is not None
         if self.processor.chat_template is None:
             return f"USER: {self.processor.image_token}\n{text} ASSISTANT:" if has_image else f"USER: {text} ASSISTANT:"

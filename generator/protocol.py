@@ -8,7 +8,7 @@ from typing import Protocol, runtime_checkable
 
 from knowledge_bases.records import Passage, VisualQuestion
 
-__all__ = ["Candidate", "Generator"]
+__all__ = ["Candidate", "Generator", "SingleQuestions"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,3 +50,17 @@ class Generator(Protocol):
             ValueError: the two sequences differ in length.
         """
         ...
+
+
+class SingleQuestions:
+    """A generator that answers a single question as a batch of one."""
+
+    def propose(self, question: VisualQuestion, passages: Sequence[Passage]) -> list[Candidate]:
+        """One candidate a passage, in the same order; without passages, one candidate made without knowledge."""
+        return self.propose_batch([question], [passages])[0]
+
+    def propose_batch(
+        self, questions: Sequence[VisualQuestion], passages_of_each: Sequence[Sequence[Passage]]
+    ) -> list[list[Candidate]]:
+        """See `Generator.propose_batch`."""
+        raise NotImplementedError

@@ -8,8 +8,9 @@ from itertools import chain
 import pytest
 import torch
 
-from generator.encoding import encode_pairs, shorten
+from generator.encoding import encode_pairs
 from generator.extractive import ExtractiveReader, ExtractiveSettings
+from generator.fitting import shorten
 from generator.protocol import Generator
 from generator.spans import span_log_probabilities
 from knowledge_bases.records import Passage, VisualQuestion

@@ -6,6 +6,7 @@ import base64
 import io
 import json
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, ClassVar
@@ -24,6 +25,9 @@ class Server(BaseHTTPRequestHandler):
     status: ClassVar[int] = 200
     raw: ClassVar[bytes | None] = None
     logprobs: ClassVar[list[float] | None] = None
+    busy: ClassVar[int] = 0  # requests to turn away
+    busy_status: ClassVar[int] = 503
+    retry_after: ClassVar[str | None] = None
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
@@ -35,6 +39,13 @@ class Server(BaseHTTPRequestHandler):
         if self.logprobs is not None:
             choice["logprobs"] = {"content": [{"token": "x", "logprob": value} for value in self.logprobs]}
         reply = self.raw if self.raw is not None else json.dumps({"choices": [choice]}).encode()
+        if type(self).busy:
+            type(self).busy -= 1
+            self.send_response(self.busy_status)
+            if self.retry_after is not None:
+                self.send_header("Retry-After", self.retry_after)
+            self.end_headers()
+            return
         self.send_response(self.status)
         self.end_headers()
         self.wfile.write(reply)
@@ -46,7 +57,7 @@ class Server(BaseHTTPRequestHandler):
 @pytest.fixture
 def address() -> Iterator[str]:
     Server.requests, Server.headers_seen = [], []
-    Server.status, Server.raw, Server.logprobs = 200, None, None
+    Server.status, Server.raw, Server.logprobs, Server.busy = 200, None, None, 0
     server = ThreadingHTTPServer(("127.0.0.1", 0), Server)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
@@ -59,7 +70,7 @@ PASSAGES = [Passage(passage_id="1", text="Paris is a city."), Passage(passage_id
 
 
 def generator(address: str, **options: Any) -> RemoteGenerator:  # noqa: ANN401
-    return RemoteGenerator(RemoteSettings(address=address, model="m", **options))
+    return RemoteGenerator(RemoteSettings(address=address, model="m", **{"first_wait": 0.01, **options}))
 
 
 def test_each_passage_is_asked_with_the_picture(address: str) -> None:
@@ -99,6 +110,28 @@ def test_odd_replies_are_one_clear_line(address: str, status: int, raw: bytes, m
     with pytest.raises(RemoteError, match=message) as caught:
         generator(address).propose(VisualQuestion(text="q"), [])
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_busy_server_is_asked_again(address: str, status: int) -> None:
+    Server.busy, Server.busy_status, Server.retry_after = 2, status, None
+    (candidate,) = generator(address, first_wait=0.01).propose(VisualQuestion(text="q"), PASSAGES[:1])
+    assert candidate.answer == "Paris"
+    assert len(Server.requests) == 3
+
+
+def test_a_server_may_say_how_long_it_is_busy(address: str) -> None:
+    Server.busy, Server.busy_status, Server.retry_after = 1, 429, "0"
+    began = time.monotonic()
+    generator(address, first_wait=30.0).propose(VisualQuestion(text="q"), PASSAGES[:1])
+    assert time.monotonic() - began < 10
+
+
+def test_a_server_that_stays_busy_is_given_up(address: str) -> None:
+    Server.busy, Server.busy_status, Server.retry_after = 99, 503, None
+    with pytest.raises(RemoteError, match=r"refused the request \(503\)"):
+        generator(address, retries=1, first_wait=0.01).propose(VisualQuestion(text="q"), PASSAGES[:1])
+    assert len(Server.requests) == 2
 
 
 def test_a_server_that_is_not_there(address: str) -> None:

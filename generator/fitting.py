@@ -1,0 +1,64 @@
+"""Texts made fit for a prompt: short enough, and without anything that a tokenizer would take for more than words."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+__all__ = ["fit_prompt", "harmless", "shorten", "shorten_at_sentence"]
+
+_SENTENCE_END = re.compile(r"[.!?。！？][\"'”’)\]]*(?=\s|$)")
+
+
+def harmless(tokenizer: Any, text: str) -> str:  # noqa: ANN401  (transformers has no public base type)
+    """The text without special tokens: a passage that spells "</s>" or "<image>" must stay a passage."""
+    special = {token for token in tokenizer.get_added_vocab() if token.strip()} | set(tokenizer.all_special_tokens)
+    if not special:
+        return text
+    pattern = "|".join(re.escape(token) for token in sorted(special, key=len, reverse=True))
+    while (cleaned := re.sub(pattern, " ", text)) != text:  # what is left may spell another
+        text = cleaned
+    return text
+
+
+def shorten(tokenizer: Any, text: str, n_tokens: int) -> str:  # noqa: ANN401
+    """The text, cut after `n_tokens` tokens if it has more."""
+    if len(text) <= n_tokens:  # a token has at least one character
+        return text
+    encoded = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
+    offsets = encoded["offset_mapping"]
+    return text if len(offsets) <= n_tokens else text[: offsets[n_tokens - 1][1]]
+
+
+def shorten_at_sentence(tokenizer: Any, text: str, n_tokens: int) -> str:  # noqa: ANN401
+    """The text, cut to whole sentences of `n_tokens` tokens at most; within the first one if that is too long."""
+    cut = shorten(tokenizer, text, n_tokens)
+    if len(cut) == len(text):
+        return text
+    ends = [match.end() for match in _SENTENCE_END.finditer(text) if match.end() <= len(cut)]
+    return cut[: ends[-1]] if ends else cut
+
+
+def fit_prompt(
+    tokenizer: Any,  # noqa: ANN401
+    question: str,
+    knowledge: str | None,
+    *,
+    n_tokens: int,
+    template: Any,  # noqa: ANN401  (question, knowledge) -> prompt
+) -> str:
+    """A prompt of at most about `n_tokens` tokens: the question keeps up to half of them, knowledge gets what is left.
+
+    Args:
+        tokenizer: a fast tokenizer of transformers.
+        question: the question's text.
+        knowledge: the passage's content, or None for a prompt without.
+        n_tokens: the budget.
+        template: makes the prompt of a question and knowledge, such as `generator.prompts.knowledge_prompt`.
+    """
+    question = shorten(tokenizer, harmless(tokenizer, question), n_tokens // 2)
+    if knowledge is None:
+        return str(template(question, None))
+    bare = len(tokenizer(template(question, ""), add_special_tokens=False, verbose=False)["input_ids"])
+    room = max(1, n_tokens - bare - tokenizer.num_special_tokens_to_add())
+    return str(template(question, shorten_at_sentence(tokenizer, harmless(tokenizer, knowledge), room)))
