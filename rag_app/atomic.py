@@ -8,16 +8,24 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-__all__ = ["write_json"]
+__all__ = ["write_json", "write_text"]
 
 
 def write_json(path: Path, value: Any) -> None:  # noqa: ANN401 - any JSON value
-    """Writes JSON to a temporary file beside the path and then moves it there in one step.
+    """Writes JSON; see `write_text`.
 
     Raises:
         OSError: the folder cannot be written.
     """
-    text = json.dumps(value, ensure_ascii=False, indent=2) + "\n"
+    write_text(path, json.dumps(value, ensure_ascii=False, indent=2) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes to a temporary file beside the path and then moves it there in one step.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:

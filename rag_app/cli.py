@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from rag_app import commands, kb_commands, score_command
+from rag_app import commands, evaluate_commands, kb_commands, presets_command, score_command
 from rag_app.config import DEFAULT_PRESET
 from rag_app.errors import InputError, one_line
 
@@ -47,7 +47,7 @@ def main(argv: Sequence[str] | None = None, *, serve: Serve | None = None) -> in
     arguments = [argument for argument in given if argument != "--debug"]  # it may stand anywhere, in every command
     debug = len(arguments) < len(given)
     try:
-        parsed = _parser(with_training=arguments[:1] == ["train"]).parse_args(arguments)
+        parsed = _parser(arguments).parse_args(arguments)
         logging.basicConfig(level=logging.INFO if debug else logging.ERROR, format="%(name)s: %(message)s")
         os.environ.setdefault("TRANSFORMERS_VERBOSITY", "info" if debug else "error")
         if parsed.command == "demo":
@@ -77,19 +77,21 @@ def main(argv: Sequence[str] | None = None, *, serve: Serve | None = None) -> in
         return 1
 
 
-def _parser(*, with_training: bool) -> argparse.ArgumentParser:
+def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
     parser: argparse.ArgumentParser = _Parser(
         prog="python -m rag_app", description="Answers questions about a picture from a knowledge base, with evidence."
     )
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_demo(subparsers)
     _add_ask(subparsers)
-    _add_evaluate(subparsers)
+    _add_evaluate(subparsers, merging=arguments[:2] == ["evaluate", "merge"])
+    evaluate_commands.add_compare(subparsers)
     score_command.add_score(subparsers)
+    presets_command.add_presets(subparsers)
     kb = subparsers.add_parser("kb", help="look at, make and change knowledge bases")
     kb_commands.add_arguments(kb.add_subparsers(dest="kb_command", required=True, metavar="COMMAND"))
     train = subparsers.add_parser("train", help="train the small checkpoints of this repository")
-    if with_training:
+    if arguments[:1] == ["train"]:
         from rag_app import training
 
         training.add_arguments(train.add_subparsers(dest="train_command", required=True, metavar="WHAT"))
@@ -109,6 +111,9 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--kb", help="the knowledge base's name (default: the preset's)")
     parser.add_argument("--k", type=_positive, help="passages to find and read (default: the preset's)")
+    parser.add_argument("--retriever", metavar="NAME", help="another retriever than the preset's")
+    parser.add_argument("--generator", metavar="NAME", help="another generator: a name, folder, hub id or URL#MODEL")
+    parser.add_argument("--dtype", help="auto, bfloat16, float16 or float32 (default: the preset's)")
     parser.add_argument("--device", help="auto, cpu, cuda, ... (default: the preset's)")
     parser.add_argument("--var", help="folder of indexes and own knowledge bases (default: $RAG_APP_VAR, else var/)")
     parser.add_argument("--debug", action="store_true", help="show what happens, and whole tracebacks")
@@ -130,12 +135,15 @@ def _add_ask(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     ask.set_defaults(run=commands.run_ask)
 
 
-def _add_evaluate(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    evaluate = subparsers.add_parser("evaluate", help="answer and score the questions of a dataset")
-    evaluate.add_argument("--dataset", type=Path, required=True, metavar="FILE.jsonl", help="the questions")
-    evaluate.add_argument("--images", type=Path, metavar="DIR", help="folder of the pictures (default: the dataset's)")
-    evaluate.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder of predictions and report")
-    evaluate.add_argument("--no-retrieval", action="store_true", help="answer without passages")
-    evaluate.add_argument("--beside", type=Path, metavar="DIR", help="print an earlier evaluation's metrics beside")
+def _add_evaluate(subparsers: argparse._SubParsersAction[argparse.ArgumentParser], *, merging: bool) -> None:
+    evaluate = subparsers.add_parser(
+        "evaluate",
+        help="answer and score the questions of a dataset",
+        epilog="`evaluate merge DIR... --output DIR` puts the shards of an evaluation together.",
+    )
+    if merging:  # a subcommand beside required options: argparse knows one or the other
+        evaluate_commands.add_merge(evaluate.add_subparsers(dest="evaluate_command", required=True, metavar="merge"))
+        return
+    evaluate_commands.add_evaluate(evaluate)
     _add_common(evaluate)
     evaluate.set_defaults(run=commands.run_evaluate)

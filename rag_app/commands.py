@@ -8,9 +8,8 @@ import shutil
 import socket
 import sys
 import textwrap
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from knowledge_bases.records import VisualQuestion
@@ -19,6 +18,7 @@ from rag_app.config import Preset, load_preset, var_folder
 from rag_app.errors import InputError, one_line
 from rag_app.knowledge import find_knowledge
 from rag_app.pictures import open_picture
+from rag_app.presets_command import check_preset
 from rag_app.progress import ProgressLine
 from rag_app.questions import check_question
 
@@ -55,29 +55,9 @@ def run_demo(args: argparse.Namespace, serve: Callable[[Application, str, int], 
 
 def run_evaluate(args: argparse.Namespace) -> int:
     """Answers and scores a dataset."""
-    from rag_app.datasets import load_dataset
+    from rag_app import evaluate_commands
 
-    dataset = load_dataset(args.dataset, images=args.images)
-    beside = _metrics_of(args.beside) if args.beside is not None else None
-    _preset(args)
-    from rag_app.evaluation import evaluate, prepare_output
-    from rag_app.manifest import package_versions, settings_of
-
-    prepare_output(args.output)
-    application = _open(args, retrieve=not args.no_retrieval)
-    report = evaluate(
-        application.pipeline,
-        dataset,
-        args.output,
-        store=application.store,
-        settings=settings_of(application),
-        versions=package_versions(),
-        batch_size=application.preset.batch_size,
-        progress=ProgressLine("questions answered"),
-    )
-    print(metrics_text(report["metrics"], beside))
-    print(f"{report['counts']['questions']:,} questions; the report is in {args.output / 'report.json'}")
-    return 0
+    return evaluate_commands.run_evaluate(args, _preset(args), _open)
 
 
 def answer_text(answer: Answer, *, width: int) -> str:
@@ -94,33 +74,12 @@ def answer_text(answer: Answer, *, width: int) -> str:
     return "\n".join([*lines, "", timings])
 
 
-def metrics_text(metrics: Mapping[str, float], beside: Mapping[str, float] | None) -> str:
-    """A table of metrics in percent; with an earlier evaluation's in a second column."""
-    names = [*metrics, *(name for name in beside or {} if name not in metrics)]
-    width = max((len(name) for name in names), default=0)
-    rows = [f"{'metric':<{width}}  {'this':>8}" + (f"  {'beside':>8}" if beside is not None else "")]
-    for name in names:
-        values = [metrics.get(name), *([beside.get(name)] if beside is not None else [])]
-        rows.append(f"{name:<{width}}" + "".join(f"  {_percent(value):>8}" for value in values))
-    return "\n".join(rows)
-
-
-def _percent(value: float | None) -> str:
-    return "-" if value is None else f"{100 * value:.2f} %"
-
-
-def _metrics_of(folder: Path) -> dict[str, float]:
-    path = folder / "report.json"
-    try:
-        metrics: dict[str, float] = json.loads(path.read_text(encoding="utf-8"))["metrics"]
-        return metrics
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{path} is no report of an evaluation: {one_line(error)}") from error
-
-
 def _preset(args: argparse.Namespace) -> Preset:
     preset = load_preset(args.preset)
-    given: dict[str, Any] = {"k": args.k, "device": args.device, "knowledge_base": args.kb}
+    same_name = ("k", "device", "dtype", "retriever", "generator")
+    given: dict[str, Any] = {name: getattr(args, name) for name in same_name} | {"knowledge_base": args.kb}
+    if args.retriever or args.generator:  # what the preset's own pair needs says nothing of another
+        given |= {"gpu_gb": 0.0, "download_gb": 0.0}
     return replace(preset, **{name: value for name, value in given.items() if value is not None})
 
 
@@ -129,6 +88,7 @@ def _open(args: argparse.Namespace, *, retrieve: bool = True) -> Application:
     preset = _preset(args)
     var = var_folder(args.var)
     knowledge = find_knowledge(preset.knowledge_base, var)
+    check_preset(preset)
     from rag_app.assembly import open_application
 
     return open_application(

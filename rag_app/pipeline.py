@@ -80,6 +80,15 @@ class RagPipeline(Runnable[VisualQuestion, Answer]):
         """
         yield from self._transform_stream_with_config(iter([input]), self._parts, config, **kwargs)
 
+    def read(self, questions: Sequence[VisualQuestion], passages_of_each: Sequence[Passages]) -> list[Answer]:
+        """Answers questions from passages that are given instead of found; in one pass, as `batch`.
+
+        Raises:
+            InputError: the generator's server fails.
+            ValueError: the two sequences differ in length.
+        """
+        return self._read(questions, passages_of_each, Stopwatch())
+
     def _answer_one(self, question: VisualQuestion) -> Answer:
         return self._answer_many([question])[0]
 

@@ -37,8 +37,8 @@ class ProgressLine:
         self._started = self._shown = clock()
         self._first_done: int | None = None
 
-    def __call__(self, done: int, total: int) -> None:
-        """Reports that `done` of `total` pieces are finished."""
+    def __call__(self, done: int, total: int, note: str = "") -> None:
+        """Reports that `done` of `total` pieces are finished; `note` is shown behind, such as a running score."""
         now = self._clock()
         if self._first_done is None:
             self._first_done = done  # work resumed from an earlier run does not count for the speed
@@ -52,6 +52,8 @@ class ProgressLine:
             text += f", took {duration(elapsed)}"
         elif done_here > 0:
             text += f", about {duration(elapsed / done_here * (total - done))} left"
+        if note:
+            text += f", {note}"
         self._write(text, finished=finished)
 
     def _write(self, text: str, *, finished: bool) -> None:

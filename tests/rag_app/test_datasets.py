@@ -41,7 +41,7 @@ def test_rows_become_examples(tmp_path: Path) -> None:
         (ROW | {"answers": "yes"}, "row 1: 'answers' must be a list of texts"),
         (ROW | {"image": "../secret.png"}, "row 1: 'image' must be a path inside"),
         (ROW | {"image": "/etc/passwd"}, "row 1: 'image' must be a path inside"),
-        (ROW | {"image": "gone.png"}, "1 of the dataset's pictures are missing.*--images"),
+        (ROW | {"image": "gone.png"}, r"row 1: there is no picture at .*gone.png; .*--images"),
     ],
 )
 def test_faulty_rows(tmp_path: Path, row: object, message: str) -> None:

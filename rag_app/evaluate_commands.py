@@ -1,0 +1,181 @@
+"""The commands `evaluate`, `evaluate merge` and `compare`. Models are imported only after what is given is checked."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rag_app.config import Preset, var_folder
+from rag_app.errors import InputError, one_line
+from rag_app.evaluation.files import SCORES, read_report
+from rag_app.evaluation.modes import Mode
+from rag_app.evaluation.report import report_text
+from rag_app.evaluation.shards import parse_shard
+from rag_app.knowledge import find_knowledge, open_store
+from rag_app.progress import ProgressLine
+
+if TYPE_CHECKING:
+    from rag_app.assembly import Application
+    from rag_app.datasets import RowProblem
+    from rag_app.stores import SharedStore
+
+__all__ = ["add_compare", "add_evaluate", "add_merge", "run_evaluate"]
+
+_MOST_PROBLEMS_SHOWN = 10
+_LEVEL = 0.95
+Report = dict[str, Any]
+
+
+def add_evaluate(evaluate: argparse.ArgumentParser) -> None:
+    """Adds the options of `evaluate`, but for those that `ask` has as well."""
+    evaluate.add_argument("--dataset", type=Path, required=True, metavar="FILE.jsonl", help="the questions")
+    evaluate.add_argument("--images", type=Path, metavar="DIR", help="folder of the pictures (default: the dataset's)")
+    evaluate.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder of predictions and report")
+    mode = evaluate.add_mutually_exclusive_group()
+    mode.add_argument("--no-retrieval", action="store_true", help="answer without passages")
+    mode.add_argument("--oracle", action="store_true", help="answer from the right passages (pos_passage_ids)")
+    evaluate.add_argument("--shard", metavar="I/N", help="ask one part of N, on one of N machines; then evaluate merge")
+    _add_beside(evaluate)
+
+
+def add_merge(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Adds `evaluate merge`."""
+    merge = subparsers.add_parser("merge", help="put the shards of an evaluation together")
+    merge.add_argument("folders", type=Path, nargs="+", metavar="DIR", help="the output folder of every shard")
+    merge.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder of the whole")
+    _add_beside(merge)
+    merge.add_argument("--debug", action="store_true", help="show what happens, and whole tracebacks")
+    merge.set_defaults(run=_run_merge)
+
+
+def add_compare(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Adds `compare`."""
+    compare = subparsers.add_parser("compare", help="the differences of two evaluations, with intervals")
+    compare.add_argument("first", type=Path, metavar="A", help="output folder of an evaluation")
+    compare.add_argument("second", type=Path, metavar="B", help="output folder of another one")
+    compare.add_argument("--samples", type=int, default=10_000, help="draws of the bootstrap (default: %(default)s)")
+    compare.add_argument("--seed", type=int, default=0, help="of the draws (default: %(default)s)")
+    compare.add_argument("--json", action="store_true", help="print one JSON object")
+    compare.add_argument("--debug", action="store_true", help="show what happens, and whole tracebacks")
+    compare.set_defaults(run=_run_compare)
+
+
+def _add_beside(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--beside",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="DIR",
+        help="show an earlier evaluation beside; may be given several times",
+    )
+
+
+def run_evaluate(args: argparse.Namespace, preset: Preset, open_application: Callable[..., Application]) -> int:
+    """Answers and scores a dataset.
+
+    Args:
+        args: the arguments.
+        preset: the preset that they ask for.
+        open_application: opens it; takes `retrieve`.
+    """
+    from rag_app.datasets import scan_dataset
+
+    shard = parse_shard(args.shard or "1/1")
+    dataset = scan_dataset(args.dataset, images=args.images)
+    beside = _beside(args.beside)
+    from rag_app.evaluation.run import Run, evaluate, prepare_output
+    from rag_app.manifest import package_versions, settings_of
+
+    mode = Mode.ORACLE if args.oracle else Mode.NOTHING if args.no_retrieval else Mode.RETRIEVAL
+    prepare_output(args.output)
+    application = open_application(args, retrieve=mode is Mode.RETRIEVAL)
+    settings = {**settings_of(application), "mode": mode.value}
+    store = application.store
+    if mode is Mode.ORACLE:
+        store = _oracle_store(preset, var_folder(args.var))
+        settings |= {"knowledge_base": application.knowledge_base, "knowledge_base_hash": store.content_hash()}
+    run = Run(
+        pipeline=application.pipeline,
+        dataset=dataset,
+        mode=mode,
+        store=store,
+        settings=settings,
+        versions=package_versions(),
+        batch_size=preset.batch_size,
+        shard=shard,
+    )
+    report = evaluate(run, args.output, beside=beside, progress=ProgressLine("questions answered"))
+    _show(report, args.output, beside)
+    return 0
+
+
+def _oracle_store(preset: Preset, var: Path) -> SharedStore:
+    """The passages alone: the oracle needs neither retriever nor index."""
+    knowledge = find_knowledge(preset.knowledge_base, var)
+    try:
+        return open_store(knowledge, var)
+    except OSError as error:
+        raise InputError(f"{var} cannot be written ({one_line(error)}); give another folder with --var") from error
+
+
+def _run_merge(args: argparse.Namespace) -> int:
+    from rag_app.evaluation.merging import merge
+    from rag_app.evaluation.run import prepare_output
+
+    beside = _beside(args.beside)
+    prepare_output(args.output)
+    _show(merge(args.folders, args.output, beside=beside), args.output, beside)
+    return 0
+
+
+def _run_compare(args: argparse.Namespace) -> int:
+    from rag_app.evaluation.comparing import compare, comparison_text
+    from rag_app.evaluation.outcomes import read_outcomes
+
+    reports = [read_report(folder) for folder in (args.first, args.second)]
+    hashes = [report["manifest"].get("dataset_sha256") for report in reports]
+    if hashes[0] != hashes[1]:
+        raise InputError(f"{args.first} and {args.second} are evaluations of different datasets")
+    outcomes = [read_outcomes(folder / SCORES) for folder in (args.first, args.second)]
+    differences = compare(outcomes[0], outcomes[1], samples=args.samples, level=_LEVEL, seed=args.seed)
+    if args.json:
+        print(json.dumps({name: asdict(one) for name, one in differences.items()}, ensure_ascii=False))
+    else:
+        print(comparison_text(differences, level=_LEVEL))
+    return 0
+
+
+def _beside(folders: Sequence[Path]) -> list[tuple[str, Report]]:
+    """Titles and reports of earlier evaluations; two of the same kind are told apart by their folders."""
+    reports = [(folder, read_report(folder)) for folder in folders]
+    titles = [str(report["manifest"].get("mode", folder.name)) for folder, report in reports]
+    return [
+        (title if titles.count(title) == 1 else f"{title} ({folder.name})", report)
+        for title, (folder, report) in zip(titles, reports, strict=True)
+    ]
+
+
+def _show(report: Report, output: Path, beside: Sequence[tuple[str, Report]]) -> None:
+    from rag_app.datasets import RowProblem
+
+    _show_problems([RowProblem(**problem) for problem in report["problems"]])
+    print(report_text(report, beside))
+    counts = report["counts"]
+    print(
+        f"{counts['questions']:,} of {counts['given']:,} rows are scored, {counts['reported']:,} are reported; "
+        f"see {output / 'report.html'} and report.json"
+    )
+
+
+def _show_problems(problems: Sequence[RowProblem]) -> None:
+    for problem in problems[:_MOST_PROBLEMS_SHOWN]:
+        name = "" if problem.question_id is None else f" (question {problem.question_id})"
+        print(f"row {problem.line}{name} was not asked: {problem.problem}", file=sys.stderr)
+    if len(problems) > _MOST_PROBLEMS_SHOWN:
+        print(f"{len(problems) - _MOST_PROBLEMS_SHOWN:,} more such rows are listed in the report", file=sys.stderr)

@@ -1,0 +1,1 @@
+"""The batch evaluation: asking a dataset, scoring it, reporting, merging shards, comparing runs."""

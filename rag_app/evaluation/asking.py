@@ -1,0 +1,77 @@
+"""Asks one batch of a dataset's questions: with retrieval, without, or with the right passages given."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from knowledge_bases.records import ScoredPassage, VisualQuestion, VqaExample
+from knowledge_bases.store import StoreError
+from rag_app.answers import Answer
+from rag_app.datasets import Dataset
+from rag_app.errors import InputError, one_line
+from rag_app.evaluation.modes import Mode
+from rag_app.pictures import open_picture
+from rag_app.pipeline import RagPipeline
+from rag_app.stores import SharedStore
+
+__all__ = ["Asker"]
+
+
+class Asker:
+    """Turns examples into questions and questions into answers."""
+
+    def __init__(self, pipeline: RagPipeline, dataset: Dataset, *, mode: Mode, store: SharedStore | None) -> None:
+        """Puts the parts together.
+
+        Args:
+            pipeline: what answers.
+            dataset: what is asked.
+            mode: where the passages come from.
+            store: the passages; None where none are used.
+        """
+        self._pipeline = pipeline
+        self._dataset = dataset
+        self._mode = mode
+        self._store = store
+
+    def problem_of(self, example: VqaExample) -> str | None:
+        """Why an example cannot be asked in this mode, as far as can be told without opening its picture."""
+        if self._mode is not Mode.ORACLE:
+            return None
+        if not example.pos_passage_ids:
+            return "it names no pos_passage_ids, which --oracle needs"
+        try:
+            self._given(example)
+        except StoreError as error:
+            return f"its pos_passage_ids: {one_line(error)}"
+        return None
+
+    def question_of(self, example: VqaExample) -> VisualQuestion:
+        """The question with its opened picture.
+
+        Raises:
+            InputError: the picture cannot be opened.
+        """
+        path = self._dataset.picture_of(example)
+        return VisualQuestion(
+            text=example.question,
+            image=None if path is None else open_picture(path),
+            instruction=example.instruction,
+        )
+
+    def ask(self, examples: Sequence[VqaExample], questions: Sequence[VisualQuestion]) -> list[Answer]:
+        """Answers a batch in one pass.
+
+        Raises:
+            InputError: the index, the store or the generator's server fails.
+        """
+        if self._mode is Mode.ORACLE:
+            return self._pipeline.read(questions, [self._given(example) for example in examples])
+        return self._pipeline.batch(list(questions))
+
+    def _given(self, example: VqaExample) -> tuple[ScoredPassage, ...]:
+        """The right passages, as equally likely ones."""
+        if self._store is None:
+            raise InputError("the oracle needs the knowledge base's passages")
+        wanted = list(dict.fromkeys(example.pos_passage_ids))[: self._pipeline.k]
+        return tuple(ScoredPassage(passage=passage, score=0.0) for passage in self._store.get(wanted))

@@ -1,0 +1,100 @@
+"""The numbers of an evaluation, as `report.json` holds them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from rag_app.datasets import RowProblem
+from rag_app.evaluation.outcomes import Outcome
+from rag_app.metrics.calibration import abstaining, expected_calibration_error, reliability
+from rag_app.metrics.questions import mean_scores
+
+__all__ = ["make_report", "report_text"]
+
+
+def make_report(
+    outcomes: Sequence[Outcome], problems: Sequence[RowProblem], *, manifest: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Every metric with its exact name, the counts, and what the numbers depend on.
+
+    The number of questions scored (`counts.questions`) and the number of rows that could not be asked
+    (`counts.reported`) add up to the number of rows given (`counts.given`).
+    """
+    by_type: dict[str, list[Outcome]] = {}
+    for outcome in outcomes:
+        by_type.setdefault(outcome.question_type, []).append(outcome)
+    whole = _values_and_counts(outcomes)
+    whole["counts"] |= {"given": len(outcomes) + len(problems), "reported": len(problems)}
+    return {
+        **whole,
+        "by_question_type": {
+            name: _values_and_counts(members) for name, members in sorted(by_type.items()) if set(by_type) != {""}
+        },
+        "calibration": _calibration(outcomes),
+        "abstaining": _abstaining(outcomes),
+        "verdicts": dict(Counter(outcome.verdict for outcome in outcomes).most_common()),
+        "problems": [asdict(problem) for problem in sorted(problems, key=lambda problem: problem.line)],
+        "manifest": dict(manifest),
+    }
+
+
+def _values_and_counts(outcomes: Sequence[Outcome]) -> dict[str, Any]:
+    means = mean_scores(outcome.scores for outcome in outcomes)
+    return {
+        "metrics": {name: round(mean["value"], 6) for name, mean in means.items()},
+        "counts": {"questions": len(outcomes), **{name: mean["count"] for name, mean in means.items()}},
+    }
+
+
+def _scored(outcomes: Sequence[Outcome]) -> list[tuple[Outcome, float]]:
+    return [(outcome, outcome.scores["VQA accuracy"]) for outcome in outcomes if "VQA accuracy" in outcome.scores]
+
+
+def _calibration(outcomes: Sequence[Outcome]) -> dict[str, Any]:
+    """ECE of VQA accuracy, and the bins that it is computed from."""
+    scored = _scored(outcomes)
+    if not scored:
+        return {}
+    confidences, scores = [outcome.confidence for outcome, _ in scored], [score for _, score in scored]
+    bins = [
+        {key: round(value, 6) if isinstance(value, float) else value for key, value in asdict(one).items()}
+        for one in reliability(confidences, scores)
+    ]
+    return {"ECE": round(expected_calibration_error(confidences, scores), 6), "bins": bins}
+
+
+def _abstaining(outcomes: Sequence[Outcome]) -> dict[str, float]:
+    scored = _scored(outcomes)
+    if not scored:
+        return {}
+    measured = abstaining([score for _, score in scored], [outcome.abstained for outcome, _ in scored])
+    return {name: round(value, 6) for name, value in measured.items()}
+
+
+def report_text(report: Mapping[str, Any], beside: Sequence[tuple[str, Mapping[str, Any]]] = ()) -> str:
+    """A table of metrics in percent; earlier evaluations, each with what to call it, in further columns."""
+    columns = [_numbers(report), *(_numbers(earlier) for _, earlier in beside)]
+    titles = ["this", *(f"beside: {title}" for title, _ in beside)]
+    names = list(dict.fromkeys(name for column in columns for name in column))
+    width = max((len(name) for name in names), default=len("metric"))
+    wide = [max(8, len(title)) for title in titles]
+    rows = [_row("metric", titles, width, wide)]
+    rows += [_row(name, [_percent(column.get(name)) for column in columns], width, wide) for name in names]
+    return "\n".join(rows)
+
+
+def _numbers(report: Mapping[str, Any]) -> dict[str, float]:
+    """The metrics, and the numbers of calibration and abstaining; an early report may lack the latter."""
+    more = {"ECE": report.get("calibration", {}).get("ECE"), **report.get("abstaining", {})}
+    return {**report["metrics"], **{name: value for name, value in more.items() if value is not None}}
+
+
+def _row(name: str, cells: Sequence[str], width: int, wide: Sequence[int]) -> str:
+    return f"{name:<{width}}" + "".join(f"  {cell:>{size}}" for cell, size in zip(cells, wide, strict=True))
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{100 * value:.2f} %"

@@ -1,0 +1,293 @@
+"""Runs an evaluation: asks what is not answered yet, then scores and reports everything."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from knowledge_bases.records import Passage, VisualQuestion, VqaExample
+from rag_app.answers import Answer
+from rag_app.atomic import write_json
+from rag_app.datasets import Dataset, RowProblem
+from rag_app.errors import InputError, one_line, reported_as_input
+from rag_app.evaluation.asking import Asker
+from rag_app.evaluation.files import DETAILS, PREDICTIONS, SETTINGS, write_results
+from rag_app.evaluation.modes import Mode
+from rag_app.evaluation.outcomes import Outcome, outcome_of
+from rag_app.evaluation.report import make_report
+from rag_app.evaluation.shards import WHOLE, Shard, batches
+from rag_app.evaluation.worst import Case, case_of, worst
+from rag_app.locking import folder_lock
+from rag_app.metrics.vqa import vqa_accuracy
+from rag_app.pipeline import RagPipeline
+from rag_app.predictions import (
+    Detail,
+    Prediction,
+    append_details,
+    append_predictions,
+    read_details,
+    read_predictions,
+    write_details,
+    write_predictions,
+)
+from rag_app.stores import SharedStore
+
+__all__ = ["Run", "evaluate", "prepare_output"]
+
+Progress = Callable[[int, int, str], None]
+Report = dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """What an evaluation is made of.
+
+    Attributes:
+        pipeline: what answers.
+        dataset: what is asked.
+        mode: where the passages come from.
+        store: the passages; None where none are used.
+        settings: everything that the answers depend on, as JSON values; kept beside the predictions so that predictions
+            of different settings are never mixed.
+        versions: versions of the packages, for the manifest.
+        batch_size: questions at a time.
+        shard: which part of the dataset is asked.
+    """
+
+    pipeline: RagPipeline
+    dataset: Dataset
+    mode: Mode
+    store: SharedStore | None
+    settings: Mapping[str, Any]
+    versions: Mapping[str, str]
+    batch_size: int
+    shard: Shard = WHOLE
+
+
+def prepare_output(folder: Path) -> None:
+    """Makes the output folder and checks that it can be written: before any model is loaded.
+
+    Raises:
+        InputError: it cannot be made or written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / ".writable"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise InputError(f"the output folder {folder} cannot be written: {one_line(error)}") from error
+
+
+def evaluate(
+    run: Run, output: Path, *, beside: Sequence[tuple[str, Report]] = (), progress: Progress | None = None
+) -> Report:
+    """Answers every question, then writes and returns the report.
+
+    Questions that `output` already has predictions for are not asked again. Every question gets the pipeline's best
+    answer, also where the application would abstain: VQA accuracy is defined on forced answers.
+
+    Args:
+        run: what is asked of what.
+        output: an existing folder for the files of `rag_app.evaluation.files`.
+        beside: titles and reports of earlier evaluations, for the page.
+        progress: told (questions done, questions in all, the score so far).
+
+    Raises:
+        InputError: `output` holds predictions of other settings, or a file cannot be written.
+    """
+    with reported_as_input(f"output folder {output}", kinds=(OSError,)), folder_lock(output):
+        return _Evaluation(run, output, progress).finish(beside)
+
+
+class _Evaluation:
+    def __init__(self, run: Run, output: Path, progress: Progress | None) -> None:
+        self._run = run
+        self._output = output
+        self._progress = progress or (lambda done, total, note: None)
+        self._started = time.monotonic()
+        self._asker = Asker(run.pipeline, run.dataset, mode=run.mode, store=run.store)
+        self._plan = batches(run.dataset.examples, run.batch_size, run.shard)
+        self._n_planned = sum(len(batch) for batch in self._plan)
+        self._problems: list[RowProblem] = []  # of rows that are asked; those of the file are added at the end
+        self._settings: dict[str, Any] = json.loads(
+            json.dumps({**run.settings, "dataset_sha256": run.dataset.sha256, **_shard_setting(run.shard)})
+        )
+        self._predictions, self._details = self._resume()
+        self._resumed = len(self._predictions)
+        self._running: dict[str, float] = {}
+
+    def finish(self, beside: Sequence[tuple[str, Report]]) -> Report:
+        self._ask_all()
+        outcomes, cases = self._score()
+        of_the_file = [one for place, one in enumerate(self._run.dataset.problems) if self._run.shard.holds(place)]
+        report = make_report(outcomes, [*of_the_file, *self._problems], manifest=self._manifest())
+        predictions = [self._predictions[outcome.question_id] for outcome in outcomes]
+        details = [self._details[outcome.question_id] for outcome in outcomes]
+        write_results(
+            self._output, report, outcomes, cases, predictions, details, self._run.dataset.integer_ids, beside=beside
+        )
+        return report
+
+    def _resume(self) -> tuple[dict[str, Prediction], dict[str, Detail]]:
+        """The predictions made so far with the same settings, and their details."""
+        output, dataset = self._output, self._run.dataset
+        predictions, details = read_predictions(output / PREDICTIONS), read_details(output / DETAILS)
+        if predictions:
+            self._check_settings()
+        known = {example.question_id for example in dataset.examples}
+        unknown = predictions.keys() - known
+        if unknown:
+            raise InputError(
+                f"{output / PREDICTIONS} has questions that are not in {dataset.path}, such as {min(unknown)!r}; "
+                "give another --output"
+            )
+        whole = [question_id for question_id in predictions if question_id in details]
+        if not len(whole) == len(predictions) == len(details):  # stopped between the two files
+            predictions = {question_id: predictions[question_id] for question_id in whole}
+            details = {question_id: details[question_id] for question_id in whole}
+            write_predictions(output / PREDICTIONS, predictions.values(), integer_ids=dataset.integer_ids)
+            write_details(output / DETAILS, details.values(), integer_ids=dataset.integer_ids)
+        write_json(output / SETTINGS, self._settings)
+        return predictions, details
+
+    def _check_settings(self) -> None:
+        try:
+            earlier = json.loads((self._output / SETTINGS).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            earlier = {}
+        keys = self._settings.keys() | earlier.keys()
+        different = sorted(key for key in keys if self._settings.get(key) != earlier.get(key))
+        if different:
+            raise InputError(
+                f"{self._output} holds predictions made with other settings ({', '.join(different)}); "
+                "give another --output, or delete that folder to start again"
+            )
+
+    def _ask_all(self) -> None:
+        for example in (example for batch in self._plan for example in batch):
+            if example.question_id in self._predictions:
+                self._follow(example)
+        if len(self._predictions) < self._n_planned:
+            self._report_progress()
+        for batch in self._plan:
+            self._ask(batch)
+
+    def _ask(self, batch: Sequence[VqaExample]) -> None:
+        """Asks what is still open of a batch. What is done already is asked along, so that the batch is the same as
+        without an interruption.
+        """
+        done = {example.question_id for example in batch} & self._predictions.keys()
+        questions = self._questions([example for example in batch if example.question_id not in done], self._problems)
+        if not questions:
+            return
+        questions |= self._questions([example for example in batch if example.question_id in done], [])
+        asked = [example for example in batch if example.question_id in questions]
+        answers = self._asker.ask(asked, [questions[example.question_id] for example in asked])
+        answered = zip(asked, answers, strict=True)
+        self._keep([(example, answer) for example, answer in answered if example.question_id not in done])
+        self._report_progress()
+
+    def _questions(self, examples: Sequence[VqaExample], problems: list[RowProblem]) -> dict[str, VisualQuestion]:
+        """The examples that can be asked, opened; why others cannot is added to the problems."""
+        questions = {}
+        for example in examples:
+            try:
+                problem = self._asker.problem_of(example)
+                if problem is not None:
+                    raise InputError(problem)
+                questions[example.question_id] = self._asker.question_of(example)
+            except InputError as error:
+                line = self._run.dataset.lines[example.question_id]
+                problems.append(RowProblem(line=line, question_id=example.question_id, problem=one_line(error)))
+        return questions
+
+    def _keep(self, answered: Sequence[tuple[VqaExample, Answer]]) -> None:
+        predictions = [_prediction(example, answer) for example, answer in answered]
+        details = [_detail(example, answer) for example, answer in answered]
+        ids = self._run.dataset.integer_ids
+        append_details(self._output / DETAILS, details, integer_ids=ids)
+        append_predictions(self._output / PREDICTIONS, predictions, integer_ids=ids)
+        self._predictions.update((one.question_id, one) for one in predictions)
+        self._details.update((one.question_id, one) for one in details)
+        for example, _ in answered:
+            self._follow(example)
+
+    def _follow(self, example: VqaExample) -> None:
+        if example.answers:
+            answer = self._predictions[example.question_id].answer
+            self._running[example.question_id] = vqa_accuracy(answer, example.answers)
+
+    def _report_progress(self) -> None:
+        scores = self._running.values()
+        note = f"VQA accuracy {100 * sum(scores) / len(scores):.1f} %" if scores else ""
+        self._progress(len(self._predictions) + len(self._problems), self._n_planned, note)
+
+    def _score(self) -> tuple[list[Outcome], list[Case]]:
+        """Every question that was answered, in the dataset's order, and the worst of them."""
+        examples = {example.question_id: example for example in self._run.dataset.examples}
+        outcomes = []
+        for example in self._run.dataset.examples:
+            if example.question_id not in self._predictions:
+                continue
+            prediction = self._predictions[example.question_id]
+            outcomes.append(
+                outcome_of(
+                    example,
+                    prediction,
+                    self._details[example.question_id],
+                    line=self._run.dataset.lines[example.question_id],
+                    mode=self._run.mode,
+                    passages=self._passages(prediction),
+                    k=self._run.pipeline.k,
+                )
+            )
+        return outcomes, [self._case(outcome, examples[outcome.question_id]) for outcome in worst(outcomes)]
+
+    def _passages(self, prediction: Prediction) -> list[Passage]:
+        return self._run.store.get(prediction.passage_ids) if self._run.store is not None else []
+
+    def _case(self, outcome: Outcome, example: VqaExample) -> Case:
+        return case_of(
+            outcome,
+            example,
+            self._passages(self._predictions[outcome.question_id]),
+            self._details[outcome.question_id].passage_scores,
+            lambda: self._asker.question_of(example).image,
+        )
+
+    def _manifest(self) -> dict[str, Any]:
+        return {
+            **self._settings,
+            "dataset": str(self._run.dataset.path),
+            "versions": dict(self._run.versions),
+            "finished": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+            "seconds": round(time.monotonic() - self._started, 1),
+            "resumed_questions": self._resumed,
+        }
+
+
+def _shard_setting(shard: Shard) -> dict[str, str]:
+    return {} if shard == WHOLE else {"shard": str(shard)}
+
+
+def _prediction(example: VqaExample, answer: Answer) -> Prediction:
+    return Prediction(
+        question_id=example.question_id,
+        answer=answer.text,
+        confidence=round(answer.confidence, 4),
+        passage_ids=tuple(found.passage.passage_id for found in answer.passages),
+    )
+
+
+def _detail(example: VqaExample, answer: Answer) -> Detail:
+    return Detail(
+        question_id=example.question_id,
+        abstained=answer.abstained,
+        passage_scores=tuple(round(found.score, 4) for found in answer.passages),
+    )

@@ -1,0 +1,195 @@
+"""The page, the worst questions, and the comparison of two runs."""
+
+from __future__ import annotations
+
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from knowledge_bases.records import Passage, VqaExample
+from rag_app.datasets import RowProblem
+from rag_app.errors import InputError
+from rag_app.evaluation.comparing import compare, comparison_text
+from rag_app.evaluation.modes import Mode
+from rag_app.evaluation.outcomes import Outcome, Verdict, outcome_of, read_outcomes, write_outcomes
+from rag_app.evaluation.page import render_page
+from rag_app.evaluation.report import make_report, report_text
+from rag_app.evaluation.worst import case_of, read_cases, worst, write_cases
+from rag_app.predictions import Detail, Prediction
+
+EVIL = "<script>alert('x')</script><img src=x onerror=y>\" & ${1}"
+
+
+def outcome(number: int, score: float, *, confidence: float = 0.5, question_type: str = "t", **more: float) -> Outcome:
+    return Outcome(
+        line=number,
+        question_id=f"q{number}",
+        question_type=question_type,
+        answer="a",
+        confidence=confidence,
+        abstained=confidence < 0.3,
+        verdict=Verdict.RIGHT if score >= 0.5 else Verdict.READING,
+        scores={"VQA accuracy": score, **more},
+    )
+
+
+def judged(
+    answer: str, passages: list[Passage], *, mode: Mode = Mode.RETRIEVAL, answers: tuple[str, ...] = ("Lima",)
+) -> str:
+    ids = tuple(passage.passage_id for passage in passages)
+    return outcome_of(
+        VqaExample(question_id="q", question="?", answers=answers * 10, pos_passage_ids=("p1",)),
+        Prediction(question_id="q", answer=answer, confidence=0.5, passage_ids=ids),
+        Detail(question_id="q", abstained=False, passage_scores=(1.0,) * len(ids)),
+        line=1,
+        mode=mode,
+        passages=passages,
+        k=5,
+    ).verdict
+
+
+def test_where_a_question_was_lost() -> None:
+    right, other = Passage(passage_id="p1", text="It is a city."), Passage(passage_id="p2", text="Oslo")
+    telling = Passage(passage_id="p3", text="The city of LIMA")
+    assert judged("Lima", [other]) == Verdict.RIGHT
+    assert judged("Oslo", [other]) == Verdict.RETRIEVAL
+    assert judged("Oslo", [other, right]) == Verdict.READING
+    assert judged("Oslo", [other, telling]) == Verdict.READING
+    assert judged("Oslo", [], mode=Mode.NOTHING) == Verdict.NO_PASSAGES
+    assert judged("Oslo", [right], answers=()) == Verdict.UNSCORED
+    assert judged("x", [other], answers=("",)) == Verdict.RETRIEVAL  # an empty answer stands nowhere
+
+
+def test_the_worst_come_first() -> None:
+    outcomes = [outcome(1, 0.3), outcome(2, 0.0, confidence=0.2), outcome(3, 1.0), outcome(4, 0.0, confidence=0.9)]
+    assert [one.line for one in worst(outcomes)] == [4, 2, 1]
+    assert [one.line for one in worst(outcomes, most=1)] == [4]
+
+
+def evil_report(tmp_path: Path) -> tuple[dict[str, Any], str]:
+    one = outcome(1, 0.0, question_type=EVIL, **{"Recall@1": 0.0, "Recall@5": 1.0, "Pseudo-Recall@5": 1.0})
+    example = VqaExample(question_id="q1", question=EVIL, answers=(EVIL,), pos_passage_ids=("p",))
+    passage = Passage(passage_id="p", title=EVIL, text=EVIL + " word" * 400)
+    case = case_of(one, example, [passage], [12.5], lambda: Image.new("RGB", (600, 300), "red"))
+    write_cases(tmp_path / "worst.jsonl", [case])
+    (again,) = read_cases(tmp_path / "worst.jsonl")
+    assert again == case
+    manifest = {"mode": "with retrieval", "dataset": EVIL, "preset": {"name": EVIL}}
+    report = make_report([one], [RowProblem(line=3, question_id=EVIL, problem=EVIL)], manifest=manifest)
+    earlier = make_report([outcome(1, 1.0, question_type=EVIL)], [], manifest={"mode": "oracle"})
+    return report, render_page(report, [again], beside=[("oracle", earlier), (EVIL, earlier)])
+
+
+class Tags(HTMLParser):
+    """Collects the tags and the attributes of a page."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.open: list[str] = []
+        self.addresses: list[str] = []
+        self.handlers: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        if tag not in ("meta", "img", "br"):
+            self.open.append(tag)
+        self.addresses += [value or "" for name, value in attrs if name in ("src", "href")]
+        self.handlers += [name for name, _ in attrs if name.startswith("on")]
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag in self.open and self.open[-1] == tag:
+            self.open.pop()
+
+
+def test_text_from_data_is_never_html(tmp_path: Path) -> None:
+    _, page = evil_report(tmp_path)
+    tags = Tags()
+    tags.feed(page)
+    assert "script" not in tags.tags
+    assert tags.handlers == []
+    assert "&lt;script&gt;" in page
+    assert "${1}" in page  # it is there, as text
+
+
+def test_the_page_opens_offline(tmp_path: Path) -> None:
+    _, page = evil_report(tmp_path)
+    tags = Tags()
+    tags.feed(page)
+    assert tags.addresses
+    assert all(address.startswith("data:image/jpeg;base64,") for address in tags.addresses)
+    assert "link" not in tags.tags
+    assert tags.tags.count("svg") == 3  # Recall@K, accuracy by question type, calibration
+    assert [tag for tag in tags.open if tag not in ("line", "circle", "rect", "polyline")] == []
+
+
+def test_the_plots_show_the_numbers(tmp_path: Path) -> None:
+    _, page = evil_report(tmp_path)
+    for text in ("K = 5", "Pseudo-Recall@K", "oracle", "with retrieval", "reading miss", "holds an answer", "ECE"):
+        assert text in page
+    assert 'fill="#c8572b"' in page  # the second run has bars of its own
+
+
+def test_a_page_of_nothing() -> None:
+    page = render_page(make_report([], [], manifest={}), [])
+    assert "<svg" not in page
+    assert "0 of 0 rows scored" in page
+
+
+def test_outcomes_survive_the_file(tmp_path: Path) -> None:
+    outcomes = [outcome(1, 0.3, **{"Recall@1": 1.0}), outcome(2, 1.0)]
+    write_outcomes(tmp_path / "scores.jsonl", outcomes)
+    assert read_outcomes(tmp_path / "scores.jsonl") == outcomes
+    (tmp_path / "scores.jsonl").write_text('{"line": 1}\n', encoding="utf-8")
+    with pytest.raises(InputError, match="give the output folder of a finished evaluation"):
+        read_outcomes(tmp_path / "scores.jsonl")
+
+
+def test_the_table_has_a_column_for_each_run() -> None:
+    report = make_report([outcome(1, 1.0)], [], manifest={})
+    text = report_text(report, [("oracle", {"metrics": {"Recall@5": 0.25}})])
+    lines = text.splitlines()
+    assert lines[0].split() == ["metric", "this", "beside:", "oracle"]
+    assert next(line for line in lines if line.startswith("VQA")).split() == ["VQA", "accuracy", "100.00", "%", "-"]
+    assert next(line for line in lines if line.startswith("Recall@5")).split() == ["Recall@5", "-", "25.00", "%"]
+
+
+def test_the_bootstrap_is_paired() -> None:
+    """Two runs that differ by the same amount everywhere differ for certain, however unlike their questions are."""
+    scores = np.random.default_rng(1).random(200) * 0.8
+    first = [outcome(i, float(score)) for i, score in enumerate(scores)]
+    second = [outcome(i, float(score) + 0.1) for i, score in enumerate(scores)]
+    one = compare(first, second, samples=500)["VQA accuracy"]
+    assert one.difference == pytest.approx(0.1)
+    assert (one.low, one.high) == (pytest.approx(0.1), pytest.approx(0.1))
+    assert one.questions == 200
+    assert one.second - one.first == pytest.approx(0.1)
+
+
+def test_the_interval_is_as_wide_as_theory_says() -> None:
+    gains = np.random.default_rng(2).choice([0.0, 1.0], size=400, p=[0.7, 0.3])
+    first = [outcome(i, 0.0) for i in range(400)]
+    second = [outcome(i, float(gain)) for i, gain in enumerate(gains)]
+    one = compare(first, second, samples=4000)["VQA accuracy"]
+    half = 1.96 * gains.std() / 20
+    assert one.low == pytest.approx(gains.mean() - half, abs=0.006)
+    assert one.high == pytest.approx(gains.mean() + half, abs=0.006)
+    few = [compare(first, second, samples=20, seed=seed)["VQA accuracy"] for seed in (0, 0, 1)]
+    assert few[0] == few[1] != few[2]
+
+
+def test_only_common_questions_and_metrics_are_compared() -> None:
+    first = [outcome(1, 1.0, **{"Recall@1": 1.0}), outcome(2, 0.0), outcome(3, 0.0)]
+    second = [outcome(2, 1.0), outcome(1, 1.0), outcome(4, 1.0)]
+    differences = compare(first, second, samples=10)
+    assert set(differences) == {"VQA accuracy"}
+    assert differences["VQA accuracy"].questions == 2
+    assert "+50.00" in comparison_text(differences, level=0.95)
+    with pytest.raises(InputError, match="no question in common"):
+        compare(first, [outcome(9, 1.0)])
+    with pytest.raises(InputError, match="samples must be at least 1"):
+        compare(first, second, samples=0)
