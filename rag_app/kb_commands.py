@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 import textwrap
 from dataclasses import replace
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 
 from knowledge_bases.files import read_passages
+from knowledge_bases.m2kr import M2krSource
 from knowledge_bases.store import PassageStore
 from rag_app.config import DEFAULT_PRESET, load_preset, var_folder
 from rag_app.errors import InputError, reported_as_input
@@ -18,6 +19,9 @@ from rag_app.progress import ProgressLine
 from rag_app.stores import SharedStore
 
 __all__ = ["add_arguments"]
+
+EMBEDDED = "world_flags"
+PASSAGES_AT_ONCE = 2000  # committed together
 
 
 def add_arguments(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -29,6 +33,8 @@ def add_arguments(subparsers: argparse._SubParsersAction[argparse.ArgumentParser
     search.add_argument("--limit", type=int, default=10, help="passages to print (default: %(default)s)")
     build = _command(subparsers, "build", _run_build, "bring the index up to date")
     build.add_argument("--preset", default=DEFAULT_PRESET, help="whose retriever to use (default: %(default)s)")
+    build.add_argument("--from", dest="source", metavar="m2kr:NAME[/SPLIT]", help="first take in the passages of M2KR")
+    build.add_argument("--folder", type=Path, metavar="DIR", help="a copy of M2KR on disk (default: ask the hub)")
     build.add_argument("--force", action="store_true", help="build it anew whatever its state")
     add = _command(subparsers, "add", _run_add, "add passages from files to a knowledge base of your own")
     add.add_argument("files", nargs="+", type=Path, help="JSON Lines, CSV, or a folder of text or Markdown files")
@@ -47,7 +53,8 @@ def _command(
     parser: argparse.ArgumentParser = subparsers.add_parser(name, help=help_text)
     if kb:
         writes = name in {"add", "delete"}
-        parser.add_argument("--kb", default=None if writes else "world_flags", required=writes, help="its name")
+        default = None if writes or name == "build" else EMBEDDED
+        parser.add_argument("--kb", default=default, required=writes, help="its name")
     parser.add_argument("--var", help="folder of indexes and own knowledge bases (default: $RAG_APP_VAR, else var/)")
     parser.add_argument("--debug", action="store_true", help="show what happens, and whole tracebacks")
     parser.set_defaults(run=run)
@@ -97,10 +104,32 @@ def _run_search(args: argparse.Namespace) -> int:
     return 0
 
 
+def _take_in(source: M2krSource, var: Path, name: str) -> None:
+    """Streams the passages of M2KR into a knowledge base of your own; those that it holds already are passed over."""
+    path = own_store_path(name, var)
+    with reported_as_input(name):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with folder_lock(path.parent), PassageStore.open(path, create=True) as store:
+            coming, seen, added = source.passages(), 0, 0
+            while few := list(islice(coming, PASSAGES_AT_ONCE)):
+                seen += len(few)
+                added += store.add(passage for passage in few if passage.passage_id not in store)
+            print(f"{name}: took in {added:,} of {seen:,} passages; it holds {len(store):,}")
+
+
 def _run_build(args: argparse.Namespace) -> int:
     var = var_folder(args.var)
-    preset = replace(load_preset(args.preset), knowledge_base=args.kb)
-    knowledge = find_knowledge(args.kb, var)
+    if args.source:
+        with reported_as_input():
+            source = M2krSource.parse(args.source, args.folder)
+        args.kb = args.kb or source.slug
+        _take_in(source, var, args.kb)
+    return _build_index(args, args.kb or EMBEDDED, var)
+
+
+def _build_index(args: argparse.Namespace, name: str, var: Path) -> int:
+    preset = replace(load_preset(args.preset), knowledge_base=name)
+    knowledge = find_knowledge(name, var)
     from rag_app.assembly import load_encoder, open_index
     from rag_app.devices import resolve_placement
 

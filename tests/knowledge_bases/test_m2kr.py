@@ -1,0 +1,110 @@
+"""M2KR from a folder of parquet files in the published columns."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from knowledge_bases.m2kr import M2krSource
+from knowledge_bases.store import PassageStore
+from rag_app.cli import main
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    passages = {
+        "passage_id": ["EVQA_1", "EVQA_2", "EVQA_3"],
+        "passage_content": ["title: Oak content: An oak is a tree.", "Pines keep their needles.", "Birches are white."],
+        "language": ["en"] * 3,
+    }
+    data = {
+        "pos_item_ids": [["EVQA_1"], ["EVQA_2", "EVQA_3"]],
+        "pos_item_contents": [["An oak is a tree."], ["Pines keep their needles.", "Birches are white."]],
+        "img_id": ["a", None],
+        "img_path": ["inat/val/a.jpg", None],
+        "image_id": ["a", None],
+        "question_id": ["EVQA_q1", "EVQA_q2"],
+        "question": ["What is this?", None],
+        "answers": [["tree", "oak"], None],
+        "gold_answer": ["tree", "needles"],
+        "question_type": ["automatic", "templated"],
+        "instruction": ["Retrieve documents:", "Describe:"],
+    }
+    root = tmp_path / "m2kr"
+    for name, file, columns in (
+        ("EVQA_passages", "test_passages-00000-of-00001.parquet", passages),
+        ("EVQA_passages", "train_passages-00000-of-00001.parquet", {"passage_id": ["x"], "passage_content": ["y"]}),
+        ("EVQA_data", "test-00000-of-00001.parquet", data),
+    ):
+        (root / name).mkdir(parents=True, exist_ok=True)
+        pq.write_table(pa.table(columns), root / name / file)
+    return root
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "split", "chinese"),
+    [
+        ("m2kr:EVQA", "EVQA", "test", False),
+        ("m2kr:infoseek/train", "Infoseek", "train", False),
+        ("m2kr:CC3M/train", "CC", "train", False),
+        ("m2kr:OK-VQA", "OKVQA", "test", False),
+        ("m2kr:WIT_CN/valid", "WIT", "valid", True),
+        ("m2kr:mMARCO_CN", "mMARCO", "test", True),
+    ],
+)
+def test_names(text: str, name: str, split: str, chinese: bool) -> None:
+    assert M2krSource.parse(text) == M2krSource(name=name, split=split, chinese=chinese)
+
+
+@pytest.mark.parametrize("text", ["EVQA", "m2kr:", "m2kr:Flags", "m2kr:mMARCO", "m2kr:EVQA/all"])
+def test_other_names_are_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"names no dataset|has no split"):
+        M2krSource.parse(text)
+
+
+def test_passages_and_questions_of_the_split(folder: Path) -> None:
+    source = M2krSource.parse("m2kr:EVQA", folder)
+    assert [passage.passage_id for passage in source.passages()] == ["EVQA_1", "EVQA_2", "EVQA_3"]
+    first, second = source.examples()
+    assert first.image == Path("inat/val/a.jpg")
+    assert first.answers == ("tree", "oak")
+    assert second.image is None
+    assert second.question == ""
+    assert second.answers == ("needles",)
+    assert second.pos_passage_ids == ("EVQA_2", "EVQA_3")
+
+
+def test_a_folder_without_the_split_is_one_line(folder: Path) -> None:
+    with pytest.raises(ValueError, match=r"no parquet file of EVQA_passages for the split valid"):
+        list(M2krSource.parse("m2kr:EVQA/valid", folder).passages())
+
+
+def test_wrong_columns_name_the_row(tmp_path: Path) -> None:
+    place = tmp_path / "OVEN_passages"
+    place.mkdir()
+    pq.write_table(pa.table({"passage_id": ["1"], "text": ["t"]}), place / "test_passages-0.parquet")
+    with pytest.raises(ValueError, match=r"m2kr-oven-test: row 1: no passage_content"):
+        list(M2krSource.parse("m2kr:OVEN", tmp_path).passages())
+
+
+def test_a_knowledge_base_is_built_from_it_and_again(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("rag_app.kb_commands._build_index", lambda *_: 0)
+    command = ["kb", "build", "--from", "m2kr:evqa", "--folder", str(folder), "--var", str(tmp_path / "var")]
+    assert main(command) == 0
+    assert "took in 3 of 3 passages" in capsys.readouterr().out
+    assert main(command) == 0
+    assert "took in 0 of 3 passages; it holds 3" in capsys.readouterr().out
+    with PassageStore.open(tmp_path / "var" / "knowledge_bases" / "m2kr-evqa-test.sqlite") as store:
+        assert store.get(["EVQA_2"])[0].text == "Pines keep their needles."
+
+
+def test_a_wrong_name_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["kb", "build", "--from", "m2kr:flags", "--var", str(tmp_path)]) == 2
+    error = capsys.readouterr().err.strip()
+    assert error.count("\n") == 0
+    assert "EVQA" in error
