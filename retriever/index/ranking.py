@@ -32,9 +32,7 @@ def check_new_rows(ids: Sequence[str], embeddings: Sequence[Tensor], dim: int) -
             raise ValueError(f"passage {passage_id!r} has rows that are not finite in float16")
 
 
-def best_places(
-    scores: NDArray[np.float32] | NDArray[np.int32], places: NDArray[np.int64], k: int
-) -> NDArray[np.intp]:
+def best_places(scores: NDArray[np.float32] | NDArray[np.int32], places: NDArray[np.int64], k: int) -> NDArray[np.intp]:
     """Positions of the k highest scores, best first, equal ones by place."""
     threshold = np.partition(scores, len(scores) - k)[len(scores) - k]
     candidates = np.flatnonzero(scores >= threshold)

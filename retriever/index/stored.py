@@ -1,8 +1,8 @@
-"""The passages of an index as they lie on disk: segments, tombstones, commits. What the rows mean is another's matter."""
+"""The passages of an index as they lie on disk: segments, tombstones, commits. What rows mean is decided elsewhere."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from retriever.index.manifest import IndexDamagedError, Manifest, SegmentEntry, writing
+from retriever.index.manifest import IndexDamagedError, Manifest, SegmentEntry, put_in_place, writing
 from retriever.index.segments import Head, Layout, Rows, Segment, write_segment
 
 __all__ = ["StoredPassage", "StoredPassages"]
@@ -65,8 +65,16 @@ class StoredPassages:
                 manifest = newer
 
     @classmethod
-    def create(cls, path: Path, manifest: Manifest, layout: Layout) -> StoredPassages:
+    def create(
+        cls, path: Path, manifest: Manifest, layout: Layout, *, files: Mapping[str, bytes] | None = None
+    ) -> StoredPassages:
         """Starts an index without passages.
+
+        Args:
+            path: folder that does not exist yet.
+            manifest: without segments.
+            layout: of the rows to come.
+            files: name -> content of what else the manifest names.
 
         Raises:
             FileExistsError: the path exists.
@@ -76,6 +84,8 @@ class StoredPassages:
         except FileExistsError as error:
             raise FileExistsError(f"{path} exists already; open it, or choose another folder") from error
         with writing(path):
+            for name, content in (files or {}).items():
+                put_in_place(path / name, content)
             manifest.commit(path)
         return cls(path, manifest, layout)
 
@@ -174,18 +184,23 @@ class StoredPassages:
             entry = self._write([passage for segment in self.segments for passage in _live_passages(segment)])
             return self._commit(replace(self.manifest, segments=(entry,)))
 
-    def rewrite(self, manifest: Manifest, layout: Layout, encode: Callable[[Rows], Rows]) -> StoredPassages:
+    def rewrite(
+        self, manifest: Manifest, layout: Layout, encode: Callable[[Rows], Rows], *, files: Mapping[str, bytes]
+    ) -> StoredPassages:
         """Commits the same living passages with other rows.
 
         Args:
             manifest: of the new snapshot, without its segments.
             layout: of the new rows.
             encode: turns the rows of some passages into new ones.
+            files: name -> content of what else the manifest names.
         """
         passages = [passage for segment in self.segments for passage in _live_passages(segment)]
         passages.sort(key=_order)
         with writing(self.path):
             self._check_unchanged()
+            for name, content in files.items():
+                put_in_place(self.path / name, content)
             parts = (encode(part) for part in _parts(passages, self.layout))
             heads = [passage.head for passage in passages]
             entries = (write_segment(self.path, layout, heads, parts),) if heads else ()

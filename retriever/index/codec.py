@@ -1,0 +1,296 @@
+"""How a token's embedding becomes bytes: a centroid, two fine codes, and its coordinates in 8 or 4 bits.
+
+    codes  uint16        nearest of the centroids (k-means)
+    fine   uint8 (2)     product quantisation (Jegou et al., 2011) of what is left: one code a half of the dimensions
+    steps  uint8         size of one quantisation step, 16 to an octave
+    rows   int8 (dim)    8 bits: the embedding itself in steps
+           uint8 (dim/2) 4 bits: what centroid and fine codes leave over, in steps of each dimension's deviation, as
+                         one of 16 levels that suit a normal distribution (Lloyd, Max); high halves of the bytes hold
+                         the second half of the dimensions
+
+Centroid and fine codes approximate an embedding well enough to choose candidates; the rows are for the final scores.
+"""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from retriever.index.kmeans import kmeans, nearest
+from retriever.index.manifest import IndexDamagedError, sha256
+from retriever.index.segments import Field, Layout, Rows
+
+__all__ = ["Codec", "CodecSettings", "centroids_for"]
+
+SMALLEST_STEP = 2.0**-16
+STEPS = np.exp2(np.arange(256) / 16).astype(np.float32) * np.float32(SMALLEST_STEP)
+N_FINE = 256
+POINTS_A_CENTROID = 32  # of the sample, at most
+POINTS_A_FINE_CODE = 512
+HELD_OUT = 1 << 14  # rows of the sample, at most, that the codec is not fitted to but measured on
+TOKENS_AT_ONCE = 1 << 16  # encoded or decoded together
+
+
+@dataclass(frozen=True, kw_only=True)
+class CodecSettings:
+    """How a codec is trained.
+
+    Attributes:
+        n_bits: a coordinate, 8 or 4.
+        n_centroids: at most 65,536; 0 takes what suits the number of tokens.
+        iterations: of k-means.
+        seed: of the sample and of k-means.
+    """
+
+    n_bits: int = 8
+    n_centroids: int = 0
+    iterations: int = 6
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.n_bits not in (4, 8):
+            raise ValueError(f"n_bits is {self.n_bits}; choose 4 or 8")
+        if not 0 <= self.n_centroids <= 1 << 16:
+            raise ValueError(f"n_centroids is {self.n_centroids}; choose 1 to 65536, or 0")
+
+
+def centroids_for(n_tokens: int) -> int:
+    """Centroids that suit an index: the power of two below eight times the square root of its tokens."""
+    return int(min(1 << 16, max(16, 1 << int(np.log2(max(8 * n_tokens**0.5, 1))))))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Codec:
+    """What an index encodes with. Immutable; kept beside the segments that it made.
+
+    Attributes:
+        n_bits: a coordinate, 8 or 4.
+        centroids: (n_centroids, dim) float32, multiples of `centroid_step` that fit into 8 bits.
+        codebooks: (512, dim) float32, rounded to float16: 256 fine codes that are zero in the second half of the
+            dimensions, then 256 that are zero in the first.
+        levels: (16, dim) float32: what each 4-bit level is worth in each dimension, in steps.
+        centroid_step: what the centroids are rounded to; what rounding leaves goes into the other codes.
+        longest: norm of the longest row of the sample.
+        spread: mean squared distance of rows from centroid plus fine codes, as measured on rows held out.
+    """
+
+    n_bits: int
+    centroids: NDArray[np.float32]
+    codebooks: NDArray[np.float32]
+    levels: NDArray[np.float32]
+    centroid_step: float
+    longest: float
+    spread: float
+
+    @classmethod
+    def train(cls, sample: Tensor, settings: CodecSettings, *, dtype: torch.dtype = torch.float32) -> Codec:
+        """Fits a codec to (n, dim) rows, on their device.
+
+        Args:
+            sample: rows like those to be encoded; more than some `32 * n_centroids` are not needed.
+            settings: its sizes.
+            dtype: k-means multiplies in.
+
+        Raises:
+            ValueError: there is no row, or rows of an odd number of dimensions.
+        """
+        if len(sample) == 0 or sample.shape[1] % 2:
+            raise ValueError(f"a codec cannot be fitted to rows of shape {tuple(sample.shape)}; give (1+, an even dim)")
+        generator = torch.Generator().manual_seed(settings.seed)
+        n_centroids = settings.n_centroids or centroids_for(len(sample))
+        order = torch.randperm(len(sample), generator=generator).to(sample.device)
+        n_held = min(HELD_OUT, len(sample) // 10)
+        held = sample[order[:n_held]].float()
+        points = sample[order[n_held : n_held + POINTS_A_CENTROID * n_centroids]].float()
+        with torch.inference_mode():
+            found = kmeans(points, n_centroids, generator=generator, iterations=settings.iterations, dtype=dtype)
+            centroid_step = float(found.abs().max().clamp(min=1e-6)) / 127
+            centroids = torch.round(found / centroid_step) * centroid_step
+            left = points - centroids[nearest(points, centroids, dtype=dtype)]
+            codebooks = _fine_codebooks(left, settings.iterations, generator)
+            left = _left(points, centroids, codebooks)
+            spread = _left(held, centroids, codebooks) if n_held else left
+        deviation = left.pow(2).mean(dim=0).sqrt().clamp(min=1e-6)
+        levels = np.outer(_normal_levels(), (deviation / deviation.mean()).cpu().numpy())
+        return cls(
+            n_bits=settings.n_bits,
+            centroids=centroids.cpu().numpy(),
+            codebooks=codebooks.cpu().numpy(),
+            levels=levels.astype(np.float16).astype(np.float32),
+            centroid_step=centroid_step,
+            longest=float(sample.float().norm(dim=1).max().clamp(min=1e-6)),
+            spread=float(spread.pow(2).sum(dim=1).mean()),
+        )
+
+    @property
+    def dim(self) -> int:
+        """Width of an embedding."""
+        return int(self.centroids.shape[1])
+
+    @cached_property
+    def layout(self) -> Layout:
+        """What a segment stores a token."""
+        row = Field("rows", "int8", self.dim) if self.n_bits == 8 else Field("rows", "uint8", self.dim // 2)
+        return Layout("q8" if self.n_bits == 8 else "q4", (Field("codes", "uint16", 1), row, *_CODES))
+
+    def encode(self, embeddings: Tensor, *, dtype: torch.dtype = torch.float32) -> Rows:
+        """Encodes (n, dim) rows; each row by itself, so that it does not matter what it is encoded with."""
+        parts = [self._encode(block.float(), dtype) for block in torch.split(embeddings, TOKENS_AT_ONCE)]
+        return {field.name: np.concatenate([part[field.name] for part in parts]) for field in self.layout.fields}
+
+    def decode(self, rows: Rows) -> NDArray[np.float32]:
+        """(n, dim) embeddings as the final scores see them."""
+        sizes = STEPS[rows["steps"]]  # (n, 1)
+        if self.n_bits == 8:
+            decoded: NDArray[np.float32] = rows["rows"] * sizes
+            return decoded
+        packed = rows["rows"]
+        levels = np.concatenate([packed & 15, packed >> 4], axis=1)
+        return self.approximate(rows) + sizes * np.take_along_axis(self.levels, levels.astype(np.int64), axis=0)
+
+    def approximate(self, rows: Rows) -> NDArray[np.float32]:
+        """(n, dim) embeddings as the scan for candidates sees them: centroid plus fine codes."""
+        fine = rows["fine"].astype(np.int64)
+        approximation: NDArray[np.float32] = (
+            self.centroids[rows["codes"][:, 0]] + self.codebooks[fine[:, 0]] + self.codebooks[N_FINE + fine[:, 1]]
+        )
+        return approximation
+
+    def save(self) -> bytes:
+        """The codec as the content of a file; `load` reads it."""
+        stream = io.BytesIO()
+        np.savez(
+            stream,
+            numbers=np.asarray([self.n_bits, self.centroid_step, self.longest, self.spread]),
+            centroids=np.rint(self.centroids / self.centroid_step).astype(np.int8),
+            codebooks=self.codebooks.astype(np.float16),
+            levels=self.levels.astype(np.float16),
+        )
+        return stream.getvalue()
+
+    @classmethod
+    def load(cls, path: Path, *, checksum: str) -> Codec:
+        """Reads a codec.
+
+        Raises:
+            IndexDamagedError: the file is missing, cut off or altered.
+        """
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise IndexDamagedError(f"cannot read {path} ({error.strerror}); build the index again") from error
+        if sha256(content) != checksum:
+            raise IndexDamagedError(f"{path} was altered (wrong checksum); build the index again")
+        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+            n_bits, centroid_step, longest, spread = arrays["numbers"].tolist()
+            return cls(
+                n_bits=int(n_bits),
+                # The same product in the same precision as when the codec was fitted.
+                centroids=arrays["centroids"].astype(np.float32) * np.float32(centroid_step),
+                codebooks=arrays["codebooks"].astype(np.float32),
+                levels=arrays["levels"].astype(np.float32),
+                centroid_step=centroid_step,
+                longest=longest,
+                spread=spread,
+            )
+
+    def _encode(self, embeddings: Tensor, dtype: torch.dtype) -> Rows:
+        device = embeddings.device
+        centroids = torch.from_numpy(self.centroids).to(device)
+        codebooks = torch.from_numpy(self.codebooks).to(device)
+        with torch.inference_mode():
+            codes = nearest(embeddings, centroids, dtype=dtype)
+            left = embeddings - centroids[codes]
+            fine = _fine_codes(left, codebooks)
+            if self.n_bits == 8:
+                steps, rows = _in_steps(embeddings)
+            else:
+                left = left - codebooks[fine[:, 0]] - codebooks[N_FINE + fine[:, 1]]
+                steps, rows = _in_levels(left, torch.from_numpy(self.levels).to(device))
+        return {
+            "codes": codes[:, None].cpu().numpy().astype(np.uint16),
+            "rows": rows.cpu().numpy(),
+            "fine": fine.cpu().numpy().astype(np.uint8),
+            "steps": steps.cpu().numpy().astype(np.uint8),
+        }
+
+
+_CODES = (Field("fine", "uint8", 2), Field("steps", "uint8", 1))
+
+
+def _fine_codebooks(left: Tensor, iterations: int, generator: torch.Generator) -> Tensor:
+    """(512, dim) fine codes of what the centroids leave, each half of the dimensions by itself."""
+    half = left.shape[1] // 2
+    codebooks = torch.zeros(2 * N_FINE, left.shape[1], device=left.device)
+    few = left[: POINTS_A_FINE_CODE * N_FINE]
+    for part, dimensions in enumerate((slice(0, half), slice(half, None))):
+        found = kmeans(few[:, dimensions].contiguous(), N_FINE, generator=generator, iterations=iterations)
+        codebooks[part * N_FINE : part * N_FINE + len(found), dimensions] = found.half().float()
+    return codebooks
+
+
+def _left(rows: Tensor, centroids: Tensor, codebooks: Tensor) -> Tensor:
+    """(n, dim) what centroid and fine codes leave of rows."""
+    left = rows - centroids[nearest(rows, centroids)]
+    fine = _fine_codes(left, codebooks)
+    return left - codebooks[fine[:, 0]] - codebooks[N_FINE + fine[:, 1]]
+
+
+def _fine_codes(left: Tensor, codebooks: Tensor) -> Tensor:
+    """(n, 2) nearest fine code of each half of the dimensions."""
+    half = left.shape[1] // 2
+    parts = (slice(0, half), slice(half, None))
+    return torch.stack(
+        [
+            nearest(left[:, part].contiguous(), codebooks[number * N_FINE : (number + 1) * N_FINE, part].contiguous())
+            for number, part in enumerate(parts)
+        ],
+        dim=1,
+    )
+
+
+def _step_codes(sizes: Tensor) -> Tensor:
+    """(n, 1) codes of the smallest steps that are not below the given sizes."""
+    return torch.ceil(torch.log2(sizes.clamp(min=SMALLEST_STEP) / SMALLEST_STEP) * 16).clamp(0, 255).long()
+
+
+def _in_steps(embeddings: Tensor) -> tuple[Tensor, Tensor]:
+    """Step codes (n, 1), and (n, dim) int8 multiples of the step."""
+    steps = _step_codes(embeddings.abs().amax(dim=1, keepdim=True) / 127)
+    sizes = torch.from_numpy(STEPS).to(embeddings.device)[steps]
+    return steps, torch.round(embeddings / sizes).clamp(-127, 127).to(torch.int8)
+
+
+def _in_levels(left: Tensor, levels: Tensor) -> tuple[Tensor, Tensor]:
+    """Step codes (n, 1), and (n, dim / 2) pairs of 4-bit levels: of several steps the one with the smallest error."""
+    unit = levels[-1] / float(_normal_levels()[-1])  # (dim,) deviation of each dimension
+    normal = torch.from_numpy(_normal_levels()).to(left.device)
+    borders = (normal[1:] + normal[:-1]) / 2
+    base = (left / unit).pow(2).mean(dim=1, keepdim=True).sqrt()
+    best_error = torch.full_like(base, torch.inf)
+    best_steps = torch.zeros_like(base, dtype=torch.long)
+    best_picks = torch.zeros_like(left, dtype=torch.uint8)
+    for factor in (0.85, 0.92, 1.0, 1.08, 1.17):
+        steps = _step_codes(base * factor)
+        sizes = torch.from_numpy(STEPS).to(left.device)[steps]
+        picks = torch.bucketize((left / (sizes * unit)).contiguous(), borders)
+        error = (left - sizes * unit * normal[picks]).pow(2).sum(dim=1, keepdim=True)
+        better = error < best_error
+        best_error = torch.where(better, error, best_error)
+        best_steps = torch.where(better, steps, best_steps)
+        best_picks = torch.where(better, picks.to(torch.uint8), best_picks)
+    half = left.shape[1] // 2
+    return best_steps, best_picks[:, :half] | (best_picks[:, half:] << 4)
+
+
+def _normal_levels() -> NDArray[np.float32]:
+    """(16,) best levels for numbers of a standard normal distribution (Max, 1960), ascending."""
+    positive = [0.1284, 0.3881, 0.6568, 0.9424, 1.2562, 1.6181, 2.0691, 2.7326]
+    return np.asarray([-level for level in reversed(positive)] + positive, dtype=np.float32)

@@ -1,0 +1,48 @@
+"""What the compiled kernels compute, written in numpy without a thought for speed. The tests compare the two."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["maxsim_of", "scan", "table_of"]
+
+
+def table_of(vectors: NDArray[np.int16], query: NDArray[np.int16], gain: float, lift: float) -> NDArray[np.uint8]:
+    """(n, n_rows) bytes of (n, dim) vectors and (n_rows, dim) query rows: `clip(dot * gain + lift, 0, 255)`."""
+    dots = vectors.astype(np.int64) @ query.astype(np.int64).T
+    levels = dots.astype(np.float32) * np.float32(gain) + np.float32(lift)
+    table: NDArray[np.uint8] = np.clip(levels, 0, 255).astype(np.uint8)
+    return table
+
+
+def scan(
+    table: NDArray[np.uint8],
+    fine_table: NDArray[np.uint8],
+    codes: NDArray[np.uint16],
+    fine: NDArray[np.uint8],
+    starts: NDArray[np.int64],
+) -> NDArray[np.int32]:
+    """(n_passages,) sums over query rows of the best table entry of a passage's tokens.
+
+    Args:
+        table: (n_centroids, n_rows).
+        fine_table: (512, n_rows): both fine codebooks.
+        codes: (n_tokens,).
+        fine: (n_tokens, 2).
+        starts: (n_passages + 1,).
+    """
+    values = table[codes].astype(np.int32)  # (n_tokens, n_rows)
+    for part in range(2):
+        values = np.minimum(values + fine_table[256 * part + fine[:, part].astype(int)], 255)
+    bounds: NDArray[np.int32] = np.maximum.reduceat(values, starts[:-1]).sum(axis=1)
+    return bounds
+
+
+def maxsim_of(query: NDArray[Any], rows: NDArray[np.float32], starts: NDArray[np.int64]) -> NDArray[np.float64]:
+    """(n_passages,) MaxSim of (n_rows, dim) query rows over (n_tokens, dim) rows, in float64."""
+    cosines = rows.astype(np.float64) @ query.astype(np.float64).T
+    scores: NDArray[np.float64] = np.maximum.reduceat(cosines, starts[:-1]).sum(axis=1)
+    return scores
