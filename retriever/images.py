@@ -101,6 +101,22 @@ class ImageProcessor:
         pixels = np.stack([self._pixels(image) for image in images])
         return torch.from_numpy(pixels)
 
+    def seen(self, width: int, height: int) -> tuple[float, float, float, float]:
+        """The part of a picture that the model sees, in the picture's pixels.
+
+        Args:
+            width: of the picture, in pixels.
+            height: likewise.
+
+        Returns:
+            (left, top, right, bottom); it reaches beyond the picture where black is added.
+        """
+        if self.shortest_edge is None:
+            return 0.0, 0.0, float(width), float(height)
+        scale = min(width, height) / self.shortest_edge
+        left, top = (width - self.width * scale) / 2, (height - self.height * scale) / 2
+        return left, top, width - left, height - top
+
     def _pixels(self, image: Image.Image) -> NDArray[np.float32]:
         image = self._resize(image.convert("RGB"))
         values: NDArray[np.float32] = np.asarray(image, dtype=np.float32) * np.float32(self.rescale_factor)

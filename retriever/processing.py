@@ -10,7 +10,7 @@ from torch import Tensor
 from knowledge_bases.records import VisualQuestion
 from retriever.images import ImageProcessor
 from retriever.masks import TokenIds
-from retriever.tokenization import FLMRContextTokenizer, FLMRQueryTokenizer
+from retriever.tokenization import FLMRContextTokenizer, FLMRQueryTokenizer, Piece
 
 __all__ = ["IMAGE_AND_QUESTION", "IMAGE_ONLY", "QUESTION_ONLY", "FLMRProcessor"]
 
@@ -111,6 +111,27 @@ class FLMRProcessor:
         """The text that is tokenised for a passage."""
         return f"<BOK> {text} <EOK>" if self._passage_markers else text
 
+    def question_pieces(self, question: VisualQuestion) -> list[Piece]:
+        """The tokens of a question as `queries` feeds them, `[MASK]` padding left out.
+
+        Returns:
+            token and its characters in `question.text`; None for tokens that are not of the question's text.
+        """
+        text = self.query_text(question)
+        end = len(text) - (1 if self.instruction_end is not None else len(" <EOQ>") if self._query_markers else 0)
+        pieces = self.query_tokenizer.pieces(text, max_length=self.query_tokenizer.query_maxlen)
+        return _within(pieces, end - len(question.text), end)
+
+    def passage_pieces(self, text: str) -> list[Piece]:
+        """The tokens of a passage as `passages` feeds them, padding left out.
+
+        Returns:
+            token and its characters in the text; None for tokens that are not of the text.
+        """
+        start = len("<BOK> ") if self._passage_markers else 0
+        pieces = self.context_tokenizer.pieces(self.passage_text(text), max_length=self.context_tokenizer.doc_maxlen)
+        return _within(pieces, start, start + len(text))
+
     def token_ids(self) -> TokenIds:
         """The ids that the model's masks need, from these tokenizers."""
         end = None if self.instruction_end is None else self.query_tokenizer.encode(self.instruction_end)[0]
@@ -125,3 +146,11 @@ class FLMRProcessor:
         n_cut = int((~(input_ids == end).any(dim=1)).sum())
         if n_cut:
             logger.warning("%d instructions are longer than the query; shorten them or ask without them", n_cut)
+
+
+def _within(pieces: Sequence[Piece], start: int, end: int) -> list[Piece]:
+    """The pieces with characters counted from `start`; those outside lose theirs."""
+    return [
+        (token, (span[0] - start, span[1] - start) if span is not None and start <= span[0] < span[1] <= end else None)
+        for token, span in pieces
+    ]

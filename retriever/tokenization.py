@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import torch
 from tokenizers import AddedToken, Tokenizer, normalizers, pre_tokenizers, processors
@@ -18,14 +18,17 @@ from torch import Tensor
 
 from retriever.configuration import read_json_object
 
-__all__ = ["FLMRContextTokenizer", "FLMRQueryTokenizer", "Padding"]
+__all__ = ["FLMRContextTokenizer", "FLMRQueryTokenizer", "Padding", "Piece"]
 
 Padding = Literal["max_length", "longest"]
+Piece = tuple[str, "tuple[int, int] | None"]  # a token, and the characters that it stands for, if any
 
 VOCABULARY_FILE = "vocab.txt"
 SETTINGS_FILE = "tokenizer_config.json"
 ADDED_FILE = "added_tokens.json"
 SPECIAL_FILE = "special_tokens_map.json"
+_PLACE = ". "  # the dot becomes the token that the marker overwrites
+_Item = TypeVar("_Item")
 SPECIAL_NAMES = ("cls_token", "mask_token", "pad_token", "sep_token", "unk_token")
 ADDED_BY_FLMR = ("<BOV>", "<SOV>", "<EOV>", "<BOQ>", "<EOQ>", "<BOC>", "<EOC>", "<BOK>", "<EOK>")
 
@@ -110,13 +113,31 @@ class _MarkedTokenizer:
         tokens: list[str] = self._tokenizer.encode(text, add_special_tokens=False).tokens
         return tokens
 
+    def pieces(self, text: str, *, max_length: int) -> list[Piece]:
+        """The tokens that encoding a text gives, without padding, each with its characters.
+
+        Args:
+            text: one text.
+            max_length: tokens at most, as in encoding.
+
+        Returns:
+            token and (first character, one past the last) in the text; None for `[CLS]`, the marker and `[SEP]`.
+        """
+        encoding = self._tokenizer.encode(f"{_PLACE}{text}")
+        shift = len(_PLACE)
+        pieces: list[Piece] = [
+            (token, (start - shift, end - shift) if end > start >= shift else None)
+            for token, (start, end) in zip(encoding.tokens, encoding.offsets, strict=True)
+        ]
+        pieces[1] = (self.marker, None)
+        return pieces if len(pieces) <= max_length else _cut(pieces, max_length)
+
     def _encode_batch(self, texts: str | Sequence[str], length: int, padding: Padding) -> tuple[Tensor, Tensor]:
         """(batch, n_tokens) ids with the marker in place, and attention mask."""
         if length < 3:
             raise ValueError(f"a length of {length} has no room for [CLS], the marker and [SEP]; use 3 or more")
         texts = [texts] if isinstance(texts, str) else texts
-        # The dot is a placeholder: it becomes the token that the marker overwrites.
-        encodings = self._tokenizer.encode_batch([f". {text}" for text in texts])
+        encodings = self._tokenizer.encode_batch([f"{_PLACE}{text}" for text in texts])
         rows = [encoding.ids if len(encoding.ids) <= length else _cut(encoding.ids, length) for encoding in encodings]
         width = length if padding == "max_length" else max((len(row) for row in rows), default=0)
         ids = torch.full((len(rows), width), self.pad_id, dtype=torch.long)
@@ -220,8 +241,8 @@ class FLMRContextTokenizer(_MarkedTokenizer):
         return {"input_ids": ids, "attention_mask": mask}
 
 
-def _cut(ids: list[int], length: int) -> list[int]:
-    return [*ids[: length - 1], ids[-1]]
+def _cut(items: list[_Item], length: int) -> list[_Item]:
+    return [*items[: length - 1], items[-1]]
 
 
 def _content(token: Any, default: str) -> str:  # noqa: ANN401 (a string or an object, as the file has it)
