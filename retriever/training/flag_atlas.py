@@ -45,11 +45,11 @@ class FlagAtlas:
 
 def _distances(ones: Tensor, others: Tensor) -> Tensor:
     """Root-mean-square differences (0..1) of uint8 drawings at the size of a stamp."""
-    stamps = [
+    stamps, other_stamps = (
         torch.nn.functional.interpolate(drawings.float() / 255, size=(36, 48), mode="area").flatten(1)
         for drawings in (ones, others)
-    ]
-    distances: Tensor = torch.cdist(*stamps) / stamps[0].shape[1] ** 0.5
+    )
+    distances: Tensor = torch.cdist(stamps, other_stamps) / stamps.shape[1] ** 0.5
     return distances
 
 
