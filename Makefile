@@ -24,8 +24,9 @@ ask: $(VENV)/.indexed
 evaluate: $(VENV)/.dev runs/pictures/.made
 	$(PY) -m rag_app evaluate --dataset $(DATASET) --images runs/pictures --no-retrieval \
 	  --output $(OUTPUT)/without-retrieval
+	$(PY) -m rag_app evaluate --dataset $(DATASET) --images runs/pictures --oracle --output $(OUTPUT)/oracle
 	$(PY) -m rag_app evaluate --dataset $(DATASET) --images runs/pictures \
-	  --output $(OUTPUT)/with-retrieval --beside $(OUTPUT)/without-retrieval
+	  --output $(OUTPUT)/with-retrieval --beside $(OUTPUT)/without-retrieval --beside $(OUTPUT)/oracle
 
 runs/pictures/.made: $(DATASET) | $(VENV)/.dev
 	$(PY) -m rag_app train pictures --dataset $(DATASET) --output runs/pictures
