@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 class LoopSettings:
     """How to train; what on is decided elsewhere."""
 
-    steps: int = 1000
+    steps: int = 3000
     batch_size: int = 16
     learning_rate: float = 2e-4
     weight_decay: float = 0.01

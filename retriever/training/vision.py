@@ -35,7 +35,7 @@ class VisionSettings:
     heads: int = 3
     image_size: int = 112
     patch_size: int = 16
-    steps: int = 3200
+    steps: int = 5600
     batch_size: int = 64
     learning_rate: float = 1e-3
     weight_decay: float = 0.05
