@@ -25,7 +25,7 @@ BATCH = 16
 
 @dataclass(frozen=True, kw_only=True)
 class Read:
-    """One question read: what was proposed, from passages of which scores, and what would have been right, if anything."""
+    """One question read: what was proposed, from passages of which scores, and what, if anything, is right."""
 
     candidates: tuple[Candidate, ...]
     scores: tuple[float, ...]
