@@ -17,12 +17,21 @@ class AnswerCandidate:
     Attributes:
         passage_id: the passage it was read from, or None when it was made without one.
         answer: its text.
-        score: p(passage | question) * p(answer | question, picture, passage), in [0, 1].
+        passage_probability: p(passage | question) among the passages found; 1 when it was made without one.
+        answer_probability: p(answer | question, picture, passage).
+        chosen: whether it is the one that won.
     """
 
     passage_id: str | None
     answer: str
-    score: float
+    passage_probability: float
+    answer_probability: float
+    chosen: bool = False
+
+    @property
+    def score(self) -> float:
+        """The product of the two probabilities, in [0, 1]; the highest wins among those that are not empty."""
+        return self.passage_probability * self.answer_probability
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,12 +11,13 @@ from langchain_core.runnables import Runnable, RunnableConfig
 
 from generator.calibration import calibration_of
 from generator.choosing import choose
+from generator.extractive import ExtractiveReader
 from generator.protocol import Candidate, Generator
 from generator.remote import RemoteError
-from knowledge_bases.records import ScoredPassage, VisualQuestion
+from knowledge_bases.records import Passage, ScoredPassage, VisualQuestion
 from rag_app.answers import Answer, AnswerCandidate
 from rag_app.errors import InputError, reported_as_input
-from rag_app.finder import PassageFinder
+from rag_app.finder import Explanation, PassageFinder
 from rag_app.timing import Stopwatch
 
 __all__ = ["RagPipeline"]
@@ -43,6 +44,35 @@ class RagPipeline(Runnable[VisualQuestion, Answer]):
         self.generator = generator
         self.k = k
         self._calibration = calibration_of(generator)
+
+    @property
+    def needs_passages(self) -> bool:
+        """Whether the generator only reads passages, and so has no answer of its own without them."""
+        return isinstance(self.generator, ExtractiveReader)
+
+    def taking(self, k: int) -> RagPipeline:
+        """The same models with another number of passages a question.
+
+        Raises:
+            InputError: k is below 1.
+        """
+        if k < 1:
+            raise InputError(f"k is {k}; ask for at least 1 passage")
+        return RagPipeline(finder=self.finder, generator=self.generator, k=k)
+
+    def without_retrieval(self) -> RagPipeline:
+        """The same generator, answering from the question and the picture alone."""
+        return RagPipeline(finder=None, generator=self.generator, k=self.k)
+
+    def explain(self, question: VisualQuestion, passage: Passage) -> Explanation:
+        """Why a passage was found: what each row of the question contributes to its score. For one passage on demand.
+
+        Raises:
+            InputError: this pipeline finds no passages.
+        """
+        if self.finder is None:
+            raise InputError("nothing is retrieved here, so there is no score to explain")
+        return self.finder.explain(question, passage)
 
     def invoke(self, input: VisualQuestion, config: RunnableConfig | None = None, **kwargs: Any) -> Answer:  # noqa: ANN401 - the base class's signature
         """Answers one question.
@@ -134,9 +164,11 @@ class RagPipeline(Runnable[VisualQuestion, Answer]):
                 AnswerCandidate(
                     passage_id=(None if one.passage_index is None else passages[one.passage_index].passage.passage_id),
                     answer=one.answer,
-                    score=math.exp(score),
+                    passage_probability=math.exp(score - one.log_likelihood),
+                    answer_probability=math.exp(one.log_likelihood),
+                    chosen=number == choice.index,
                 )
-                for one, score in zip(candidates, choice.scores, strict=True)
+                for number, (one, score) in enumerate(zip(candidates, choice.scores, strict=True))
             ),
             abstained=choice.abstained,
         )

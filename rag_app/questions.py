@@ -6,8 +6,9 @@ import unicodedata
 
 from rag_app.errors import InputError
 
-__all__ = ["MAX_QUESTION_CHARACTERS", "check_question"]
+__all__ = ["MAX_INSTRUCTION_CHARACTERS", "MAX_QUESTION_CHARACTERS", "check_instruction", "check_question"]
 
+MAX_INSTRUCTION_CHARACTERS = 300
 MAX_QUESTION_CHARACTERS = 2_000
 
 
@@ -23,8 +24,25 @@ def check_question(text: str) -> str:
         raise InputError(
             f"the question has {len(text):,} characters; at most {MAX_QUESTION_CHARACTERS:,} are read. Shorten it"
         )
-    sound = text.encode("utf-8", errors="replace").decode("utf-8")
-    cleaned = " ".join("".join(" " if unicodedata.category(c) == "Cc" else c for c in sound).split())
+    cleaned = _on_one_line(text)
     if not cleaned:
         raise InputError("the question is empty; write what you want to know about the picture")
     return cleaned
+
+
+def check_instruction(text: str) -> str | None:
+    """The retrieval instruction on one line; None, which takes the default, where it is empty.
+
+    Raises:
+        InputError: it is longer than `MAX_INSTRUCTION_CHARACTERS`.
+    """
+    if len(text) > MAX_INSTRUCTION_CHARACTERS:
+        raise InputError(
+            f"the instruction has {len(text):,} characters; at most {MAX_INSTRUCTION_CHARACTERS} are read. Shorten it"
+        )
+    return _on_one_line(text) or None
+
+
+def _on_one_line(text: str) -> str:
+    sound = text.encode("utf-8", errors="replace").decode("utf-8")
+    return " ".join("".join(" " if unicodedata.category(c) == "Cc" else c for c in sound).split())

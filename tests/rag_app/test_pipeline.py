@@ -9,7 +9,6 @@ from knowledge_bases.records import VisualQuestion
 from rag_app.answers import Answer
 from rag_app.assembly import Application
 from rag_app.errors import InputError
-from rag_app.pipeline import RagPipeline
 from rag_app.retriever_adapter import PassageRetriever
 from tests.tiny import PASSAGES
 
@@ -49,6 +48,47 @@ def test_answers_have_evidence(application: Application) -> None:
     assert answer.timings_ms["total"] >= answer.timings_ms["read"] > 0
 
 
+def test_candidates_say_their_two_probabilities(application: Application) -> None:
+    answer = application.pipeline.invoke(QUESTIONS[0])
+    assert sum(one.passage_probability for one in answer.candidates) == pytest.approx(1.0)
+    assert all(0.0 < one.answer_probability <= 1.0 for one in answer.candidates)
+    (chosen,) = (one for one in answer.candidates if one.chosen)
+    assert chosen.answer == answer.text
+    assert chosen.score == max(one.score for one in answer.candidates if one.answer)
+    by_rank = [one.passage_probability for one in answer.candidates]
+    assert by_rank == sorted(by_rank, reverse=True)  # the passages come best first
+
+
+def test_a_passage_is_explained_on_demand(application: Application) -> None:
+    for question in QUESTIONS:
+        answer = application.pipeline.invoke(question)
+        for found in answer.passages:
+            explanation = application.pipeline.explain(question, found.passage)
+            # the index keeps float16 rows
+            assert explanation.score == pytest.approx(found.score, abs=1e-3 * len(explanation.rows))
+    with pytest.raises(InputError, match="no score to explain"):
+        application.pipeline.without_retrieval().explain(QUESTIONS[0], answer.passages[0].passage)
+
+
+def test_k_and_retrieval_can_differ_for_one_question(application: Application) -> None:
+    assert len(application.pipeline.taking(5).invoke(QUESTIONS[0]).passages) == 5
+    assert len(application.pipeline.invoke(QUESTIONS[0]).passages) == 3
+    with pytest.raises(InputError, match="at least 1 passage"):
+        application.pipeline.taking(0)
+    assert application.pipeline.needs_passages
+    assert application.pipeline.without_retrieval().invoke(QUESTIONS[0]).passages == ()
+
+
+def test_an_instruction_changes_the_search_and_must_leave_room(application: Application) -> None:
+    plain, told = (
+        application.pipeline.invoke(VisualQuestion(text="what is the capital?", image=RED, instruction=instruction))
+        for instruction in (None, "Name the people")
+    )
+    assert [found.score for found in plain.passages] != [found.score for found in told.passages]
+    with pytest.raises(InputError, match="nothing of the question is read; shorten it"):
+        application.pipeline.invoke(VisualQuestion(text="what is it?", instruction="find the page " * 20))
+
+
 def test_batch_equals_one_by_one(application: Application) -> None:
     together = application.pipeline.batch(QUESTIONS)
     assert [essence(answer) for answer in together] == [
@@ -84,8 +124,7 @@ def test_a_question_needs_a_text_or_a_picture(application: Application) -> None:
 
 
 def test_without_retrieval_there_is_no_evidence(application: Application) -> None:
-    alone = RagPipeline(finder=None, generator=application.pipeline.generator, k=3)
-    answer = alone.invoke(QUESTIONS[0])
+    answer = application.pipeline.without_retrieval().invoke(QUESTIONS[0])
     assert answer.passages == ()
     assert [candidate.passage_id for candidate in answer.candidates] == [None]
     assert answer.abstained  # an extractive reader knows nothing by itself

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from rag_app.errors import InputError
-from rag_app.questions import MAX_QUESTION_CHARACTERS, check_question
+from rag_app.questions import MAX_QUESTION_CHARACTERS, check_instruction, check_question
 
 
 @pytest.mark.parametrize("text", ["", "   ", "\n\t", "\x00"])
@@ -28,3 +28,10 @@ def test_other_scripts_are_left_alone(text: str) -> None:
 
 def test_stray_surrogates_and_controls() -> None:
     assert check_question("what\x07 is\udcff it\n?") == "what is? it ?"
+
+
+def test_an_instruction_may_be_left_out() -> None:
+    assert check_instruction(" \n") is None
+    assert check_instruction(" Find\nthe page: ") == "Find the page:"
+    with pytest.raises(InputError, match=r"400 characters; at most 300.*Shorten"):
+        check_instruction("x" * 400)

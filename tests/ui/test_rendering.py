@@ -13,7 +13,7 @@ def answer(*, abstained: bool = False, text: str = HOSTILE, complete: bool = Tru
         text=text,
         confidence=0.42,
         passages=(ScoredPassage(passage=passage, score=12.345),),
-        candidates=(AnswerCandidate(passage_id="p", answer=HOSTILE, score=0.4),),
+        candidates=(AnswerCandidate(passage_id="p", answer=HOSTILE, passage_probability=0.8, answer_probability=0.5),),
         timings_ms={"encode": 12.4, HOSTILE: 1.0},
         abstained=abstained,
         complete=complete,
@@ -63,6 +63,6 @@ def test_whole_words_are_marked_first() -> None:
         text="krone",
         confidence=1.0,
         passages=(ScoredPassage(passage=passage, score=1.0),),
-        candidates=(AnswerCandidate(passage_id="p", answer="krone", score=1.0),),
+        candidates=(AnswerCandidate(passage_id="p", answer="krone", passage_probability=1.0, answer_probability=1.0),),
     )
     assert "kroner. The <mark>krone</mark> is" in passage_cards(one)
