@@ -57,7 +57,7 @@ def run_evaluate(args: argparse.Namespace) -> int:
     """Answers and scores a dataset."""
     from rag_app import evaluate_commands
 
-    return evaluate_commands.run_evaluate(args, _preset(args), _open)
+    return evaluate_commands.run_evaluate(args, _preset, _open)
 
 
 def answer_text(answer: Answer, *, width: int) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -12,7 +13,7 @@ from knowledge_bases.records import VqaExample
 from rag_app.errors import InputError, one_line
 from rag_app.questions import check_question
 
-__all__ = ["Dataset", "RowProblem", "load_dataset", "scan_dataset"]
+__all__ = ["Dataset", "RowProblem", "collect_dataset", "load_dataset", "scan_dataset"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,23 +93,28 @@ def scan_dataset(path: Path, *, images: Path | None = None) -> Dataset:
     for line, raw in enumerate(content.removeprefix(b"\xef\xbb\xbf").split(b"\n"), start=1):
         if raw.strip():
             scan.take(line, raw)
-    if not scan.examples and not scan.problems:
-        raise InputError(f"dataset {path} holds no questions")
-    if not scan.examples:
-        first = scan.problems[0]
-        others = f" (and {len(scan.problems) - 1:,} more such rows)" if len(scan.problems) > 1 else ""
-        raise InputError(
-            f"dataset {path} holds no question that can be asked; row {first.line}: {first.problem}{others}"
-        )
-    return Dataset(
-        path=path,
-        images=scan.images,
-        examples=tuple(scan.examples),
-        lines=scan.lines,
-        problems=tuple(scan.problems),
-        sha256=hashlib.sha256(content).hexdigest(),
-        integer_ids=frozenset(scan.integer_ids),
-    )
+    return scan.dataset(path, hashlib.sha256(content).hexdigest())
+
+
+def collect_dataset(name: str, examples: Iterable[VqaExample], *, images: Path) -> Dataset:
+    """A dataset of examples that come from elsewhere; see `scan_dataset` for which are set apart.
+
+    Args:
+        name: what to call it in reports.
+        examples: the questions; their `lines` are counted from 1.
+        images: folder of the pictures.
+
+    Raises:
+        InputError: there is no example that can be asked.
+    """
+    scan, digest = _Scan(images=images), hashlib.sha256()
+    for line, example in enumerate(examples, start=1):
+        digest.update(f"{example!r}\n".encode(errors="backslashreplace"))
+        try:
+            scan.add(line, example)
+        except ValueError as error:
+            scan.reject(line, example.question_id, error)
+    return scan.dataset(Path(name), digest.hexdigest())
 
 
 @dataclass(kw_only=True)
@@ -122,24 +128,54 @@ class _Scan:
     integer_ids: set[str] = field(default_factory=set)
 
     def take(self, line: int, raw: bytes) -> None:
+        """A row of a file."""
         question_id = None
         try:
             row = _row(raw)
             question_id = _question_id(row)
-            example = _example(row, question_id)
-            if question_id in self.lines:
-                raise ValueError(f"question_id {question_id!r} is already in row {self.lines[question_id]}")
-            if example.image is not None and not (self.images / example.image).is_file():
-                raise ValueError(
-                    f"there is no picture at {self.images / example.image}; give the pictures' folder with --images"
-                )
+            self.add(line, _example(row, question_id))
         except (ValueError, TypeError) as error:
-            self.problems.append(RowProblem(line=line, question_id=question_id, problem=one_line(error)))
+            self.reject(line, question_id, error)
             return
-        self.lines[question_id] = line
-        self.examples.append(example)
         if isinstance(row["question_id"], int):
             self.integer_ids.add(question_id)
+
+    def add(self, line: int, example: VqaExample) -> None:
+        """An example, if it can be asked; a ValueError says why not."""
+        if example.question_id in self.lines:
+            raise ValueError(f"question_id {example.question_id!r} is already in row {self.lines[example.question_id]}")
+        if example.question.strip() or not example.instruction:  # an instruction and a picture ask as well
+            check_question(example.question)
+        if example.image is not None and not (self.images / example.image).is_file():
+            raise ValueError(
+                f"there is no picture at {self.images / example.image}; give the pictures' folder with --images"
+            )
+        self.lines[example.question_id] = line
+        self.examples.append(example)
+
+    def reject(self, line: int, question_id: str | None, error: Exception) -> None:
+        """A row that cannot be asked."""
+        self.problems.append(RowProblem(line=line, question_id=question_id, problem=one_line(error)))
+
+    def dataset(self, path: Path, sha256: str) -> Dataset:
+        """What was read; an InputError where nothing can be asked."""
+        if not self.examples and not self.problems:
+            raise InputError(f"dataset {path} holds no questions")
+        if not self.examples:
+            first = self.problems[0]
+            others = f" (and {len(self.problems) - 1:,} more such rows)" if len(self.problems) > 1 else ""
+            raise InputError(
+                f"dataset {path} holds no question that can be asked; row {first.line}: {first.problem}{others}"
+            )
+        return Dataset(
+            path=path,
+            images=self.images,
+            examples=tuple(self.examples),
+            lines=self.lines,
+            problems=tuple(self.problems),
+            sha256=sha256,
+            integer_ids=frozenset(self.integer_ids),
+        )
 
 
 def _row(raw: bytes) -> dict[str, Any]:
@@ -170,19 +206,17 @@ def _example(row: dict[str, Any], question_id: str) -> VqaExample:
     for key in ("image", "question", "answers"):
         if key not in row:
             raise ValueError(f"{key!r} is missing")
-    image, question, instruction = row["image"], _text(row, "question"), _text(row, "instruction")
+    image = row["image"]
     if not isinstance(image, str | None):
         raise TypeError("'image' must be a path or null")
-    if question.strip() or not instruction:  # a row may ask by its instruction and picture alone
-        check_question(question)
     return VqaExample(
         question_id=question_id,
-        question=question,
+        question=_text(row, "question"),
         image=_relative(image) if image else None,
         answers=_texts(row, "answers"),
         pos_passage_ids=_texts(row, "pos_passage_ids"),
         question_type=_text(row, "question_type"),
-        instruction=instruction or None,
+        instruction=_text(row, "instruction") or None,
     )
 
 

@@ -6,22 +6,24 @@ import argparse
 import json
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from knowledge_bases.m2kr import M2krSource
 from rag_app.config import Preset, var_folder
-from rag_app.errors import InputError, one_line
+from rag_app.datasets import Dataset, RowProblem, scan_dataset
+from rag_app.errors import InputError, one_line, reported_as_input
 from rag_app.evaluation.files import SCORES, read_report
+from rag_app.evaluation.m2kr import RECALL_AT, Extra, extra_scores, headlines, open_m2kr
 from rag_app.evaluation.modes import Mode
 from rag_app.evaluation.report import report_text
 from rag_app.evaluation.shards import parse_shard
-from rag_app.knowledge import find_knowledge, open_store
+from rag_app.knowledge import find_knowledge, list_knowledge, open_store
 from rag_app.progress import ProgressLine
 
 if TYPE_CHECKING:
     from rag_app.assembly import Application
-    from rag_app.datasets import RowProblem
     from rag_app.stores import SharedStore
 
 __all__ = ["add_compare", "add_evaluate", "add_merge", "run_evaluate"]
@@ -33,7 +35,10 @@ Report = dict[str, Any]
 
 def add_evaluate(evaluate: argparse.ArgumentParser) -> None:
     """Adds the options of `evaluate`, but for those that `ask` has as well."""
-    evaluate.add_argument("--dataset", type=Path, required=True, metavar="FILE.jsonl", help="the questions")
+    questions = evaluate.add_mutually_exclusive_group(required=True)
+    questions.add_argument("--dataset", type=Path, metavar="FILE.jsonl", help="the questions")
+    questions.add_argument("--benchmark", metavar="m2kr:NAME[/SPLIT]", help="the questions of M2KR, with its Recall@K")
+    evaluate.add_argument("--folder", type=Path, metavar="DIR", help="a copy of M2KR on disk (default: ask the hub)")
     evaluate.add_argument("--images", type=Path, metavar="DIR", help="folder of the pictures (default: the dataset's)")
     evaluate.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder of predictions and report")
     mode = evaluate.add_mutually_exclusive_group()
@@ -76,43 +81,81 @@ def _add_beside(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def run_evaluate(args: argparse.Namespace, preset: Preset, open_application: Callable[..., Application]) -> int:
+def run_evaluate(
+    args: argparse.Namespace,
+    preset_of: Callable[[argparse.Namespace], Preset],
+    open_application: Callable[..., Application],
+) -> int:
     """Answers and scores a dataset.
 
     Args:
         args: the arguments.
-        preset: the preset that they ask for.
+        preset_of: the preset that they ask for.
         open_application: opens it; takes `retrieve`.
     """
-    from rag_app.datasets import scan_dataset
-
     shard = parse_shard(args.shard or "1/1")
-    dataset = scan_dataset(args.dataset, images=args.images)
+    task = _task(args)
     beside = _beside(args.beside)
+    preset = preset_of(args)
     from rag_app.evaluation.run import Run, evaluate, prepare_output
     from rag_app.manifest import package_versions, settings_of
 
     mode = Mode.ORACLE if args.oracle else Mode.NOTHING if args.no_retrieval else Mode.RETRIEVAL
     prepare_output(args.output)
     application = open_application(args, retrieve=mode is Mode.RETRIEVAL)
-    settings = {**settings_of(application), "mode": mode.value}
+    settings = {**settings_of(application), "mode": mode.value, **task.settings}
     store = application.store
     if mode is Mode.ORACLE:
         store = _oracle_store(preset, var_folder(args.var))
         settings |= {"knowledge_base": application.knowledge_base, "knowledge_base_hash": store.content_hash()}
     run = Run(
         pipeline=application.pipeline,
-        dataset=dataset,
+        dataset=task.dataset,
         mode=mode,
         store=store,
         settings=settings,
         versions=package_versions(),
         batch_size=preset.batch_size,
         shard=shard,
+        recall_at=task.recall_at,
+        extra=task.extra,
     )
     report = evaluate(run, args.output, beside=beside, progress=ProgressLine("questions answered"))
     _show(report, args.output, beside)
     return 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Task:
+    """What is asked, and how it is scored."""
+
+    dataset: Dataset
+    settings: dict[str, Any] = field(default_factory=dict)
+    recall_at: tuple[int, ...] = ()
+    extra: Extra | None = None
+
+
+def _task(args: argparse.Namespace) -> _Task:
+    """The dataset or the benchmark; a benchmark is asked of the knowledge base of its own passages."""
+    if args.dataset is not None:
+        if args.folder is not None:
+            raise InputError("--folder belongs to --benchmark; the pictures of a --dataset lie in --images")
+        return _Task(dataset=scan_dataset(args.dataset, images=args.images))
+    with reported_as_input():
+        source = M2krSource.parse(args.benchmark, args.folder)
+    if args.kb is None and not args.no_retrieval:
+        args.kb = source.slug
+        if all(one.name != source.slug for one in list_knowledge(var_folder(args.var))):
+            raise InputError(
+                f"there is no knowledge base {source.slug!r}; make it with "
+                f"`python -m rag_app kb build --from {args.benchmark}`, or give another one with --kb"
+            )
+    return _Task(
+        dataset=open_m2kr(source, images=args.images),
+        settings={"benchmark": source.slug, "headline": headlines(source.name)},
+        recall_at=RECALL_AT,
+        extra=extra_scores(source.name),
+    )
 
 
 def _oracle_store(preset: Preset, var: Path) -> SharedStore:
@@ -162,8 +205,6 @@ def _beside(folders: Sequence[Path]) -> list[tuple[str, Report]]:
 
 
 def _show(report: Report, output: Path, beside: Sequence[tuple[str, Report]]) -> None:
-    from rag_app.datasets import RowProblem
-
     _show_problems([RowProblem(**problem) for problem in report["problems"]])
     print(report_text(report, beside))
     counts = report["counts"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from knowledge_bases.records import ScoredPassage, VisualQuestion, VqaExample
 from knowledge_bases.store import StoreError
@@ -20,7 +21,9 @@ __all__ = ["Asker"]
 class Asker:
     """Turns examples into questions and questions into answers."""
 
-    def __init__(self, pipeline: RagPipeline, dataset: Dataset, *, mode: Mode, store: SharedStore | None) -> None:
+    def __init__(
+        self, pipeline: RagPipeline, dataset: Dataset, *, mode: Mode, store: SharedStore | None, depth: int = 0
+    ) -> None:
         """Puts the parts together.
 
         Args:
@@ -28,11 +31,13 @@ class Asker:
             dataset: what is asked.
             mode: where the passages come from.
             store: the passages; None where none are used.
+            depth: passages that are found for a question, where these are more than are read.
         """
         self._pipeline = pipeline
         self._dataset = dataset
         self._mode = mode
         self._store = store
+        self._depth = depth
 
     def problem_of(self, example: VqaExample) -> str | None:
         """Why an example cannot be asked in this mode, as far as can be told without opening its picture."""
@@ -67,7 +72,12 @@ class Asker:
         """
         if self._mode is Mode.ORACLE:
             return self._pipeline.read(questions, [self._given(example) for example in examples])
-        return self._pipeline.batch(list(questions))
+        finder = self._pipeline.finder
+        if finder is None or self._depth <= self._pipeline.k:
+            return self._pipeline.batch(list(questions))
+        found = finder.find(questions, k=self._depth)
+        answers = self._pipeline.read(questions, [passages[: self._pipeline.k] for passages in found])
+        return [replace(answer, passages=passages) for answer, passages in zip(answers, found, strict=True)]
 
     def _given(self, example: VqaExample) -> tuple[ScoredPassage, ...]:
         """The right passages, as equally likely ones."""

@@ -68,6 +68,8 @@ def outcome_of(
     mode: Mode,
     passages: Sequence[Passage],
     k: int,
+    recall_at: Sequence[int] = (),
+    extra: Mapping[str, float] | None = None,
 ) -> Outcome:
     """Scores one question.
 
@@ -78,7 +80,9 @@ def outcome_of(
         line: of the example in its dataset.
         mode: where the passages came from; Recall is scored only of retrieval.
         passages: those of the prediction, in its order.
-        k: how many passages were asked for.
+        k: how many passages were read.
+        recall_at: at which ranks retrieval is scored; see `rag_app.metrics.questions.score_question`.
+        extra: further scores.
     """
     scores = score_question(
         prediction.answer,
@@ -87,7 +91,8 @@ def outcome_of(
         contents=[passage.content for passage in passages],
         pos_passage_ids=example.pos_passage_ids,
         k=k,
-    )
+        recall_at=recall_at,
+    ) | dict(extra or {})
     return Outcome(
         line=line,
         question_id=example.question_id,
@@ -95,7 +100,7 @@ def outcome_of(
         answer=prediction.answer,
         confidence=prediction.confidence,
         abstained=detail.abstained,
-        verdict=_verdict(example, scores, passages),
+        verdict=_verdict(example, scores, passages[:k]),
         scores=scores,
     )
 

@@ -18,7 +18,7 @@ __all__ = ["make_report", "report_text"]
 def make_report(
     outcomes: Sequence[Outcome], problems: Sequence[RowProblem], *, manifest: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Every metric with its exact name, the counts, and what the numbers depend on.
+    """Every metric with its exact name, those in `manifest["headline"]` first; the counts; what the numbers depend on.
 
     The number of questions scored (`counts.questions`) and the number of rows that could not be asked
     (`counts.reported`) add up to the number of rows given (`counts.given`).
@@ -27,6 +27,8 @@ def make_report(
     for outcome in outcomes:
         by_type.setdefault(outcome.question_type, []).append(outcome)
     whole = _values_and_counts(outcomes)
+    headline = [name for name in manifest.get("headline", ()) if name in whole["metrics"]]
+    whole["metrics"] = {name: whole["metrics"][name] for name in dict.fromkeys([*headline, *whole["metrics"]])}
     whole["counts"] |= {"given": len(outcomes) + len(problems), "reported": len(problems)}
     return {
         **whole,

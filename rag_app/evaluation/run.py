@@ -17,6 +17,7 @@ from rag_app.datasets import Dataset, RowProblem
 from rag_app.errors import InputError, one_line, reported_as_input
 from rag_app.evaluation.asking import Asker
 from rag_app.evaluation.files import DETAILS, PREDICTIONS, SETTINGS, write_results
+from rag_app.evaluation.m2kr import Extra
 from rag_app.evaluation.modes import Mode
 from rag_app.evaluation.outcomes import Outcome, outcome_of
 from rag_app.evaluation.report import make_report
@@ -57,6 +58,8 @@ class Run:
         versions: versions of the packages, for the manifest.
         batch_size: questions at a time.
         shard: which part of the dataset is asked.
+        recall_at: at which ranks retrieval is scored; the usual ones up to the pipeline's k when empty.
+        extra: further scores of an answer.
     """
 
     pipeline: RagPipeline
@@ -67,6 +70,8 @@ class Run:
     versions: Mapping[str, str]
     batch_size: int
     shard: Shard = WHOLE
+    recall_at: tuple[int, ...] = ()
+    extra: Extra | None = None
 
 
 def prepare_output(folder: Path) -> None:
@@ -111,7 +116,8 @@ class _Evaluation:
         self._output = output
         self._progress = progress or (lambda done, total, note: None)
         self._started = time.monotonic()
-        self._asker = Asker(run.pipeline, run.dataset, mode=run.mode, store=run.store)
+        depth = max(run.recall_at, default=0)
+        self._asker = Asker(run.pipeline, run.dataset, mode=run.mode, store=run.store, depth=depth)
         self._plan = batches(run.dataset.examples, run.batch_size, run.shard)
         self._n_planned = sum(len(batch) for batch in self._plan)
         self._problems: list[RowProblem] = []  # of rows that are asked; those of the file are added at the end
@@ -245,6 +251,8 @@ class _Evaluation:
                     mode=self._run.mode,
                     passages=self._passages(prediction),
                     k=self._run.pipeline.k,
+                    recall_at=self._run.recall_at,
+                    extra=self._run.extra(example, prediction.answer) if self._run.extra is not None else None,
                 )
             )
         return outcomes, [self._case(outcome, examples[outcome.question_id]) for outcome in worst(outcomes)]
@@ -253,11 +261,12 @@ class _Evaluation:
         return self._run.store.get(prediction.passage_ids) if self._run.store is not None else []
 
     def _case(self, outcome: Outcome, example: VqaExample) -> Case:
+        k = self._run.pipeline.k
         return case_of(
             outcome,
             example,
-            self._passages(self._predictions[outcome.question_id]),
-            self._details[outcome.question_id].passage_scores,
+            self._passages(self._predictions[outcome.question_id])[:k],
+            self._details[outcome.question_id].passage_scores[:k],
             lambda: self._asker.question_of(example).image,
         )
 

@@ -27,6 +27,7 @@ def score_question(
     contents: Sequence[str],
     pos_passage_ids: Sequence[str],
     k: int,
+    recall_at: Sequence[int] = (),
 ) -> dict[str, float]:
     """Every metric that applies to one question.
 
@@ -36,7 +37,8 @@ def score_question(
         passage_ids: ids of the passages found, best first; None when nothing was retrieved.
         contents: their texts, in the same order.
         pos_passage_ids: ids of the passages that hold the answer; may be empty.
-        k: how many passages were asked for; see `rag_app.metrics.retrieval.cutoffs`.
+        k: how many passages were asked for.
+        recall_at: at which ranks retrieval is scored; `rag_app.metrics.retrieval.cutoffs` of k when empty.
     """
     scores: dict[str, float] = {}
     if answers:
@@ -44,7 +46,7 @@ def score_question(
         scores["Exact match"] = exact_match(prediction, answers)
     if passage_ids is None:
         return scores
-    for cutoff in cutoffs(k):
+    for cutoff in recall_at or cutoffs(k):
         if pos_passage_ids:
             scores[f"Recall@{cutoff}"] = recall_at_k(passage_ids, pos_passage_ids, k=cutoff)
         if answers:

@@ -1,0 +1,116 @@
+"""`evaluate --benchmark` on parquet files in the columns of M2KR."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from knowledge_bases.m2kr import M2krSource
+from rag_app.cli import main
+from rag_app.evaluation.m2kr import extra_scores, headlines, open_m2kr
+from tests.rag_app.evaluation.conftest import read_json, read_lines
+from tests.rag_app.test_cli import fails
+from tests.tiny import save_picture
+
+N_PASSAGES = 12
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    root = tmp_path / "m2kr"
+    passages = {
+        "passage_id": [f"EVQA_{number}" for number in range(N_PASSAGES)],
+        "passage_content": [f"title: Tree {number} content: It has {number} leaves." for number in range(N_PASSAGES)],
+        "language": ["en"] * N_PASSAGES,
+    }
+    data = {
+        "pos_item_ids": [["EVQA_3"], ["EVQA_4", "EVQA_5"], ["EVQA_6"], ["EVQA_7"]],
+        "img_path": ["inat/a.png", None, "inat/gone.png", "inat/a.png"],
+        "question_id": ["q1", "q2", "q3", "q4"],
+        "question": ["How many leaves?", "How many leaves has tree 4?", "Which tree?", None],
+        "answers": [["3", "three|3 leaves"], ["4&&5"], ["6"], ["7"]],
+        "gold_answer": ["3", "4", "6", "7"],
+        "question_type": ["automatic", "multi_answer", "templated", "templated"],
+        "instruction": ["Using the provided image, obtain documents:"] * 4,
+    }
+    for name, file, columns in (
+        ("EVQA_passages", "test_passages-0.parquet", passages),
+        ("EVQA_data", "test-0.parquet", data),
+    ):
+        (root / name).mkdir(parents=True)
+        pq.write_table(pa.table(columns), root / name / file)
+    (root / "inat").mkdir()
+    save_picture(root / "inat" / "a.png")
+    return root
+
+
+def test_the_benchmark_from_its_files(
+    world: Path, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    preset, var = ["--preset", str(world / "tiny.toml")], ["--var", str(tmp_path / "var")]
+    of_m2kr = ["--folder", str(folder)]
+    evaluate = ["evaluate", "--benchmark", "m2kr:EVQA", "--images", str(folder), *of_m2kr, *preset, *var]
+    evaluate += ["--output", str(tmp_path / "out")]
+    assert "make it with `python -m rag_app kb build --from m2kr:EVQA`" in fails(capsys, evaluate)
+    assert main(["kb", "build", "--from", "m2kr:EVQA", *of_m2kr, *preset, *var]) == 0
+    assert main(evaluate) == 0
+    captured = capsys.readouterr()
+    assert "row 3 (question q3) was not asked: there is no picture at" in captured.err
+    assert "3 of 4 rows are scored, 1 are reported" in captured.out
+    report = read_json(tmp_path / "out" / "report.json")
+    names = list(report["metrics"])
+    assert names[:2] == ["Recall@5", "Pseudo-Recall@5"]
+    assert {f"{kind}@{k}" for kind in ("Recall", "Pseudo-Recall") for k in (1, 5, 10, 20, 50, 100, 500)} <= set(names)
+    assert "E-VQA exact match" in names
+    assert "E-VQA" not in names
+    rows = read_lines(tmp_path / "out" / "predictions.jsonl")
+    assert all(len(row["passage_ids"]) == N_PASSAGES for row in rows)  # all that there are, up to 500
+    positives = {"q1": {"EVQA_3"}, "q2": {"EVQA_4", "EVQA_5"}, "q4": {"EVQA_7"}}
+    hits = [bool(positives[row["question_id"]] & set(row["passage_ids"][:5])) for row in rows]
+    assert report["metrics"]["Recall@5"] == pytest.approx(sum(hits) / 3, abs=1e-6)
+    assert report["metrics"]["Recall@500"] == 1.0
+    assert report["manifest"]["benchmark"] == "m2kr-evqa-test"
+    assert len(read_lines(tmp_path / "out" / "worst.jsonl")[0]["passages"]) == 3  # those that were read
+
+
+def test_faulty_benchmarks(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    output = ["--output", str(tmp_path / "out"), "--var", str(tmp_path / "var"), "--no-retrieval"]
+    assert "names no dataset" in fails(capsys, ["evaluate", "--benchmark", "m2kr:Flags", *output])
+    elsewhere = ["--folder", str(tmp_path / "var")]
+    assert "no parquet file" in fails(capsys, ["evaluate", "--benchmark", "m2kr:EVQA", *elsewhere, *output])
+    both = ["evaluate", "--benchmark", "m2kr:EVQA", "--dataset", "x.jsonl", *output]
+    assert "not allowed with argument" in fails(capsys, both)
+    assert "--folder belongs to --benchmark" in fails(capsys, ["evaluate", "--dataset", "x.jsonl", *elsewhere, *output])
+    assert "required" in fails(capsys, ["evaluate", *output])
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("WIT", ["Recall@10"]),
+        ("IGLUE", ["Recall@1"]),
+        ("LLaVA", ["Recall@1"]),
+        ("KVQA", ["Recall@5"]),
+        ("OKVQA", ["Recall@5", "Pseudo-Recall@5"]),
+        ("Infoseek", ["Recall@5", "Pseudo-Recall@5"]),
+    ],
+)
+def test_headlines(name: str, expected: list[str]) -> None:
+    assert headlines(name) == expected
+
+
+def test_answers_are_scored_by_the_benchmarks_rules(folder: Path) -> None:
+    dataset = open_m2kr(M2krSource.parse("m2kr:EVQA", folder), images=folder)
+    first, second, _ = dataset.examples
+    score = extra_scores("EVQA")
+    assert score is not None
+    assert score(first, "three") == {"E-VQA exact match": 1.0}
+    assert score(second, "5 and 4") == {"E-VQA exact match": 1.0}
+    assert score(second, "6") == {"E-VQA exact match": 0.0}
+    okvqa = extra_scores("OKVQA")
+    assert okvqa is not None
+    assert set(okvqa(first, "3")) == {"OK-VQA accuracy (stemmed)", "OK-VQA accuracy (unstemmed)"}
+    assert extra_scores("WIT") is None
