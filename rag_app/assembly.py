@@ -22,7 +22,7 @@ from rag_app.pipeline import RagPipeline
 from rag_app.stores import SharedStore
 from retriever.checkpoints import load_retriever
 from retriever.encoder import Encoder
-from retriever.index.exact import ExactIndex
+from retriever.index.opening import PassageIndex
 
 __all__ = ["Application", "load_encoder", "open_application", "open_index"]
 
@@ -130,7 +130,7 @@ def open_index(
     notify: Notify = lambda message: None,
     progress: Progress | None = None,
     force: bool = False,
-) -> tuple[SharedStore, ExactIndex]:
+) -> tuple[SharedStore, PassageIndex]:
     """The store and its index, up to date; in a temporary folder when `var` cannot be written.
 
     Raises:
@@ -156,11 +156,12 @@ def _open_index_in(
     progress: Progress | None,
     *,
     force: bool,
-) -> tuple[SharedStore, ExactIndex]:
+) -> tuple[SharedStore, PassageIndex]:
     store = open_store(knowledge, var)
     if len(store) == 0:
         raise InputError(f"knowledge base {knowledge.name!r} is empty; add passages with `kb add`")
-    index, report = sync(store, encoder, var / "indexes" / knowledge.folder, progress=progress, force=force)
+    folder = var / "indexes" / knowledge.folder
+    index, report = sync(store, encoder, folder, progress=progress, notify=notify, force=force)
     if report.repaired:
         notify(f"the index was damaged and has been built anew ({report.repaired})")
     return store, index

@@ -14,14 +14,17 @@ from pathlib import Path
 
 from knowledge_bases.records import Passage
 from rag_app.locking import folder_lock
+from rag_app.progress import duration
 from rag_app.stores import SharedStore
 from retriever.encoder import Encoder
 from retriever.index.exact import ExactIndex
+from retriever.index.opening import COMPRESS_FROM, PassageIndex, compress, estimate, open_index
 
 __all__ = ["SyncReport", "index_key", "passage_id_of", "sync"]
 
 logger = logging.getLogger(__name__)
 Progress = Callable[[int, int], None]
+Notify = Callable[[str], None]
 
 PASSAGES_PER_COMMIT = 1024  # what a crash can lose
 _SEPARATOR = "@"
@@ -56,18 +59,26 @@ def passage_id_of(key: str) -> str:
 
 
 def sync(
-    store: SharedStore, encoder: Encoder, folder: Path, *, progress: Progress | None = None, force: bool = False
-) -> tuple[ExactIndex, SyncReport]:
+    store: SharedStore,
+    encoder: Encoder,
+    folder: Path,
+    *,
+    progress: Progress | None = None,
+    notify: Notify = lambda message: None,
+    force: bool = False,
+) -> tuple[PassageIndex, SyncReport]:
     """Opens the store's index for this encoder and brings it up to date: encodes only what changed.
 
     The index lies in a folder of its own for each encoder (`folder / encoder.fingerprint`), is committed as it goes,
     and is built anew when it is damaged. Interrupted, it carries on at the next call. Processes wait for one another.
+    From `COMPRESS_FROM` embeddings on, the index is compressed once all passages are encoded.
 
     Args:
         store: the passages.
         encoder: what the index is made with.
         folder: where the indexes of this store lie; it is created.
         progress: told (passages done, passages in all) while passages are encoded.
+        notify: told what compressing the index will take, before it starts.
         force: build the index anew whatever its state.
 
     Raises:
@@ -77,6 +88,7 @@ def sync(
     path = folder / encoder.fingerprint
     current = _open_if_current(store, encoder, path) if not force else None
     if current is not None:
+        current = _compressed_if_large(current, folder, notify)
         return current, SyncReport(added=0, deleted=0, repaired="", seconds=time.monotonic() - started)
     folder.mkdir(parents=True, exist_ok=True)
     with folder_lock(folder):
@@ -84,28 +96,29 @@ def sync(
             shutil.rmtree(path)
         index, repaired = _open_or_create(encoder, path)
         deleted, added = _bring_up_to_date(index, store, encoder, progress)
+    index = _compressed_if_large(index, folder, notify)
     report = SyncReport(added=added, deleted=deleted, repaired=repaired, seconds=time.monotonic() - started)
     logger.info("index %s: %s", path, report)
     return index, report
 
 
-def _open_if_current(store: SharedStore, encoder: Encoder, path: Path) -> ExactIndex | None:
+def _open_if_current(store: SharedStore, encoder: Encoder, path: Path) -> PassageIndex | None:
     """The index if nothing is to be done: needs no lock and no right to write."""
     if not path.exists():
         return None
     with suppress(ValueError, OSError):
-        index = ExactIndex.open(path, fingerprint=encoder.fingerprint)
+        index = open_index(path, fingerprint=encoder.fingerprint)
         index.verify()
         if set(index.ids) == {index_key(passage) for passage in store}:
             return index
     return None
 
 
-def _open_or_create(encoder: Encoder, path: Path) -> tuple[ExactIndex, str]:
+def _open_or_create(encoder: Encoder, path: Path) -> tuple[PassageIndex, str]:
     repaired = ""
     if path.exists():
         try:
-            index = ExactIndex.open(path, fingerprint=encoder.fingerprint)
+            index = open_index(path, fingerprint=encoder.fingerprint)
             index.verify()
             return index, repaired
         except (ValueError, OSError) as error:
@@ -116,7 +129,7 @@ def _open_or_create(encoder: Encoder, path: Path) -> tuple[ExactIndex, str]:
 
 
 def _bring_up_to_date(
-    index: ExactIndex, store: SharedStore, encoder: Encoder, progress: Progress | None
+    index: PassageIndex, store: SharedStore, encoder: Encoder, progress: Progress | None
 ) -> tuple[int, int]:
     """Deletes what is stale and adds what is new.
 
@@ -139,6 +152,26 @@ def _bring_up_to_date(
         index.add([index_key(passage) for passage in passages], embeddings)
         done += len(passages)
     return len(stale), len(missing)
+
+
+def _compressed_if_large(index: PassageIndex, folder: Path, notify: Notify) -> PassageIndex:
+    """The index itself, or the compressed one in its place; where that cannot be written, the exact one serves."""
+    if not isinstance(index, ExactIndex) or index.n_tokens < COMPRESS_FROM:
+        return index
+    try:
+        with folder_lock(folder):
+            current = open_index(index.path, fingerprint=index.fingerprint)  # another process may have done it
+            if not isinstance(current, ExactIndex):
+                return current
+            expected = estimate(len(current), current.n_tokens, current.dim)
+            notify(
+                f"compressing the index of {len(current):,} passages: about {duration(expected.seconds)}, "
+                f"{expected.disk_bytes / 1e6:,.0f} MB of disk and {expected.memory_bytes / 1e6:,.0f} MB of memory"
+            )
+            return compress(current)
+    except OSError as error:
+        notify(f"the index stays uncompressed and is slow to search: {' '.join(str(error).split())}")
+        return index
 
 
 def _offset(progress: Progress | None, before: int, total: int) -> Progress | None:

@@ -27,7 +27,7 @@ from retriever.index.kmeans import kmeans, nearest
 from retriever.index.manifest import IndexDamagedError, sha256
 from retriever.index.segments import Field, Layout, Rows
 
-__all__ = ["Codec", "CodecSettings", "centroids_for"]
+__all__ = ["Codec", "CodecSettings", "centroids_for", "sample_size"]
 
 SMALLEST_STEP = 2.0**-16
 STEPS = np.exp2(np.arange(256) / 16).astype(np.float32) * np.float32(SMALLEST_STEP)
@@ -66,6 +66,11 @@ def centroids_for(n_tokens: int) -> int:
     return int(min(1 << 16, max(16, 1 << int(np.log2(max(8 * n_tokens**0.5, 1))))))
 
 
+def sample_size(n_centroids: int) -> int:
+    """Rows that are enough to fit a codec to."""
+    return HELD_OUT + max(POINTS_A_CENTROID * n_centroids, POINTS_A_FINE_CODE * N_FINE)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Codec:
     """What an index encodes with. Immutable; kept beside the segments that it made.
@@ -94,8 +99,8 @@ class Codec:
         """Fits a codec to (n, dim) rows, on their device.
 
         Args:
-            sample: rows like those to be encoded; more than some `32 * n_centroids` are not needed.
-            settings: its sizes.
+            sample: rows like those to be encoded; `sample_size` are enough.
+            settings: its sizes; without `n_centroids`, the sample is taken for all that will be encoded.
             dtype: k-means multiplies in.
 
         Raises:

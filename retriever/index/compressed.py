@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from retriever.index.calibration import calibrated, candidates_for
-from retriever.index.codec import Codec, CodecSettings
+from retriever.index.codec import Codec, CodecSettings, centroids_for, sample_size
 from retriever.index.exact import ExactIndex
 from retriever.index.manifest import (
     Calibration,
@@ -32,7 +32,6 @@ __all__ = ["IndexDamagedError", "IndexMismatchError", "LateInteractionIndex"]
 
 TARGET_RECALL = 0.98
 DRIFT = 1.3  # compact fits the codec again when its error has grown by this factor
-SAMPLE_TOKENS = 1 << 21  # that a codec is fitted to, at most
 DRIFT_TOKENS = 1 << 15  # that its error is measured on
 
 
@@ -77,8 +76,8 @@ class LateInteractionIndex:
             ValueError: there is no passage, or another process has changed the index.
             IndexWriteError: the folder cannot be written.
         """
-        settings = settings or CodecSettings()
-        sample = _sample(exact.stored, ("embeddings",), SAMPLE_TOKENS, settings.seed)["embeddings"]
+        settings = _sized(settings or CodecSettings(), exact.n_tokens)
+        sample = _sample(exact.stored, ("embeddings",), sample_size(settings.n_centroids), settings.seed)["embeddings"]
         codec = Codec.train(torch.from_numpy(sample).float(), settings, dtype=multiply_dtype())
         manifest, files = _with_codec(exact.stored.manifest, codec)
         stored = exact.stored.rewrite(
@@ -198,7 +197,8 @@ class LateInteractionIndex:
         if len(self) == 0 or self.drift(seed=settings.seed) < DRIFT:
             self._become(self.stored.merge())
             return
-        rows = _sample(self.stored, self._fields, SAMPLE_TOKENS, settings.seed)
+        settings = _sized(settings, self.n_tokens)
+        rows = _sample(self.stored, self._fields, sample_size(settings.n_centroids), settings.seed)
         codec = Codec.train(torch.from_numpy(self.codec.decode(rows)), settings, dtype=multiply_dtype())
         manifest, files = _with_codec(self.stored.manifest, codec)
         old = self.codec
@@ -292,6 +292,10 @@ class LateInteractionIndex:
 def multiply_dtype() -> torch.dtype:
     """bfloat16 where the processor multiplies it itself."""
     return torch.bfloat16 if has_native_bfloat16() else torch.float32
+
+
+def _sized(settings: CodecSettings, n_tokens: int) -> CodecSettings:
+    return replace(settings, n_centroids=settings.n_centroids or centroids_for(n_tokens))
 
 
 def _with_codec(manifest: Manifest, codec: Codec) -> tuple[Manifest, dict[str, bytes]]:

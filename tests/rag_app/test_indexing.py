@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -105,6 +108,53 @@ def test_force_builds_anew(tmp_path: Path, encoder: Encoder) -> None:
     sync(shared(tmp_path), encoder, tmp_path / "i")
     _, report = sync(shared(tmp_path), encoder, tmp_path / "i", force=True)
     assert report.added == len(PASSAGES)
+
+
+def test_a_large_index_is_compressed_and_kept_in_step(
+    tmp_path: Path, encoder: Encoder, store: PassageStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exact, _ = sync(shared(tmp_path), encoder, tmp_path / "i")
+    expected = results(exact, encoder)
+    monkeypatch.setattr("rag_app.indexing.COMPRESS_FROM", 10)
+    notes: list[str] = []
+    index, report = sync(shared(tmp_path), encoder, tmp_path / "i", notify=notes.append)
+    assert type(index).__name__ == "LateInteractionIndex"
+    assert (report.added, report.deleted, report.repaired) == (0, 0, "")
+    assert re.fullmatch(
+        r"compressing the index of 6 passages: about \d+ s, .* MB of disk and .* MB of memory", notes[0]
+    )
+    assert dict(results(index, encoder)) == pytest.approx(dict(expected), abs=0.05)
+    store.delete(["red-money"])
+    store.add([Passage(passage_id="new", text="New.")])
+    changed, report = sync(shared(tmp_path), encoder, tmp_path / "i", notify=notes.append)
+    assert (report.added, report.deleted, len(notes)) == (1, 1, 1)
+    assert {passage_id_of(key) for key in changed.ids} == {row["passage_id"] for row in PASSAGES} - {"red-money"} | {
+        "new"
+    }
+    codes = next((tmp_path / "i").rglob("*.q8"))
+    codes.write_bytes(codes.read_bytes()[:-1])
+    _, report = sync(shared(tmp_path), encoder, tmp_path / "i")
+    assert "bytes instead of" in report.repaired
+
+
+@pytest.mark.usefixtures("store")
+def test_a_large_index_that_cannot_be_compressed_serves(
+    tmp_path: Path, encoder: Encoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exact, _ = sync(shared(tmp_path), encoder, tmp_path / "i")
+    monkeypatch.setattr("rag_app.indexing.COMPRESS_FROM", 10)
+    monkeypatch.setattr("retriever.index.stored.write_segment", lambda *_: (_ for _ in ()).throw(OSError(28, "full")))
+    notes: list[str] = []
+    index, _ = sync(shared(tmp_path), encoder, tmp_path / "i", notify=notes.append)
+    assert results(index, encoder) == results(exact, encoder)
+    assert "stays uncompressed" in notes[-1]
+    assert "(full)" in notes[-1]
+
+
+def test_a_small_index_needs_no_compiler() -> None:
+    program = "import sys, rag_app.indexing, rag_app.finder; print('numba' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
 
 
 def passages_file(tmp_path: Path) -> Knowledge:

@@ -1,0 +1,147 @@
+"""Which index for how many passages, behind one protocol. The compiled parts are imported only where they are used."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import torch
+from torch import Tensor
+
+from retriever.index.exact import ExactIndex
+from retriever.index.manifest import Manifest
+
+if TYPE_CHECKING:
+    from retriever.index.codec import CodecSettings
+
+__all__ = ["COMPRESS_FROM", "BuildEstimate", "PassageIndex", "compress", "estimate", "open_index"]
+
+COMPRESS_FROM = 1_000_000  # embeddings from which the compressed index answers faster: docs/performance.md
+
+
+class PassageIndex(Protocol):
+    """What every index over passages' embeddings can do; `ExactIndex` says what each part means."""
+
+    @property
+    def path(self) -> Path:
+        """Folder of the index."""
+
+    @property
+    def dim(self) -> int:
+        """Width of an embedding."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Fingerprint of the checkpoint that made the embeddings."""
+
+    @property
+    def ids(self) -> list[str]:
+        """Ids of the passages, in the order of insertion."""
+
+    @property
+    def n_tokens(self) -> int:
+        """Embeddings held."""
+
+    def __len__(self) -> int: ...
+
+    def __contains__(self, passage_id: object) -> bool: ...
+
+    def add(self, ids: Sequence[str], embeddings: Sequence[Tensor]) -> None:
+        """Adds passages, all or none."""
+
+    def delete(self, ids: Sequence[str]) -> None:
+        """Deletes passages, all or none."""
+
+    def compact(self) -> None:
+        """Merges what additions and deletions left."""
+
+    def search(self, query: Tensor, *, k: int) -> list[tuple[str, float]]:
+        """The k passages with the highest MaxSim, best first."""
+
+    def search_batch(self, queries: Sequence[Tensor], *, k: int) -> list[list[tuple[str, float]]]:
+        """`search` for several queries."""
+
+    def verify(self) -> None:
+        """Compares every file with its checksum."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BuildEstimate:
+    """What compressing an index will take, roughly.
+
+    Attributes:
+        disk_bytes: of the compressed index; until it stands, the exact one is there too.
+        memory_bytes: while it is built, above what the process has already.
+        seconds: on this machine, as idle or busy as it is.
+    """
+
+    disk_bytes: int
+    memory_bytes: int
+    seconds: float
+
+
+def open_index(path: Path, *, fingerprint: str | None = None) -> PassageIndex:
+    """Opens whichever index lies at a path.
+
+    Args:
+        path: its folder.
+        fingerprint: of the checkpoint that is loaded; None takes any.
+
+    Raises:
+        IndexMismatchError: it was built with another checkpoint.
+        IndexDamagedError: a file is missing, cut off or altered.
+    """
+    if not Manifest.read(path, fingerprint=fingerprint).codec:
+        return ExactIndex.open(path, fingerprint=fingerprint)
+    from retriever.index.compressed import LateInteractionIndex
+
+    return LateInteractionIndex.open(path, fingerprint=fingerprint)
+
+
+def compress(exact: ExactIndex, settings: CodecSettings | None = None) -> PassageIndex:
+    """Compresses an exact index where it lies, in one commit.
+
+    Args:
+        exact: readers that have it open keep it.
+        settings: of the codec.
+
+    Raises:
+        ValueError: another process has changed the index.
+        IndexWriteError: the folder cannot be written.
+    """
+    from retriever.index.compressed import LateInteractionIndex
+
+    return LateInteractionIndex.convert(exact, settings)
+
+
+def estimate(n_passages: int, n_tokens: int, dim: int, settings: CodecSettings | None = None) -> BuildEstimate:
+    """What `compress` will take; a product of matrices is timed to know how fast this machine is (some 50 ms)."""
+    from retriever.index.codec import CodecSettings, centroids_for, sample_size
+    from retriever.int8 import has_native_bfloat16
+
+    settings = settings or CodecSettings()
+    n_centroids = settings.n_centroids or centroids_for(n_tokens)
+    sampled = min(n_tokens, sample_size(n_centroids))
+    products = (settings.iterations + 2) * sampled + n_tokens
+    rate = _multiplications_a_second(dim, torch.bfloat16 if has_native_bfloat16() else torch.float32)
+    a_token = dim * settings.n_bits // 8 + 5
+    return BuildEstimate(
+        disk_bytes=n_tokens * a_token + n_centroids * dim + n_passages * 32,
+        memory_bytes=sampled * dim * 14 + 4096 * n_centroids * 6 + (1 << 16) * dim * 24,
+        seconds=products * n_centroids * dim / rate + n_tokens * 6e-6,
+    )
+
+
+def _multiplications_a_second(dim: int, dtype: torch.dtype) -> float:
+    """Of points times centroids, with finding the best."""
+    points, centroids = torch.ones(4096, dim, dtype=dtype), torch.ones(dim, 1024, dtype=dtype)
+    times = []
+    with torch.inference_mode():
+        for _ in range(3):
+            start = time.perf_counter()
+            (points @ centroids).argmax(dim=1)
+            times.append(time.perf_counter() - start)
+    return float(points.numel() * centroids.shape[1] / min(times))
