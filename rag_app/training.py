@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from retriever.encoder import Encoder
     from retriever.modeling import FLMRModelForRetrieval
     from retriever.processing import FLMRProcessor
+    from retriever.training.stages import StageSettings
 
 __all__ = ["add_arguments"]
 
@@ -46,6 +47,8 @@ def add_arguments(subparsers: argparse._SubParsersAction[argparse.ArgumentParser
         "--start", type=Path, metavar="DIR", help="a retriever to go on from, with a newer vision encoder"
     )
     retriever.add_argument("--stages", nargs="+", metavar="NAME", help="run these stages only, such as 4-entities")
+    retriever.add_argument("--steps", type=int, help="batches of a stage that goes on from --start")
+    retriever.add_argument("--learning-rate", type=float, help="peak of such a stage; lower than from nothing")
     retriever.add_argument("--output", type=Path, default=RETRIEVER_OUTPUT, help="(default: %(default)s)")
     retriever.set_defaults(run=_train_retriever)
     reader = subparsers.add_parser("reader", help="the embedded reader")
@@ -144,9 +147,16 @@ def _train_retriever(arguments: argparse.Namespace) -> int:
         corpus_texts=corpus.texts,
     )
     for stage in chosen:
-        trainer.run(stage, arguments.runs / "retriever")
+        trainer.run(_changed(stage, arguments), arguments.runs / "retriever")
     save_retriever(trainer.model.half(), processor, arguments.output)
     return 0
+
+
+def _changed(stage: StageSettings, arguments: argparse.Namespace) -> StageSettings:
+    from dataclasses import replace
+
+    given = {"steps": arguments.steps, "learning_rate": arguments.learning_rate}
+    return replace(stage, **{name: value for name, value in given.items() if value is not None})
 
 
 def _new_model(vision_weights: Path, texts: Sequence[str]) -> tuple[FLMRModelForRetrieval, FLMRProcessor]:
