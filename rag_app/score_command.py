@@ -22,7 +22,9 @@ __all__ = ["add_score"]
 def add_score(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Adds the command."""
     score = subparsers.add_parser("score", help="score predictions that others made")
-    score.add_argument("--metric", required=True, choices=list(SCORERS), help="the benchmark whose rules count")
+    score.add_argument(
+        "--metric", required=True, type=_metric, choices=list(SCORERS), help="the benchmark whose rules count"
+    )
     score.add_argument("--predictions", type=Path, required=True, metavar="P", help="JSON, JSON Lines or CSV file")
     score.add_argument(
         "--references", type=Path, required=True, nargs="+", metavar="R", help="the same; more files add columns"
@@ -35,6 +37,12 @@ def add_score(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -
     score.add_argument("--details", type=Path, metavar="FILE", help="write each question's scores as JSON Lines")
     score.add_argument("--debug", action="store_true", help="show what happens, and whole tracebacks")
     score.set_defaults(run=run_score)
+
+
+def _metric(name: str) -> str:
+    """The name as `SCORERS` has it; capitals and the hyphens of OK-VQA, A-OKVQA and E-VQA are forgiven."""
+    plain = name.lower()
+    return next((known for known in SCORERS if known.replace("-", "") == plain.replace("-", "")), plain)
 
 
 def run_score(args: argparse.Namespace) -> int:

@@ -179,13 +179,7 @@ def _case(case: Case) -> str:
         f"<p>answered <b>{escape(outcome.answer) or 'nothing'}</b> with confidence {outcome.confidence:.2f}"
         f"{', withheld' if outcome.abstained else ''}; expected {escape(expected)}</p>"
         f'<p><span class="verdict">{escape(outcome.verdict)}</span> '
-        f"VQA accuracy {_percent(outcome.scores.get('VQA accuracy'))}</p>"
-        + (
-            f"<details><summary>{len(case.passages)} passages</summary><ol>{passages}</ol></details>"
-            if passages
-            else ""
-        )
-        + "</div></article>"
+        f"VQA accuracy {_percent(outcome.scores.get('VQA accuracy'))}</p>{passages}</div></article>"
     )
 
 

@@ -9,7 +9,7 @@ __all__ = ["COLOURS", "bars", "curves", "reliability_diagram"]
 
 COLOURS = ("#1f5fa8", "#c8572b", "#3d8a5a", "#8a5fb0", "#8a7a2b", "#4a4a4a")
 _GRID, _INK = "#d8d8d8", "#222"
-_WIDTH, _HEIGHT, _LEFT, _BOTTOM, _TOP, _RIGHT = 560, 280, 44, 34, 12, 12
+_WIDTH, _HEIGHT, _LEFT, _BOTTOM, _TOP, _RIGHT = 560, 280, 44, 34, 22, 24
 
 
 def curves(series: Mapping[str, Sequence[tuple[int, float]]]) -> str:
@@ -26,7 +26,9 @@ def curves(series: Mapping[str, Sequence[tuple[int, float]]]) -> str:
         parts.append(f'<polyline points="{corners}" fill="none" stroke="{colour}" stroke-width="2"/>')
         for rank, value in points:
             parts.append(f'<circle cx="{place[rank]:.1f}" cy="{_y(value):.1f}" r="3.5" fill="{colour}"/>')
-            parts.append(_text(place[rank], _y(value) - 8, f"{100 * value:.1f}", colour=colour))
+            highest = all(value >= other for name in series for other_rank, other in series[name] if other_rank == rank)
+            beside = -8 if highest else 16
+            parts.append(_text(place[rank], _y(value) + beside, f"{100 * value:.1f}", colour=colour))
     return _legend(series) + _svg(parts, _HEIGHT, "values over K")
 
 

@@ -131,6 +131,7 @@ def test_the_page_opens_offline(tmp_path: Path) -> None:
     assert tags.addresses
     assert all(address.startswith("data:image/jpeg;base64,") for address in tags.addresses)
     assert "link" not in tags.tags
+    assert tags.tags.count("details") == 1
     assert tags.tags.count("svg") == 3  # Recall@K, accuracy by question type, calibration
     assert [tag for tag in tags.open if tag not in ("line", "circle", "rect", "polyline")] == []
 

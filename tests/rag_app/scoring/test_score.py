@@ -64,6 +64,7 @@ def test_our_own_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
     measured = score(capsys, "calibration", predictions, [references])["metrics"]
     assert measured == {"VQA accuracy": pytest.approx(0.9), "ECE": pytest.approx(0.5)}
     assert score(capsys, "exact-match", predictions, [references])["metrics"] == {"Exact match": 1.0}
+    assert score(capsys, "OK-VQA", predictions, [references])["metric"] == "okvqa"
 
 
 def test_okvqa_uses_the_stems_in_the_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
