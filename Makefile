@@ -44,6 +44,7 @@ browser-test: $(VENV)/.dev
 
 bench: $(VENV)/.dev
 	$(PY) -m benchmarks.query_encoding
+	$(PY) -m benchmarks.search --quick
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis var runs

@@ -64,18 +64,20 @@ class Corpus:
 
 def read_jsonl(path: Path) -> list[dict[str, Any]]:
     """Rows of a JSON Lines file, gzipped or not."""
-    opened = gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8")
-    with opened as stream:
-        return [json.loads(line) for line in stream]
+    content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    return [json.loads(line) for line in content.decode("utf-8").splitlines()]
 
 
-def load_corpus(passages: Path, questions: Path, *, n_passages: int, cache_folder: Path) -> Corpus:
-    """Embeds the first passages of a file and the questions that they answer; what was embedded before is read.
+def load_corpus(
+    passages: Path, questions: Path | None, *, n_passages: int, n_questions: int, cache_folder: Path
+) -> Corpus:
+    """Embeds the first passages of a file and questions that they answer; passages embedded before are read.
 
     Args:
-        passages: rows of `passage_id`, `article`, `text`.
-        questions: rows of `question`, `pos_passage_ids`.
+        passages: rows of `passage_id`, `text`, and `article` or `title`.
+        questions: rows of `question`, `pos_passage_ids`; None asks with the beginnings of passages.
         n_passages: how many of the passages to take.
+        n_questions: how many questions to embed, at most.
         cache_folder: where embeddings are kept between runs.
     """
     rows = read_jsonl(passages)[:n_passages]
@@ -83,19 +85,16 @@ def load_corpus(passages: Path, questions: Path, *, n_passages: int, cache_folde
     axes = _principal_axes(torch.cat([hidden for hidden, _ in parts[:4]]), cache_folder)
     embeddings = torch.cat([_project(hidden, axes).half() for hidden, _ in parts])
     lengths = np.concatenate([lengths for _, lengths in parts])
-    places = {row["passage_id"]: place for place, row in enumerate(rows)}
-    asked = [row for row in read_jsonl(questions) if row["pos_passage_ids"][0] in places]
-    gold = [places[row["pos_passage_ids"][0]] for row in asked]
-    short = [_project(_hidden_states([row["question"]], padded=True)[0], axes) for row in asked]
-    articles = np.asarray([row["article"] for row in rows])
+    asked, gold = _questions(rows, questions, n_questions)
+    short = [_project(_hidden_states([text], padded=True)[0], axes) for text in asked]
+    articles = np.asarray([row.get("article", row.get("title", "")) for row in rows])
     starts = np.concatenate([[0], np.cumsum(lengths)])
     long = [
         torch.cat([query, _visual_rows(embeddings, starts, articles, place, seed)])
         for seed, (query, place) in enumerate(zip(short, gold, strict=True))
     ]
-    return Corpus(
-        ids=[row["passage_id"] for row in rows], embeddings=embeddings, lengths=lengths, short=short, long=long, gold=gold
-    )
+    ids = [row["passage_id"] for row in rows]
+    return Corpus(ids=ids, embeddings=embeddings, lengths=lengths, short=short, long=long, gold=gold)
 
 
 def noisy_copies(corpus: Corpus, copies: int, *, swapped: float = 0.3, noise: float = 0.5, seed: int = 0) -> Corpus:
@@ -119,6 +118,16 @@ def noisy_copies(corpus: Corpus, copies: int, *, swapped: float = 0.3, noise: fl
         long=corpus.long,
         gold=corpus.gold,
     )
+
+
+def _questions(rows: list[dict[str, Any]], questions: Path | None, n: int) -> tuple[list[str], list[int]]:
+    """Texts, and the position of the passage that answers each."""
+    if questions is None:
+        places = np.random.default_rng(0).permutation(len(rows))[:n].tolist()
+        return [" ".join(rows[place]["text"].split()[:12]) for place in places], places
+    where = {row["passage_id"]: place for place, row in enumerate(rows)}
+    asked = [row for row in read_jsonl(questions) if row["pos_passage_ids"][0] in where][:n]
+    return [row["question"] for row in asked], [where[row["pos_passage_ids"][0]] for row in asked]
 
 
 def _visual_rows(

@@ -1,0 +1,57 @@
+"""Plots as SVG text, so that measuring needs no plotting library."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from html import escape
+
+__all__ = ["scatter"]
+
+WIDTH, HEIGHT, LEFT, BOTTOM, TOP = 760, 460, 70, 50, 40
+COLOURS = ("#4269d0", "#efb118", "#ff725c", "#6cc5b0", "#3ca951", "#ff8ab7", "#a463f2", "#97bbf5")
+
+
+def scatter(series: Mapping[str, Sequence[tuple[float, float]]], *, title: str, x: str, y: str) -> str:
+    """Lines through (x, y) points, y on a logarithmic axis.
+
+    Args:
+        series: name -> points.
+        title: above the plot.
+        x, y: names of the axes.
+    """
+    points = [point for values in series.values() for point in values]
+    left, right = min(point[0] for point in points) - 0.02, max(point[0] for point in points) + 0.02
+    low = math.floor(math.log10(min(point[1] for point in points)))
+    high = math.ceil(math.log10(max(point[1] for point in points)) + 1e-9)
+    plot_width, plot_height = WIDTH - LEFT - 190, HEIGHT - TOP - BOTTOM
+
+    def place(point: tuple[float, float]) -> tuple[float, float]:
+        across = LEFT + (point[0] - left) / (right - left) * plot_width
+        return across, TOP + (high - math.log10(point[1])) / max(1, high - low) * plot_height
+
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{HEIGHT}" font-family="sans-serif" '
+        'font-size="12">',
+        f'<rect width="{WIDTH}" height="{HEIGHT}" fill="white"/>',
+        f'<text x="{LEFT}" y="22" font-size="14">{escape(title)}</text>',
+        f'<text x="{LEFT + plot_width / 2:.0f}" y="{HEIGHT - 10}">{escape(x)}</text>',
+        f'<text x="8" y="{TOP - 8}">{escape(y)}</text>',
+    ]
+    for power in range(low, high + 1):
+        height = place((left, 10.0**power))[1]
+        parts.append(f'<path d="M{LEFT} {height:.1f}h{plot_width}" stroke="#ddd"/>')
+        parts.append(f'<text x="{LEFT - 8}" y="{height + 4:.1f}" text-anchor="end">{10.0**power:g}</text>')
+    for step in range(5):
+        value = left + (right - left) * step / 4
+        across = place((value, 10.0**low))[0]
+        parts.append(f'<text x="{across:.1f}" y="{HEIGHT - BOTTOM + 18}" text-anchor="middle">{value:.2f}</text>')
+    for number, (name, values) in enumerate(series.items()):
+        colour = COLOURS[number % len(COLOURS)]
+        places = [place(point) for point in sorted(values)]
+        path = "M" + "L".join(f"{across:.1f} {height:.1f}" for across, height in places)
+        parts.append(f'<path d="{path}" fill="none" stroke="{colour}"/>')
+        parts += [f'<circle cx="{across:.1f}" cy="{height:.1f}" r="3" fill="{colour}"/>' for across, height in places]
+        line = TOP + 18 * number
+        parts.append(f'<text x="{WIDTH - 180}" y="{line + 10}" fill="{colour}">{escape(name)}</text>')
+    return "\n".join([*parts, "</svg>", ""])

@@ -1,0 +1,146 @@
+"""One search engine in a process of its own, driven line by line.
+
+So peak memory is its own, engines can take turns, and a peer can live in an environment with another torch. Runs by
+path, under any Python that has numpy and torch.
+
+    python benchmarks/search_engines.py ENGINE CORPUS.npz FOLDER
+
+Reads one JSON object a line: {"do": "build"}, {"do": "open"}, {"do": "search", "queries": "short", "numbers": [...],
+"setting": {...}, "batch": 1}. Answers each with one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+
+TOP_K = 100
+
+
+class Engine(Protocol):
+    """What is measured."""
+
+    def build(self, passages: list[torch.Tensor], folder: Path) -> None:
+        """Makes the index."""
+
+    def open(self, folder: Path) -> None:
+        """Opens it."""
+
+    def search(self, queries: Sequence[torch.Tensor], setting: dict[str, Any]) -> list[list[int]]:
+        """The positions of the best passages of each query."""
+
+
+class Ours:
+    """The project's indexes: compressed with 8 or 4 bits, or exact."""
+
+    def __init__(self, n_bits: int) -> None:
+        self.n_bits = n_bits
+        self.index: Any = None
+
+    def build(self, passages: list[torch.Tensor], folder: Path) -> None:
+        """`n_bits` 0 leaves the index exact."""
+        from retriever.index.codec import CodecSettings
+        from retriever.index.exact import ExactIndex
+        from retriever.index.opening import compress
+
+        index = ExactIndex.create(folder / "index", dim=passages[0].shape[1], fingerprint="benchmark")
+        index.add([str(place) for place in range(len(passages))], passages)
+        if self.n_bits:
+            compress(index, CodecSettings(n_bits=self.n_bits))
+
+    def open(self, folder: Path) -> None:
+        """Opens the index."""
+        from retriever.index.opening import open_index
+
+        self.index = open_index(folder / "index")
+
+    def search(self, queries: Sequence[torch.Tensor], setting: dict[str, Any]) -> list[list[int]]:
+        """Settings are those of `LateInteractionIndex.search`."""
+        found = self.index.search_batch(queries, k=TOP_K, **setting)
+        return [[int(item) for item, _ in hits] for hits in found]
+
+
+class FastPlaid:
+    """fast-plaid (LightOn), a Rust engine over libtorch, through its Python interface."""
+
+    def __init__(self) -> None:
+        self.index: Any = None
+
+    def build(self, passages: list[torch.Tensor], folder: Path) -> None:
+        """4-bit residuals, its default."""
+        self.open(folder)
+        self.index.create(documents_embeddings=[rows.float() for rows in passages])
+
+    def open(self, folder: Path) -> None:
+        """Opens the index, or prepares to build it."""
+        from fast_plaid import search  # type: ignore[import-not-found]
+
+        self.index = search.FastPlaid(index=str(folder / "index"), device="cpu")
+
+    def search(self, queries: Sequence[torch.Tensor], setting: dict[str, Any]) -> list[list[int]]:
+        """Settings are those of `FastPlaid.search`."""
+        found = self.index.search(
+            queries_embeddings=torch.stack(list(queries)), top_k=TOP_K, show_progress=False, **setting
+        )
+        return [[int(place) for place, _ in hits] for hits in found]
+
+
+ENGINES: dict[str, Callable[[], Engine]] = {
+    "exact": lambda: Ours(0),
+    "ours 8 bit": lambda: Ours(8),
+    "ours 4 bit": lambda: Ours(4),
+    "fast-plaid": FastPlaid,
+}
+
+
+def serve(engine: Engine, corpus: Path, folder: Path) -> None:
+    """Answers requests until the input ends."""
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "2")))
+    # Libraries may print; the answers must stay alone on the output.
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    queries = {kind: torch.from_numpy(rows) for kind, rows in np.load(corpus.with_suffix(".queries.npz")).items()}
+    for line in sys.stdin:
+        request = json.loads(line)
+        start = time.perf_counter()
+        answer: dict[str, Any] = {}
+        if request["do"] == "build":
+            arrays = np.load(corpus)
+            rows = torch.from_numpy(arrays["embeddings"])
+            passages = [part.clone() for part in torch.split(rows, arrays["lengths"].tolist())]
+            start = time.perf_counter()
+            engine.build(passages, folder)
+        elif request["do"] == "open":
+            engine.open(folder)
+        else:
+            answer = _searched(engine, [queries[request["queries"]][number] for number in request["numbers"]], request)
+        answer["seconds"] = time.perf_counter() - start
+        answer["peak_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        answers.write(json.dumps(answer) + "\n")
+        answers.flush()
+
+
+def _searched(engine: Engine, queries: list[torch.Tensor], request: dict[str, Any]) -> dict[str, Any]:
+    """Milliseconds a query and what was found; `batch` queries go in at once."""
+    size, setting = request["batch"], request["setting"]
+    milliseconds, found = [], []
+    for first in range(0, len(queries), size):
+        part = queries[first : first + size]
+        start = time.perf_counter()
+        found += engine.search(part, setting)
+        milliseconds.append((time.perf_counter() - start) * 1e3 / len(part))
+    return {"ms": milliseconds, "found": found}
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+    serve(ENGINES[sys.argv[1]](), Path(sys.argv[2]), Path(sys.argv[3]))

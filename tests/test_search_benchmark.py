@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional
+
+from benchmarks import peers
+from benchmarks.corpus import Corpus, noisy_copies
+from benchmarks.plot import scatter
+from benchmarks.search import Worker
+
+
+def corpus() -> Corpus:
+    rows = functional.normalize(torch.randn(60, 128, generator=torch.Generator().manual_seed(0)), dim=1)
+    return Corpus(
+        ids=[f"p{place}" for place in range(12)],
+        embeddings=rows.half(),
+        lengths=np.full(12, 5),
+        short=[rows[5:10]],
+        long=[rows[10:30]],
+        gold=[1],
+    )
+
+
+def test_copies_are_near_their_originals_and_not_equal() -> None:
+    one = corpus()
+    more = noisy_copies(one, 2)
+    assert len(more.ids) == len(set(more.ids)) == 36
+    assert more.embeddings.shape == (180, 128)
+    assert torch.equal(more.embeddings[:60], one.embeddings)
+    copy = more.embeddings[60:120].float()
+    assert torch.allclose(copy.norm(dim=1), torch.ones(60), atol=1e-2)
+    cosine = (copy * one.embeddings.float()).sum(dim=1)
+    assert 0.5 < float((cosine > 0.8).float().mean()) < 0.9
+
+
+@pytest.mark.parametrize("engine", ["exact", "ours 8 bit", "ours 4 bit"])
+def test_an_engine_in_its_own_process_finds_the_passage(tmp_path: Path, engine: str) -> None:
+    data = corpus()
+    path = tmp_path / "corpus.npz"
+    np.savez(path, embeddings=data.embeddings.numpy(), lengths=data.lengths)
+    np.savez(path.with_suffix(".queries.npz"), short=torch.stack(data.short), long=torch.stack(data.long))
+    worker = Worker(engine, Path(sys.executable), path, tmp_path, 1)
+    built: dict[str, Any] = worker.ask(do="build")
+    worker.ask(do="open")
+    answer = worker.ask(do="search", queries="short", numbers=[0], setting={}, batch=1)
+    worker.close()
+    assert answer["found"][0][0] == data.gold[0]
+    assert len(answer["ms"]) == 1
+    assert built["peak_mb"] > 10
+
+
+def test_an_engine_that_ends_is_told(tmp_path: Path) -> None:
+    worker = Worker("exact", Path("/bin/false"), tmp_path, tmp_path, 1)
+    with pytest.raises(RuntimeError, match="exact ended with status 1"):
+        worker.ask(do="build")
+
+
+def test_a_peer_that_cannot_be_had_is_named_with_the_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(RuntimeError, match="unknown peer 'x'; choose from fast-plaid, plaid"):
+        peers.environment("x", tmp_path)
+    with pytest.raises(RuntimeError, match="not measured"):
+        peers.environment("plaid", tmp_path)
+    monkeypatch.setitem(peers.PEERS, "fast-plaid", ["--no-index", "no-such-package-anywhere==1.0"])
+    with pytest.raises(RuntimeError, match=r"fast-plaid could not be installed: .*no-such-package-anywhere"):
+        peers.environment("fast-plaid", tmp_path)
+    assert not (tmp_path / "fast-plaid" / ".made").exists()
+
+
+def test_a_plot_is_well_formed() -> None:
+    drawn = scatter({"a & b": [(0.5, 3.0), (0.9, 40.0)], "c": [(1.0, 700.0)]}, title="<t>", x="R@100", y="ms")
+    root = ElementTree.fromstring(drawn)
+    circles = [(float(one.get("cx", 0)), float(one.get("cy", 0))) for one in root.iter() if one.tag.endswith("circle")]
+    assert len(circles) == 3
+    assert circles[0][0] < circles[1][0] < circles[2][0]
+    assert circles[0][1] > circles[1][1] > circles[2][1]
