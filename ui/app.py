@@ -29,7 +29,7 @@ def build_app(application: Application) -> gr.Blocks:
             f"with the passages they come from. Knowledge base: {escape(application.knowledge_base_title)}.</p></div>"
         )
         with gr.Tab("Ask"):
-            add_ask_tab(application)
+            add_ask_tab(page, application)
         with gr.Tab("About"):
             add_about_tab(application)
     page.queue(max_size=MAX_WAITING, default_concurrency_limit=1)

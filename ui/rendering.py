@@ -9,7 +9,7 @@ from html import escape
 from knowledge_bases.records import ScoredPassage
 from rag_app.answers import Answer
 
-__all__ = ["answer_card", "error_card", "passage_cards", "timing_line", "waiting_card"]
+__all__ = ["answer_card", "candidates_table", "error_card", "passage_cards", "timing_line", "waiting_card"]
 
 _STAGES = {
     "picture": "opening the picture",
@@ -82,10 +82,37 @@ def _passage_card(rank: int, found: ScoredPassage, read: str) -> str:
     return (
         '<div class="card passage"><div class="passage-head">'
         f'<span class="passage-rank">{rank}</span>'
-        f'<span class="passage-title">{escape(passage.title or passage.passage_id)}</span>'
+        f'<span class="passage-title">{escape(_title(found))}</span>'
         f'<span class="passage-score" title="late-interaction score">score {found.score:.2f}</span></div>'
         f'<div class="passage-text">{_marked(passage.text, read)}</div>{footer}{source}</div>'
     )
+
+
+def candidates_table(answer: Answer) -> str:
+    """The answer read from each passage with its two probabilities; the one that won is marked."""
+    titles = {found.passage.passage_id: _title(found) for found in answer.passages}
+    lines = "".join(
+        f'<tr class="{"winner" if one.chosen else ""}">'
+        f"<td>{escape(titles.get(one.passage_id or '', 'no passage'))}</td>"
+        f"<td>{escape(one.answer) or '<i>nothing</i>'}{' <b>✓ chosen</b>' if one.chosen else ''}</td>"
+        f"<td>{_percent(one.passage_probability)}</td><td>{_percent(one.answer_probability)}</td>"
+        f"<td>{_percent(one.score)}</td></tr>"
+        for one in answer.candidates
+    )
+    return (
+        '<div class="card scroll"><table class="candidates"><caption>Each passage proposes one answer. The product of '
+        "both probabilities chooses; an empty answer never wins over another.</caption><thead><tr><th>passage</th>"
+        "<th>answer read there</th><th>p(passage | question)</th><th>p(answer | question, passage)</th>"
+        f"<th>product</th></tr></thead><tbody>{lines}</tbody></table></div>"
+    )
+
+
+def _title(found: ScoredPassage) -> str:
+    return found.passage.title or found.passage.passage_id
+
+
+def _percent(probability: float) -> str:
+    return f"{100 * probability:.1f} %"
 
 
 def _marked(text: str, wanted: str) -> str:

@@ -21,6 +21,7 @@ CSS = """
 .answer-card { border-left: 6px solid var(--color-accent); }
 .answer-card.unsure { border-left-color: #d9a514; }
 .answer-card.waiting { border-left-color: var(--border-color-primary); color: var(--body-text-color-subdued); }
+#answer .card { min-height: 7.6rem; }
 .answer-text { font-size: 1.9rem; line-height: 1.25; font-weight: 700; overflow-wrap: anywhere; }
 .answer-note { margin-top: 6px; color: var(--body-text-color-subdued); }
 .meter { display: flex; align-items: center; gap: 10px; margin-top: 10px; font-size: .92rem; }
@@ -40,6 +41,29 @@ CSS = """
 .passage-text mark { background: #ffe08a; color: #222; border-radius: 3px; padding: 0 2px; }
 .passage-read { margin-top: 6px; font-size: .88rem; color: var(--body-text-color-subdued); overflow-wrap: anywhere; }
 .timings { font-size: .85rem; color: var(--body-text-color-subdued); padding: 0 2px; }
+.muted { color: var(--body-text-color-subdued); font-size: .9rem; }
+.scroll { overflow-x: auto; contain: inline-size; }  /* a wide table scrolls, the page does not */
+.card table { border-collapse: collapse; width: 100%; font-size: .92rem; }
+.card th, .card td { text-align: left; padding: 6px 8px; border: 0 !important; }
+.card tr { border: 0 !important; border-bottom: 1px solid var(--border-color-primary) !important; }
+.card caption { text-align: left; color: var(--body-text-color-subdued); padding-bottom: 6px; }
+.candidates .winner td { background: color-mix(in srgb, var(--color-accent) 16%, transparent); }
+.why-sum { margin: 0 0 12px; font-size: 1.05rem; overflow-wrap: anywhere; }
+.why-parts { display: flex; flex-wrap: wrap; gap: 22px; }
+.why-picture { flex: 1 1 280px; max-width: 480px; margin: 0; }
+.why-texts { flex: 2 1 320px; min-width: 0; }
+.why-texts h3 { font-size: .95rem; margin: 0 0 4px; color: var(--body-text-color); }
+.heat { position: relative; overflow: hidden; border-radius: 8px; line-height: 0; }
+.heat img { width: 100%; height: auto; margin: 0; }
+.patches { position: absolute; display: grid; }
+.patch { background: rgb(232 62 10 / calc(var(--heat) * .72)); box-shadow: inset 0 0 0 .5px rgb(255 255 255 / .25); }
+.tokens { line-height: 1.9; overflow-wrap: anywhere; white-space: pre-wrap; margin: 0 0 8px; }
+.token, .chip { background: rgb(232 62 10 / calc(var(--heat) * .55)); border-radius: 3px; cursor: help; }
+.chips { font-size: .82rem; color: var(--body-text-color-subdued); margin: 6px 0 14px; line-height: 2; }
+.chip { padding: 1px 5px; margin-right: 3px; border: 1px solid var(--border-color-primary); display: inline-block;
+  line-height: 1.4; color: var(--body-text-color); }
+.lit { outline: 2px solid var(--color-accent); outline-offset: -1px; }
+.pairs { margin-top: 12px; } .pairs summary { cursor: pointer; } .pairs .scroll { max-height: 22rem; overflow: auto; }
 .about { line-height: 1.6; }
 .about dt { font-weight: 600; margin-top: 8px; }
 .about dd { margin: 0; overflow-wrap: anywhere; }

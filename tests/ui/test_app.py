@@ -39,6 +39,8 @@ def test_asking_over_http(address: str, tmp_path: Path) -> None:
     assert 'data-state="a' in answer  # answered or abstained
     assert passages.count('class="card passage"') == 3
     assert "in all" in timings
+    _, passages, _ = client.predict(None, "what is the capital?", "Find the people", 5, api_name="/ask")
+    assert passages.count('class="card passage"') == 5
 
 
 def test_bad_input_over_http(address: str, tmp_path: Path, broken_picture: Path) -> None:
@@ -50,3 +52,5 @@ def test_bad_input_over_http(address: str, tmp_path: Path, broken_picture: Path)
     assert passages == ""
     answer, _, _ = client.predict(None, "  ", api_name="/ask")
     assert "The question is empty" in answer
+    answer, _, _ = client.predict(None, "what?", "find the page " * 20, api_name="/ask")
+    assert "nothing of the question is read" in answer

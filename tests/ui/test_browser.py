@@ -54,6 +54,86 @@ def test_a_question_is_asked_by_clicking(page: Page, address: str, application: 
     assert [url for url in requests if not url.startswith((address, "data:", "blob:"))] == []
 
 
+def ask(page: Page, address: str, question: str, picture: Path | None = None) -> None:
+    page.goto(address)
+    if picture is not None:
+        page.locator("#picture input[type=file]").first.set_input_files(picture)
+        expect(page.locator("#picture img")).to_be_visible(timeout=PATIENCE)
+    page.locator("#question textarea").fill(question)
+    page.locator("#question textarea").press("Enter")
+    expect(page.locator("#why-choice input[type=radio]").first).to_be_visible(timeout=PATIENCE)
+
+
+def test_each_passage_is_explained_by_clicking(
+    page: Page, address: str, application: Application, tmp_path: Path
+) -> None:
+    ask(page, address, "what is the capital?", save_picture(tmp_path / "red.png"))
+    choices = page.locator("#why-choice input[type=radio]")
+    expect(choices).to_have_count(application.pipeline.k)
+    assert page.locator("#why-choice input:checked").count() == 0  # nothing is explained unasked
+    sums = []
+    for number in range(2):
+        choices.nth(number).click()
+        score = page.locator("#passages .passage-score").nth(number).inner_text().removeprefix("score ")
+        shown = page.locator("#why [data-sum]")
+        expect(shown).to_contain_text(f"= {score}", timeout=PATIENCE)
+        sums.append(shown.inner_text())
+        assert "patches" in sums[-1]
+    assert sums[0] != sums[1]
+    heat = page.locator("#why .heat").bounding_box()
+    cells = [cell.bounding_box() for cell in page.locator("#why .patch").all()]
+    assert heat is not None
+    assert len(cells) == 16
+    # The tiny model sees the square in the middle of the picture, 60 x 40: a quarter of its height is a patch.
+    assert all(cell and abs(cell["width"] - heat["height"] / 4) < 1.5 for cell in cells)
+    assert all(cell and abs(cell["height"] - heat["height"] / 4) < 1.5 for cell in cells)
+
+
+def test_the_pointer_shows_the_pair(page: Page, address: str, tmp_path: Path) -> None:
+    ask(page, address, "what is the capital?", save_picture(tmp_path / "red.png"))
+    page.locator("#why-choice input[type=radio]").first.click()
+    patch = page.locator("#why .patch").first
+    expect(patch).to_be_visible(timeout=PATIENCE)
+    assert (patch.get_attribute("title") or "").startswith("patch in row 1, column 1 ↔ ")
+    patch.hover()
+    lit = page.locator(f"#why .why-texts .lit[data-pair='{patch.get_attribute('data-pair')}']")
+    assert lit.count() >= 1
+    page.locator("h1").hover()
+    assert page.locator("#why .lit").count() == 0
+
+
+def test_candidates_json_and_a_note_for_readers(page: Page, address: str, application: Application) -> None:
+    ask(page, address, "what is the capital?")
+    page.get_by_role("button", name="Candidates").click()
+    expect(page.locator("#candidates tbody tr")).to_have_count(application.pipeline.k, timeout=PATIENCE)
+    expect(page.locator("#candidates .winner")).to_have_count(1)
+    page.get_by_role("button", name="Copy as JSON").click()
+    expect(page.locator("#as-json")).to_contain_text('"confidence"', timeout=PATIENCE)
+    page.get_by_role("button", name="Without passages").click()
+    expect(page.locator("#alone")).to_contain_text("has none of its own")
+    assert page.locator("#ask-alone").count() == 0
+
+
+def test_a_link_fills_in_the_form(page: Page, address: str) -> None:
+    page.goto(f"{address}/?q=what%20%3Cb%3Eis%3C/b%3E%20it%3F&k=2")
+    expect(page.locator("#question textarea")).to_have_value("what <b>is</b> it?", timeout=PATIENCE)
+    expect(page.locator("#answer [data-state=waiting]")).to_be_visible()
+    page.locator("#ask").click()
+    expect(page.locator("#passages .passage")).to_have_count(2, timeout=PATIENCE)
+
+
+def test_every_control_has_a_name(page: Page, address: str) -> None:
+    page.goto(address)
+    expect(page.locator("#ask")).to_be_visible(timeout=PATIENCE)
+    nameless = page.evaluate(
+        """() => [...document.querySelectorAll('.gradio-container button, .gradio-container textarea')]
+        .filter(one => one.offsetParent && !(one.innerText.trim() || one.ariaLabel || one.title
+                || one.closest('label') || one.labels?.length))
+        .map(one => one.outerHTML.slice(0, 200))"""
+    )
+    assert nameless == []
+
+
 def test_hostile_passages_stay_text(page: Page, address: str, application: Application) -> None:
     page.goto(address)
     page.locator("#question textarea").fill("Bold & ${1+1} {{braces}}")
@@ -83,8 +163,14 @@ def test_a_broken_picture_is_said_kindly(page: Page, address: str, broken_pictur
     )
 
 
-def test_it_fits_a_phone(page: Page, address: str) -> None:
+def test_it_fits_a_phone(page: Page, address: str, tmp_path: Path) -> None:
     page.set_viewport_size({"width": 360, "height": 740})
     page.goto(address)
     expect(page.locator("#ask")).to_be_visible(timeout=PATIENCE)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    ask(page, address, "what is the capital?", save_picture(tmp_path / "red.png"))
+    page.locator("#why-choice input[type=radio]").first.click()
+    expect(page.locator("#why [data-sum]")).to_be_visible(timeout=PATIENCE)
+    page.get_by_role("button", name="Candidates").click()
+    expect(page.locator("#candidates table")).to_be_visible(timeout=PATIENCE)
     assert page.evaluate("document.documentElement.scrollWidth") <= 360

@@ -1,0 +1,130 @@
+"""The closer look without a browser: what its handlers return."""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from html import unescape
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import pytest
+
+from generator.remote import RemoteGenerator, RemoteSettings
+from rag_app.assembly import Application
+from rag_app.pipeline import RagPipeline
+from tests.tiny import save_picture
+from ui.asked import Asked, visual_question
+from ui.closer import answered_alone, explained, refreshed
+from ui.deep_links import fields_of
+
+QUESTION = "what <is> the capital?"
+
+
+@pytest.fixture
+def asked(application: Application, tmp_path: Path) -> Asked:
+    picture = str(save_picture(tmp_path / "red.png"))
+    answer = application.pipeline.taking(6).invoke(visual_question(picture, QUESTION, None))
+    return Asked(picture=picture, text=QUESTION, instruction=None, answer=answer)
+
+
+def test_every_passage_is_explained_by_itself(application: Application, asked: Asked) -> None:
+    cards = [explained(application, asked, rank) for rank in range(1, 7)]
+    assert len(set(cards)) == 6
+    for card, found in zip(cards, asked.answer.passages, strict=True):
+        assert 'data-state="explained"' in card
+        numbers = [float(number) for number in re.findall(r"-?\d+\.\d\d", card.partition("</span>")[0])]
+        assert len(numbers) == 4  # text, picture as a whole, patches, score
+        assert sum(numbers[:3]) == pytest.approx(numbers[3], abs=1e-9)
+        assert numbers[3] == pytest.approx(found.score, abs=0.05)
+        assert card.count('class="patch"') == 16
+        assert "<script" not in card
+
+
+def test_hostile_passages_and_questions_stay_text(application: Application, asked: Asked) -> None:
+    rank = next(i for i, found in enumerate(asked.answer.passages, start=1) if found.passage.passage_id == "hostile")
+    card = explained(application, asked, rank)
+    assert "<script" not in card
+    assert "<b onclick" not in card
+    assert "<is>" not in card
+    bare = unescape(re.sub(r"<[^>]*>", "", card.partition("<h3>Passage</h3>")[2]))
+    assert "<script>x</script>. <b onclick=x>Bold & ${1+1} {{braces}}</b>" in bare
+
+
+def test_a_picture_that_is_gone_is_said_kindly(application: Application, asked: Asked) -> None:
+    assert asked.picture
+    Path(asked.picture).unlink()
+    card = explained(application, asked, 1)
+    assert 'data-state="error"' in card
+    assert asked.picture not in card
+
+
+def test_nothing_asked_nothing_shown(application: Application, asked: Asked) -> None:
+    assert "Ask a question first" in explained(application, None, 1)
+    assert "Ask a question first" in explained(application, asked, 99)
+    choice, why, candidates, _, copy = refreshed(application, None)
+    assert isinstance(choice, gr.Radio)
+    assert (choice.choices, why, copy) == ([], "", None)
+    assert "Ask a question first" in candidates
+
+
+def test_what_is_shown_of_an_answer(application: Application, asked: Asked) -> None:
+    choice, _, candidates, _, copy = refreshed(application, asked)
+    assert [value for _, value in choice.choices] == [1, 2, 3, 4, 5, 6]
+    assert candidates.count("<tr") == 7
+    assert candidates.count("✓ chosen") == 1
+    (chosen,) = (one for one in asked.answer.candidates if one.chosen)
+    assert f"{100 * chosen.answer_probability:.1f} %" in candidates
+    assert "<script" not in candidates
+    everything = json.loads(copy)
+    assert everything["question"] == QUESTION
+    assert everything["passages"] == asked.answer.as_json()["passages"]
+
+
+def test_a_reader_says_that_it_cannot(application: Application, asked: Asked) -> None:
+    assert "has none of its own" in answered_alone(application, asked)
+
+
+class _Server(BaseHTTPRequestHandler):
+    """Answers as a chat-completions server does: whether it was given a passage."""
+
+    def do_POST(self) -> None:
+        asked = self.rfile.read(int(self.headers["Content-Length"])).decode()
+        answer = "with a passage" if "land" in asked else "from <memory>"
+        reply: dict[str, Any] = {"choices": [{"message": {"content": answer}}]}
+        body = json.dumps(reply).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.fixture
+def server() -> Iterator[str]:
+    with HTTPServer(("127.0.0.1", 0), _Server) as serving:
+        threading.Thread(target=serving.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{serving.server_port}/v1"
+        serving.shutdown()
+
+
+def test_a_generator_answers_without_passages(application: Application, asked: Asked, server: str) -> None:
+    generator = RemoteGenerator(RemoteSettings(address=server, model="m"))
+    pipeline = RagPipeline(finder=application.pipeline.finder, generator=generator, k=3)
+    card = answered_alone(replace(application, pipeline=pipeline), asked)
+    assert "from &lt;memory&gt;" in card
+
+
+def test_links_fill_in_what_makes_sense() -> None:
+    assert fields_of({"q": "what?", "k": "7", "instruction": "find"}, smallest=1, largest=20) == ("what?", 7, "find")
+    assert fields_of({}, smallest=1, largest=20) == (None, None, None)
+    for number in ("0", "21", "x", "-3", "²", "9" * 5000):
+        assert fields_of({"k": number}, smallest=1, largest=20)[1] is None
+    assert len(fields_of({"q": "x" * 9999}, smallest=1, largest=20)[0] or "") == 2000

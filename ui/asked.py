@@ -1,0 +1,57 @@
+"""What the page remembers of a question: kept on the server, one a visitor."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from knowledge_bases.records import VisualQuestion
+from rag_app.answers import Answer
+from rag_app.errors import InputError, one_line
+from rag_app.pictures import open_picture
+from rag_app.questions import check_instruction, check_question
+
+__all__ = ["Asked", "problem", "visual_question"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """A question that was answered.
+
+    Attributes:
+        picture: path of the uploaded picture; it is opened again when it is needed, so that memory stays small.
+        text: the question.
+        instruction: of the retrieval; None is the default.
+        answer: to it.
+    """
+
+    picture: str | None
+    text: str
+    instruction: str | None
+    answer: Answer
+
+    def open(self) -> VisualQuestion:
+        """The question as it was asked.
+
+        Raises:
+            InputError: the picture is no longer there.
+        """
+        image = open_picture(self.picture) if self.picture else None
+        return VisualQuestion(text=self.text, image=image, instruction=self.instruction)
+
+
+def visual_question(picture: str | None, text: str | None, instruction: str | None) -> VisualQuestion:
+    """Checks what was typed and opens the picture.
+
+    Raises:
+        InputError: one of them cannot be used.
+    """
+    text, instruction = check_question(text or ""), check_instruction(instruction or "")
+    return VisualQuestion(text=text, image=open_picture(picture) if picture else None, instruction=instruction)
+
+
+def problem(error: InputError, picture: str | None) -> str:
+    """What is wrong, as a sentence that names no path of the server."""
+    message = one_line(error)
+    if picture:
+        message = message.replace(str(picture), "the file")
+    return f"{message[:1].upper()}{message[1:]}."

@@ -1,0 +1,122 @@
+"""A closer look at an answer: why a passage, the candidates, the answer without passages, everything as JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from rag_app.assembly import Application
+from rag_app.errors import InputError
+from ui.asked import Asked, problem
+from ui.explanation import LINK_PAIRS, explanation_card, no_explanation
+from ui.rendering import answer_card, candidates_table, error_card
+
+__all__ = ["Closer", "add_closer_look", "answered_alone", "explained", "refreshed"]
+
+_FIRST = "Ask a question first."
+_CHOOSE = "Choose a passage to see what made its score."
+_READS_ONLY = (
+    "The reader of this preset takes every answer from a passage and has none of its own. "
+    "Presets with a generator, such as full, can answer without passages."
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Closer:
+    """What is filled anew after each question.
+
+    Attributes:
+        refresh: takes what was asked; returns the values of the outputs.
+        outputs: components.
+    """
+
+    refresh: Callable[[Asked | None], list[Any]]
+    outputs: list[gr.components.Component]
+
+
+def add_closer_look(application: Application, asked: gr.State) -> Closer:
+    """Adds the sections below an answer to the page under construction."""
+    models: dict[str, Any] = {
+        "api_visibility": "private",
+        "concurrency_id": "models",
+        "concurrency_limit": 1,
+        "show_progress": "minimal",
+    }
+    with gr.Accordion("Why this passage", elem_id="closer-why"):
+        choice = gr.Radio([], label="Passage", info=_FIRST, elem_id="why-choice")
+        why = gr.HTML(elem_id="why", js_on_load=LINK_PAIRS)
+    with gr.Accordion("Candidates", open=False, elem_id="closer-candidates"):
+        candidates = gr.HTML(no_explanation(_FIRST), elem_id="candidates")
+    with gr.Accordion("Without passages", open=False, elem_id="closer-alone"):
+        able = not application.pipeline.needs_passages
+        button = gr.Button("Answer without passages", elem_id="ask-alone", visible=able)
+        alone = gr.HTML(no_explanation(_alone_note(application)), elem_id="alone")
+    with gr.Accordion("Copy as JSON", open=False, elem_id="closer-json"):
+        copy = gr.Code(language="json", label="Answer as JSON", interactive=False, elem_id="as-json")
+
+    def explain(remembered: Asked | None, rank: int | None) -> str:
+        return explained(application, remembered, rank)
+
+    def ask_alone(remembered: Asked | None) -> str:
+        return answered_alone(application, remembered)
+
+    def refresh(remembered: Asked | None) -> list[Any]:
+        return refreshed(application, remembered)
+
+    choice.input(explain, [asked, choice], why, **models)
+    button.click(ask_alone, asked, alone, **models)
+    return Closer(refresh=refresh, outputs=[choice, why, candidates, alone, copy])
+
+
+def refreshed(application: Application, asked: Asked | None) -> list[Any]:
+    """Values of `Closer.outputs` after a question; empty ones where there is no answer."""
+    alone = no_explanation(_alone_note(application))
+    if asked is None:
+        return [gr.Radio([], value=None, info=_FIRST), "", no_explanation(_FIRST), alone, None]
+    choices = [
+        (f"{rank}. {found.passage.title or found.passage.passage_id}", rank)
+        for rank, found in enumerate(asked.answer.passages, start=1)
+    ]
+    everything = {"question": asked.text, "instruction": asked.instruction, **asked.answer.as_json()}
+    return [
+        gr.Radio(choices, value=None, info=_CHOOSE),
+        "",
+        candidates_table(asked.answer),
+        alone,
+        json.dumps(everything, indent=2, ensure_ascii=False),
+    ]
+
+
+def explained(application: Application, asked: Asked | None, rank: int | None) -> str:
+    """Why the passage at a rank, from 1, was found, as HTML."""
+    if asked is None or rank is None or not 1 <= rank <= len(asked.answer.passages):
+        return no_explanation(_FIRST)
+    found = asked.answer.passages[rank - 1]
+    try:
+        question = asked.open()
+        explanation = application.pipeline.explain(question, found.passage)
+    except InputError as error:
+        return error_card(problem(error, asked.picture))
+    return explanation_card(
+        explanation, question=asked.text, content=found.passage.content, score=found.score, image=question.image
+    )
+
+
+def answered_alone(application: Application, asked: Asked | None) -> str:
+    """The answer without passages as HTML, or why there is none."""
+    if asked is None or application.pipeline.needs_passages:
+        return no_explanation(_alone_note(application))
+    try:
+        return answer_card(application.pipeline.without_retrieval().invoke(asked.open()))
+    except InputError as error:
+        return error_card(problem(error, asked.picture))
+
+
+def _alone_note(application: Application) -> str:
+    if application.pipeline.needs_passages:
+        return _READS_ONLY
+    return "What the generator says from the picture and the question alone, to compare."
