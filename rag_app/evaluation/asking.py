@@ -2,20 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Container, Sequence
+from dataclasses import dataclass, replace
 
 from knowledge_bases.records import ScoredPassage, VisualQuestion, VqaExample
 from knowledge_bases.store import StoreError
 from rag_app.answers import Answer
-from rag_app.datasets import Dataset
+from rag_app.datasets import Dataset, RowProblem
 from rag_app.errors import InputError, one_line
 from rag_app.evaluation.modes import Mode
 from rag_app.pictures import open_picture
 from rag_app.pipeline import RagPipeline
 from rag_app.stores import SharedStore
 
-__all__ = ["Asker"]
+__all__ = ["Asker", "Prepared"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """A batch with its pictures opened.
+
+    Attributes:
+        examples: those that can be asked.
+        questions: one an example, in the same order.
+        problems: why the others cannot.
+    """
+
+    examples: tuple[VqaExample, ...]
+    questions: tuple[VisualQuestion, ...]
+    problems: tuple[RowProblem, ...]
 
 
 class Asker:
@@ -39,17 +54,23 @@ class Asker:
         self._store = store
         self._depth = depth
 
-    def problem_of(self, example: VqaExample) -> str | None:
-        """Why an example cannot be asked in this mode, as far as can be told without opening its picture."""
-        if self._mode is not Mode.ORACLE:
-            return None
-        if not example.pos_passage_ids:
-            return "it names no pos_passage_ids, which --oracle needs"
-        try:
-            self._given(example)
-        except StoreError as error:
-            return f"its pos_passage_ids: {one_line(error)}"
-        return None
+    def prepare(self, batch: Sequence[VqaExample], done: Container[str]) -> Prepared:
+        """Opens a batch. What is done already is asked along where something is still open, so that the batch is the
+        same as without an interruption.
+
+        Args:
+            batch: the examples.
+            done: question_ids that are answered already.
+        """
+        questions, problems = self._open([one for one in batch if one.question_id not in done])
+        if questions:
+            questions |= self._open([one for one in batch if one.question_id in done])[0]
+        asked = [example for example in batch if example.question_id in questions]
+        return Prepared(
+            examples=tuple(asked),
+            questions=tuple(questions[example.question_id] for example in asked),
+            problems=tuple(problems),
+        )
 
     def question_of(self, example: VqaExample) -> VisualQuestion:
         """The question with its opened picture.
@@ -64,14 +85,37 @@ class Asker:
             instruction=example.instruction,
         )
 
-    def ask(self, examples: Sequence[VqaExample], questions: Sequence[VisualQuestion]) -> list[Answer]:
-        """Answers a batch in one pass.
+    def _open(self, examples: Sequence[VqaExample]) -> tuple[dict[str, VisualQuestion], list[RowProblem]]:
+        questions, problems = {}, []
+        for example in examples:
+            try:
+                self._check(example)
+                questions[example.question_id] = self.question_of(example)
+            except InputError as error:
+                line = self._dataset.lines[example.question_id]
+                problems.append(RowProblem(line=line, question_id=example.question_id, problem=one_line(error)))
+        return questions, problems
+
+    def _check(self, example: VqaExample) -> None:
+        """An InputError says why an example cannot be asked in this mode."""
+        if self._mode is not Mode.ORACLE:
+            return
+        if not example.pos_passage_ids:
+            raise InputError("it names no pos_passage_ids, which --oracle needs")
+        try:
+            self._given(example)
+        except StoreError as error:
+            raise InputError(f"its pos_passage_ids: {one_line(error)}") from error
+
+    def ask(self, prepared: Prepared) -> list[Answer]:
+        """Answers a batch in one pass, in the order of its examples.
 
         Raises:
             InputError: the index, the store or the generator's server fails.
         """
+        questions = prepared.questions
         if self._mode is Mode.ORACLE:
-            return self._pipeline.read(questions, [self._given(example) for example in examples])
+            return self._pipeline.read(questions, [self._given(example) for example in prepared.examples])
         finder = self._pipeline.finder
         if finder is None or self._depth <= self._pipeline.k:
             return self._pipeline.batch(list(questions))

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from knowledge_bases.records import Passage, VisualQuestion, VqaExample
+from knowledge_bases.records import Passage, VqaExample
 from rag_app.answers import Answer
 from rag_app.atomic import write_json
 from rag_app.datasets import Dataset, RowProblem
 from rag_app.errors import InputError, one_line, reported_as_input
-from rag_app.evaluation.asking import Asker
+from rag_app.evaluation.asking import Asker, Prepared
 from rag_app.evaluation.files import DETAILS, PREDICTIONS, SETTINGS, write_results
 from rag_app.evaluation.m2kr import Extra
 from rag_app.evaluation.modes import Mode
@@ -181,37 +183,23 @@ class _Evaluation:
                 self._follow(example)
         if len(self._predictions) < self._n_planned:
             self._report_progress()
-        for batch in self._plan:
-            self._ask(batch)
+        for prepared in self._prepared():
+            self._problems += prepared.problems
+            if prepared.examples:
+                answered = zip(prepared.examples, self._asker.ask(prepared), strict=True)
+                self._keep([(one, answer) for one, answer in answered if one.question_id not in self._predictions])
+                self._report_progress()
 
-    def _ask(self, batch: Sequence[VqaExample]) -> None:
-        """Asks what is still open of a batch. What is done already is asked along, so that the batch is the same as
-        without an interruption.
-        """
-        done = {example.question_id for example in batch} & self._predictions.keys()
-        questions = self._questions([example for example in batch if example.question_id not in done], self._problems)
-        if not questions:
-            return
-        questions |= self._questions([example for example in batch if example.question_id in done], [])
-        asked = [example for example in batch if example.question_id in questions]
-        answers = self._asker.ask(asked, [questions[example.question_id] for example in asked])
-        answered = zip(asked, answers, strict=True)
-        self._keep([(example, answer) for example, answer in answered if example.question_id not in done])
-        self._report_progress()
-
-    def _questions(self, examples: Sequence[VqaExample], problems: list[RowProblem]) -> dict[str, VisualQuestion]:
-        """The examples that can be asked, opened; why others cannot is added to the problems."""
-        questions = {}
-        for example in examples:
-            try:
-                problem = self._asker.problem_of(example)
-                if problem is not None:
-                    raise InputError(problem)
-                questions[example.question_id] = self._asker.question_of(example)
-            except InputError as error:
-                line = self._run.dataset.lines[example.question_id]
-                problems.append(RowProblem(line=line, question_id=example.question_id, problem=one_line(error)))
-        return questions
+    def _prepared(self) -> Iterator[Prepared]:
+        """The batches in turn; while one is asked, the pictures of the next are opened."""
+        with ThreadPoolExecutor(max_workers=1) as opener:
+            ahead: deque[Future[Prepared]] = deque()
+            for batch in self._plan:
+                ahead.append(opener.submit(self._asker.prepare, batch, self._predictions.keys()))
+                if len(ahead) > 1:
+                    yield ahead.popleft().result()
+            while ahead:
+                yield ahead.popleft().result()
 
     def _keep(self, answered: Sequence[tuple[VqaExample, Answer]]) -> None:
         predictions = [_prediction(example, answer) for example, answer in answered]
