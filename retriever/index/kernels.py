@@ -294,10 +294,14 @@ def rescore(
                 factors[place] = size
             else:
                 centroid, one, two = centroids[codes[token, 0]], fine[token, 0], 256 + np.int64(fine[token, 1])
-                for column in range(dim):
-                    packed = np.int64(rows[token, column if column < half else column - half])
-                    level = packed & 15 if column < half else packed >> 4
-                    value = centroid[column] + codebooks[one, column] + codebooks[two, column]
-                    line[column] = np.int16(round((value + size * levels[level, column]) * GRID))
+                # The first fine codebook is zero in the second half of the dimensions, and the second in the first.
+                for column in range(half):
+                    value = size * levels[rows[token, column] & np.uint8(15), column]
+                    value += centroid[column] + codebooks[one, column]
+                    line[column] = np.int16(np.rint(value * np.float32(GRID)))
+                for column in range(half):
+                    value = size * levels[rows[token, column] >> np.uint8(4), half + column]
+                    value += centroid[half + column] + codebooks[two, half + column]
+                    line[half + column] = np.int16(np.rint(value * np.float32(GRID)))
                 factors[place] = np.float32(1 / GRID)
         scores[number] = _sum_of_best(buffer, factors, n_tiles, query)

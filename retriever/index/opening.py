@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["COMPRESS_FROM", "BuildEstimate", "PassageIndex", "compress", "estimate", "open_index"]
 
-COMPRESS_FROM = 1_000_000  # embeddings from which the compressed index answers faster: docs/performance.md
+COMPRESS_FROM = 500_000  # embeddings: docs/performance.md says why
 
 
 class PassageIndex(Protocol):

@@ -59,6 +59,8 @@ def test_rescoring_equals_maxsim_over_decoded_rows(n_bits: int, n_rows: int, dim
     query = RANDOM.integers(-2000, 2000, (n_rows, dim)).astype(np.int16)
     sizes = np.exp2(np.arange(256) / 16 - 16).astype(np.float32)
     centroids, codebooks, levels = (RANDOM.standard_normal((n, dim)).astype(np.float32) * 0.05 for n in (64, 512, 16))
+    codebooks[:256, dim // 2 :] = 0
+    codebooks[256:, : dim // 2] = 0
     steps = RANDOM.integers(100, 250, (200, 1)).astype(np.uint8)
     codes = RANDOM.integers(0, 64, (200, 1)).astype(np.uint16)
     fine = RANDOM.integers(0, 256, (200, 2)).astype(np.uint8)
