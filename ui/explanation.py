@@ -79,7 +79,8 @@ def _sum_line(explanation: Explanation, score: float) -> str:
     return (
         f'<p class="why-sum"><span data-sum>{" + ".join(shown)} = <b>{explanation.score:.2f}</b></span><br>'
         f'<span class="muted">The contributions of all {len(explanation.rows)} vectors of the question add up to the '
-        f"score; nothing is estimated.{kept}</span></p>"
+        f"score; nothing is estimated. Of the text, the words give {explanation.part(RowKind.TEXT):.2f} and the marks "
+        f"around them {explanation.part(RowKind.FRAME):.2f}.{kept}</span></p>"
     )
 
 

@@ -43,6 +43,7 @@ CSS = """
 .timings { font-size: .85rem; color: var(--body-text-color-subdued); padding: 0 2px; }
 .muted { color: var(--body-text-color-subdued); font-size: .9rem; }
 .scroll { overflow-x: auto; contain: inline-size; }  /* a wide table scrolls, the page does not */
+.card :is(table, thead, tbody) { border: 0 !important; }
 .card table { border-collapse: collapse; width: 100%; font-size: .92rem; }
 .card th, .card td { text-align: left; padding: 6px 8px; border: 0 !important; }
 .card tr { border: 0 !important; border-bottom: 1px solid var(--border-color-primary) !important; }

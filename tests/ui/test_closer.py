@@ -42,6 +42,9 @@ def test_every_passage_is_explained_by_itself(application: Application, asked: A
         assert len(numbers) == 4  # text, picture as a whole, patches, score
         assert sum(numbers[:3]) == pytest.approx(numbers[3], abs=1e-9)
         assert numbers[3] == pytest.approx(found.score, abs=0.05)
+        words = re.search(r"the words give (-?[\d.]+) and the marks around them (-?[\d.]+\d)", card)
+        assert words
+        assert float(words[1]) + float(words[2]) == pytest.approx(numbers[0], abs=0.015)
         assert card.count('class="patch"') == 16
         assert "<script" not in card
 
