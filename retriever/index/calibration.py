@@ -1,7 +1,9 @@
 """How many candidates must be rescored to find a share of the best passages: measured, and looked up.
 
-Queries for measuring are made up from the passages' own rows, for two lengths: like ColBERT's, noisy rows of one
-passage; like PreFLMR's, mostly rows of passages near each other and of any. Real queries can be given instead.
+Queries for measuring are made up from noisy rows of one passage, of those beside it and of any, for two lengths. Short
+ones, like ColBERT's, consist of a few rows repeated, since padding rows resemble each other and their errors do not
+cancel out. The noise was chosen so that they take as many candidates as real questions: docs/performance.md. Real
+queries can be given instead.
 """
 
 from __future__ import annotations
@@ -21,9 +23,10 @@ __all__ = ["RECALLS", "calibrated", "candidates_for"]
 
 RECALLS = (0.8, 0.9, 0.95, 0.98, 0.99)
 BEST = 100  # passages that recall is measured on
-LENGTHS = (32, 320)
 N_QUERIES = 8  # of each length
-NOISE = 0.7  # norm of what is added to the rows of made-up queries
+NOISE = {32: 2.0, 320: 0.7}  # norm of what is added to the rows of made-up queries
+REPEATED = {32: 8, 320: 1}  # times that each row of a made-up query comes
+SHARES = 0.3, 0.3, 0.4  # of its rows from one passage, from those stored beside it, and from any
 LEAST = 500  # candidates without a calibration
 
 
@@ -57,7 +60,7 @@ def calibrated(
         return ()
     by_length: dict[int, list[NDArray[np.float32]]] = {}
     if queries is None:
-        for length in LENGTHS:
+        for length in NOISE:
             by_length[length] = [_made_up(stored, codec, length, seed + number) for number in range(N_QUERIES)]
     else:
         for query in queries:
@@ -87,23 +90,20 @@ def _measured(
 
 
 def _made_up(stored: StoredPassages, codec: Codec, n_rows: int, seed: int) -> NDArray[np.float32]:
-    """Noisy rows: of a short query all from one passage; of a long one 30 % from it and 30 % from those beside it."""
     random = np.random.default_rng(seed)
     segment = stored.segments[random.integers(len(stored.segments))]
     position = int(random.integers(len(segment.lengths)))
-    own = np.arange(segment.starts[position], segment.starts[position + 1])
-    if n_rows <= LENGTHS[0]:
-        tokens = random.choice(own, n_rows)
-    else:
-        last = min(len(segment.lengths), position + 10)
-        beside = np.arange(segment.starts[max(0, position - 10)], segment.starts[last])
-        shares = (0.3, 0.3, 0.4)
-        pools = (own, beside, np.arange(segment.entry.n_tokens))
-        counts = random.multinomial(n_rows, shares)
-        tokens = np.concatenate([random.choice(pool, count) for pool, count in zip(pools, counts, strict=True)])
+    first, last = max(0, position - 10), min(len(segment.lengths), position + 10)
+    pools = (
+        np.arange(segment.starts[position], segment.starts[position + 1]),
+        np.arange(segment.starts[first], segment.starts[last]),
+        np.arange(segment.entry.n_tokens),
+    )
+    counts = random.multinomial(n_rows // REPEATED[n_rows], SHARES)
+    tokens = np.concatenate([random.choice(pool, count) for pool, count in zip(pools, counts, strict=True)])
     rows = codec.decode({name: field[tokens] for name, field in segment.rows.items()})
-    noise = random.standard_normal(rows.shape) * NOISE * codec.longest / codec.dim**0.5
+    noise = random.standard_normal(rows.shape) * NOISE[n_rows] * codec.longest / codec.dim**0.5
     noisy = rows + noise.astype(np.float32)
     lengths = np.linalg.norm(noisy, axis=1, keepdims=True)
     unit: NDArray[np.float32] = (noisy / np.maximum(lengths, 1e-6)).astype(np.float32)
-    return unit
+    return np.repeat(unit, REPEATED[n_rows], axis=0)
