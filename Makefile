@@ -20,16 +20,21 @@ demo: $(VENV)/.indexed
 ask: $(VENV)/.indexed
 	@$(PY) -m rag_app ask --image "$(IMAGE)" --question "$(QUESTION)"
 
-# The pictures of the test questions are rendered from the npm package flag-icons (needs npm, once) into runs/.
+# Without passages, with the right ones, with those found; then other people's words, drawings, and what has no answer.
+# Pictures are rendered from npm packages (needs npm, once) into runs/.
 evaluate: $(VENV)/.dev runs/pictures/.made
 	$(PY) -m rag_app evaluate --dataset $(DATASET) --images runs/pictures --no-retrieval \
 	  --output $(OUTPUT)/without-retrieval
 	$(PY) -m rag_app evaluate --dataset $(DATASET) --images runs/pictures --oracle --output $(OUTPUT)/oracle
 	$(PY) -m rag_app evaluate --dataset $(DATASET) --images runs/pictures \
 	  --output $(OUTPUT)/with-retrieval --beside $(OUTPUT)/without-retrieval --beside $(OUTPUT)/oracle
+	$(PY) -m rag_app evaluate --dataset $(QUESTIONS)/own_words.jsonl --images runs/pictures --output $(OUTPUT)/own-words
+	$(PY) -m benchmarks.flag_recognition
+	$(PY) -m benchmarks.abstaining
 
-runs/pictures/.made: $(DATASET) | $(VENV)/.dev
+runs/pictures/.made: $(DATASET) $(QUESTIONS)/own_words.jsonl | $(VENV)/.dev
 	$(PY) -m rag_app train pictures --dataset $(DATASET) --output runs/pictures
+	$(PY) -m rag_app train pictures --dataset $(QUESTIONS)/own_words.jsonl --output runs/pictures
 	touch $@
 
 test: check

@@ -91,8 +91,7 @@ def _generate_all(
                 raise
             batch_size = max(1, batch_size // 2)
             logger.warning("memory ran out; generating for %d prompts at once from here on", batch_size)
-            if torch.cuda.is_available():
-                torch.cuda.empty_cache()
+            torch.cuda.empty_cache()  # does nothing where CUDA is not in use
     return done
 
 
