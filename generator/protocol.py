@@ -52,15 +52,17 @@ class Generator(Protocol):
         ...
 
 
-class SingleQuestions:
-    """A generator that answers a single question as a batch of one."""
-
-    def propose(self, question: VisualQuestion, passages: Sequence[Passage]) -> list[Candidate]:
-        """One candidate a passage, in the same order; without passages, one candidate made without knowledge."""
-        return self.propose_batch([question], [passages])[0]
-
+class _Batches(Protocol):
     def propose_batch(
         self, questions: Sequence[VisualQuestion], passages_of_each: Sequence[Sequence[Passage]]
     ) -> list[list[Candidate]]:
         """See `Generator.propose_batch`."""
-        raise NotImplementedError
+        ...
+
+
+class SingleQuestions:
+    """For generators that answer a single question as a batch of one."""
+
+    def propose(self: _Batches, question: VisualQuestion, passages: Sequence[Passage]) -> list[Candidate]:
+        """One candidate a passage, in the same order; without passages, one candidate made without knowledge."""
+        return self.propose_batch([question], [passages])[0]
