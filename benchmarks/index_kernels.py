@@ -17,7 +17,7 @@ import numpy as np
 
 from retriever.index import kernels
 
-__all__ = ["main"]
+__all__ = ["least", "main"]
 
 DIM, LENGTH, CENTROIDS, TOKENS = 128, 100, 4096, 20_000
 

@@ -12,14 +12,13 @@ from __future__ import annotations
 
 import argparse
 import tempfile
-import time
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 import torch
 from torch.nn import functional
 
+from benchmarks.index_kernels import least
 from retriever.index.codec import CodecSettings
 from retriever.index.compressed import LateInteractionIndex
 from retriever.index.exact import ExactIndex
@@ -55,20 +54,9 @@ def main(arguments: list[str] | None = None) -> int:
             search = partial(index.search, k=5, n_candidates=1000)
             fast = [least(partial(search, query), options.repeats) for query in queries]
         for query, slow, quick in zip(queries, plain, fast, strict=True):
-            line = f"| {size:,} | {len(query)} | {slow * 1e3:.1f} | {quick * 1e3:.1f} | {slow / quick:.1f} |"
+            line = f"| {size:,} | {len(query)} | {slow / 1e6:.1f} | {quick / 1e6:.1f} | {slow / quick:.1f} |"
             print(line, flush=True)
     return 0
-
-
-def least(work: Callable[[], object], repeats: int) -> float:
-    """Seconds of processor time, after a warm-up."""
-    work()
-    times = []
-    for _ in range(repeats):
-        start = time.process_time()
-        work()
-        times.append(time.process_time() - start)
-    return min(times)
 
 
 if __name__ == "__main__":

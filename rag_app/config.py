@@ -46,7 +46,7 @@ class Preset:
         dtype: `auto`, `bfloat16`, `float16` or `float32`.
         download_gb: what its checkpoints weigh on the hub, about, in gigabytes; 0 when nothing is downloaded.
         gpu_gb: memory of a GPU that it needs in bfloat16, estimated from its parameters, in gigabytes; 0: runs without.
-        license: of its checkpoints, as their pages state it.
+        license: of its checkpoints, for orientation: their pages on the hub have the last word.
     """
 
     name: str

@@ -30,9 +30,11 @@ def check_preset(preset: Preset) -> None:
 
 
 def _reason(preset: Preset) -> str:
+    from generator.loading import PRESETS as GENERATORS
     from rag_app.devices import reason_not_to_run
 
-    needs = ["bitsandbytes"] if preset.generator.endswith("bit") else []
+    quantised = preset.generator in GENERATORS and GENERATORS[preset.generator].quantization is not None
+    needs = ["bitsandbytes"] if quantised else []
     return reason_not_to_run(preset.gpu_gb, device=preset.device, needs=needs)
 
 
