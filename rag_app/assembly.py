@@ -44,6 +44,7 @@ class Application:
         store: the passages; None when nothing is retrieved.
         n_passages: how many there are.
         retriever_fingerprint: of the loaded retriever; empty when nothing is retrieved.
+        var: folder of derived data and of what people leave behind.
     """
 
     preset: Preset
@@ -55,6 +56,7 @@ class Application:
     store: SharedStore | None = None
     n_passages: int = 0
     retriever_fingerprint: str = ""
+    var: Path
 
 
 def open_application(
@@ -96,6 +98,7 @@ def open_application(
         store=store,
         n_passages=len(store) if store is not None else 0,
         retriever_fingerprint=encoder.fingerprint if encoder is not None else "",
+        var=var,
     )
 
 

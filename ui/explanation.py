@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Callable, Sequence
 from html import escape
 
 from PIL import Image
 
 from rag_app.finder import Explanation, QueryRow, RowKind
+from ui.thumbnails import data_uri
 
 __all__ = ["LINK_PAIRS", "explanation_card", "no_explanation"]
 
@@ -140,7 +139,7 @@ def _heat_map(explanation: Explanation, image: Image.Image, name: _Names) -> str
         else ""
     )
     whole_line = f'<p class="chips">Picture as a whole: {chips}</p>' if chips else ""
-    shown = f'<img src="{_data_uri(image)}" alt="The picture of the question">'
+    shown = f'<img src="{data_uri(image, _PICTURE_SIDE)}" alt="The picture of the question">'
     return f'<figure class="why-picture"><div class="heat">{shown}{overlay}</div>{legend}{whole_line}</figure>'
 
 
@@ -214,11 +213,3 @@ def _marked(text: str, marks: Sequence[tuple[tuple[int, int], str]]) -> str:
         parts += [escape(text[done:start]), html]
         done = end
     return "".join([*parts, escape(text[done:])])
-
-
-def _data_uri(image: Image.Image) -> str:
-    small = image.convert("RGB")
-    small.thumbnail((_PICTURE_SIDE, _PICTURE_SIDE))
-    buffer = io.BytesIO()
-    small.save(buffer, format="JPEG", quality=85)
-    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
