@@ -5,14 +5,14 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any
 
 from knowledge_bases.records import Passage
 
-__all__ = ["PassageStore", "StoreError"]
+__all__ = ["PICTURES", "PassageStore", "StoreError", "check_passage"]
 
 FORMAT = 1
 SCHEMA = (
@@ -25,6 +25,14 @@ SCHEMA = (
     "INSERT INTO words(words, rowid, title, text) VALUES ('delete', old.number, old.title, old.text); END",
     f"PRAGMA user_version = {FORMAT}",
 )
+# Pictures of passages; made when the first one comes, so that stores from before they were known stay as they are.
+PICTURES = (
+    "CREATE TABLE IF NOT EXISTS pictures (number INTEGER PRIMARY KEY, content BLOB NOT NULL)",
+    "CREATE TRIGGER IF NOT EXISTS pictures_deleted AFTER DELETE ON passages BEGIN "
+    "DELETE FROM pictures WHERE number = old.number; END",
+)
+NO_PICTURES: Mapping[str, bytes] = MappingProxyType({})
+PATIENCE = 60.0  # seconds to wait for another process's change
 COLUMNS = "passage_id, title, text, source"
 
 
@@ -59,7 +67,7 @@ class PassageStore:
         if path.is_dir():
             raise StoreError(f"{path} is a folder, not a passage store; give the path of a file")
         try:
-            connection = sqlite3.connect(path, isolation_level=None)
+            connection = sqlite3.connect(path, timeout=PATIENCE, isolation_level=None)
         except sqlite3.Error as error:
             raise StoreError(f"cannot open {path} ({error}); check that its folder exists and is writable") from error
         store = cls(path, connection)
@@ -69,6 +77,16 @@ class PassageStore:
             connection.close()
             raise
         return store
+
+    @property
+    def connection(self) -> sqlite3.Connection:
+        """For `upkeep`, which does what is done to a store as a whole."""
+        return self._connection
+
+    @property
+    def path(self) -> Path:
+        """The SQLite file."""
+        return self._path
 
     def close(self) -> None:
         """Closes the file."""
@@ -97,18 +115,22 @@ class PassageStore:
                 last = number
                 yield _passage(columns)
 
-    def add(self, passages: Iterable[Passage]) -> int:
+    def add(self, passages: Iterable[Passage], pictures: Mapping[str, bytes] = NO_PICTURES) -> int:
         """Adds passages, all or none. Returns how many.
+
+        Args:
+            passages: their ids must be new.
+            pictures: the bytes of picture files, by passage id.
 
         Raises:
             StoreError: an id is empty or already there, a text is empty, or the file cannot be written.
         """
         added = 0
-        with self._change():
+        with self.change():
             for passage in passages:
-                _check(passage)
+                check_passage(passage)
                 try:
-                    self._connection.execute(
+                    cursor = self._connection.execute(
                         f"INSERT INTO passages ({COLUMNS}) VALUES (?, ?, ?, ?)",
                         (passage.passage_id, passage.title, passage.text, passage.source),
                     )
@@ -117,8 +139,62 @@ class PassageStore:
                     raise StoreError(
                         f"passage id {passage.passage_id!r} is already in {self._path}; {advice}"
                     ) from error
+                if passage.passage_id in pictures:
+                    self._set_picture(int(cursor.lastrowid or 0), pictures[passage.passage_id])
                 added += 1
         return added
+
+    def replace(self, passage: Passage, picture: bytes | None = None, *, keep_picture: bool = True) -> None:
+        """Puts a passage in the place of the one with its id, in one transaction.
+
+        Args:
+            passage: as it shall be.
+            picture: its new picture.
+            keep_picture: without a new picture, whether it keeps the one it has.
+
+        Raises:
+            StoreError: there is no such passage, the new text is empty, or the file cannot be written.
+        """
+        check_passage(passage)
+        with self.change():
+            found = self._query("SELECT number, title, text FROM passages WHERE passage_id = ?", [passage.passage_id])
+            if not found:
+                raise StoreError(f"no passage {passage.passage_id!r} in {self._path}; nothing was changed")
+            number, title, text = found[0]
+            self._connection.execute(
+                "INSERT INTO words(words, rowid, title, text) VALUES ('delete', ?, ?, ?)", (number, title, text)
+            )
+            self._connection.execute(
+                "UPDATE passages SET title = ?, text = ?, source = ? WHERE number = ?",
+                (passage.title, passage.text, passage.source, number),
+            )
+            self._connection.execute(
+                "INSERT INTO words(rowid, title, text) VALUES (?, ?, ?)", (number, passage.title, passage.text)
+            )
+            if picture is not None or not keep_picture:
+                self._set_picture(number, picture)
+
+    def picture(self, passage_id: str) -> bytes | None:
+        """The bytes of a passage's picture; None where it has none."""
+        if not self.has_pictures():
+            return None
+        rows = self._query(
+            "SELECT content FROM pictures JOIN passages USING (number) WHERE passage_id = ?", [passage_id]
+        )
+        return bytes(rows[0][0]) if rows else None
+
+    def has_pictures(self) -> bool:
+        """Whether there is a place for pictures, though it may be empty."""
+        return bool(self._query("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'pictures'"))
+
+    def _set_picture(self, number: int, picture: bytes | None) -> None:
+        if picture is None and not self.has_pictures():
+            return
+        for statement in PICTURES:
+            self._connection.execute(statement)
+        self._connection.execute("DELETE FROM pictures WHERE number = ?", [number])
+        if picture is not None:
+            self._connection.execute("INSERT INTO pictures VALUES (?, ?)", (number, picture))
 
     def delete(self, passage_ids: Iterable[str]) -> int:
         """Deletes passages, all or none. Returns how many.
@@ -127,7 +203,7 @@ class PassageStore:
             StoreError: an id is not there.
         """
         deleted = 0
-        with self._change():
+        with self.change():
             for passage_id in passage_ids:
                 if not self._connection.execute("DELETE FROM passages WHERE passage_id = ?", [passage_id]).rowcount:
                     raise StoreError(f"no passage {passage_id!r} in {self._path}; nothing was deleted")
@@ -150,6 +226,11 @@ class PassageStore:
             if passage_id not in found:
                 raise StoreError(f"no passage {passage_id!r} in {self._path}; rebuild the index, it may be out of date")
         return [found[passage_id] for passage_id in passage_ids]
+
+    def part(self, start: int, limit: int) -> list[Passage]:
+        """Passages in the order in which they were added, from a position on (the first is 0)."""
+        rows = self._query(f"SELECT {COLUMNS} FROM passages ORDER BY number LIMIT ? OFFSET ?", [limit, start])
+        return [_passage(row) for row in rows]
 
     def search_text(self, text: str, limit: int = 10) -> list[Passage]:
         """Passages that hold the words of a text, best first (BM25); any of the words will do."""
@@ -174,7 +255,7 @@ class PassageStore:
         version = int(self._query("PRAGMA user_version")[0][0])
         tables = {row[0] for row in self._query("SELECT name FROM sqlite_master WHERE type = 'table'")}
         if not tables and version == 0 and create:
-            with self._change():
+            with self.change():
                 for statement in SCHEMA:
                     self._connection.execute(statement)
         elif version != FORMAT or "passages" not in tables:
@@ -189,7 +270,12 @@ class PassageStore:
             raise StoreError(f"the passage store {self._path} is damaged ({error}); {advice}") from error
 
     @contextlib.contextmanager
-    def _change(self) -> Iterator[None]:
+    def change(self) -> Iterator[None]:
+        """One transaction: what is done within it happens as a whole or not at all.
+
+        Raises:
+            StoreError: the file cannot be written.
+        """
         try:
             self._connection.execute("BEGIN IMMEDIATE")
         except sqlite3.Error as error:
@@ -209,7 +295,12 @@ class PassageStore:
             self._connection.execute("ROLLBACK")
 
 
-def _check(passage: Passage) -> None:
+def check_passage(passage: Passage) -> None:
+    """Whether a passage can be stored.
+
+    Raises:
+        StoreError: its id or text is empty, or it holds half a character.
+    """
     if not passage.passage_id.strip():
         raise StoreError(f"a passage has no id (its text starts with {passage.text[:40]!r}); give it one")
     if not passage.text.strip():

@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from knowledge_bases.catalog import find_knowledge_base, list_knowledge_bases
-from knowledge_bases.files import read_examples, read_passages, write_passages_csv, write_passages_jsonl
+from knowledge_bases.exporting import write_csv, write_jsonl
+from knowledge_bases.files import read_examples, read_passages
 from knowledge_bases.m2kr import example_from_m2kr, passage_from_m2kr
 from knowledge_bases.records import Passage
 
@@ -33,15 +34,17 @@ def test_csv_with_commas_newlines_and_a_byte_order_mark(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("a.csv", "text\ngood\n \n", r"a\.csv, row 2: no text"),
-        ("a.csv", "passage_id,text\nx,one, two\n", r"a\.csv, row 1: not as many fields"),
-        ("a.csv", 'text\nfine\n"open\n', r"a\.csv, row 2: .*check the quotes"),
-        ("a.jsonl", '{"text": "fine"}\n{"text": \n', r"a\.jsonl, row 2: not JSON"),
-        ("a.jsonl", '{"text": "fine"}\n\n["x"]\n', r"a\.jsonl, row 3: list where an object"),
-        ("a.jsonl", '{"text": 5.5}', r"a\.jsonl, row 1: text is float, not text"),
-        ("a.jsonl", '{"title": "x"}', r"a\.jsonl, row 1: no text"),
-        ("a.md", "# only a title\n", r"a\.md: the file is empty"),
-        ("a.pdf", "x", r"cannot read a\.pdf: give a \.csv"),
+        ("a.csv", "text\ngood\n \n", r"a\.csv, line 3: no text"),
+        ("a.csv", "passage_id,text\nx,one, two\n", r"a\.csv, line 2: 3 fields where the header has 2; put quotes"),
+        ("a.csv", 'text\nfine\n"open\n', r"a\.csv, line 3: .*check the quotes"),
+        ("a.jsonl", '{"text": "fine"}\n{"text": \n', r"a\.jsonl, line 2: not JSON"),
+        ("a.jsonl", '{"text": "fine"}\n\n["x"]\n', r"a\.jsonl, line 3: list where an object"),
+        ("a.jsonl", '{"text": 5.5}', r"a\.jsonl, line 1: text is float, not text"),
+        ("a.jsonl", '{"text": "x"}\n{"title": "x"}', r"a\.jsonl, line 2: no text"),
+        ("a.csv", "words\nx\n", r"a\.csv has no column that looks like the text.* It has words"),
+        ("a.md", "# only a title\n", r"a\.md: there is no text in it"),
+        ("a.pdf", "x", r"a\.pdf: not a PDF that can be read"),
+        ("a.docx", "x", r"holds nothing that can be read; give \.csv, "),
         ("a.zip", "not a zip", r"cannot read .*a\.zip"),
     ],
 )
@@ -53,12 +56,12 @@ def test_bad_rows_are_named(tmp_path: Path, name: str, text: str, message: str) 
 
 def test_not_utf8_and_nothing_there(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_bytes("text\nna\xefve\n".encode("latin-1"))
-    with pytest.raises(ValueError, match="not UTF-8 at byte 7; save it as UTF-8"):
+    with pytest.raises(ValueError, match=r"line 2: bytes that are not text .*; save the file as UTF-8"):
         list(read_passages(tmp_path / "a.csv"))
     with pytest.raises(ValueError, match="no file or folder at"):
         list(read_passages(tmp_path / "b.csv"))
     (tmp_path / "empty").mkdir()
-    with pytest.raises(ValueError, match=r"no \.txt or \.md file"):
+    with pytest.raises(ValueError, match=r"holds nothing that can be read"):
         list(read_passages(tmp_path / "empty"))
 
 
@@ -80,7 +83,7 @@ def test_zip_with_pictures(tmp_path: Path) -> None:
     assert list(read_passages(tmp_path / "a.zip")) == [Passage(passage_id="x", text="y")]
     with zipfile.ZipFile(tmp_path / "b.zip", "w") as archive:
         archive.writestr("flag.png", b"\x89PNG")
-    with pytest.raises(ValueError, match=r"holds no \.csv"):
+    with pytest.raises(ValueError, match=r"holds nothing that can be read"):
         list(read_passages(tmp_path / "b.zip"))
 
 
@@ -90,9 +93,9 @@ def test_questions_are_read_and_bad_ones_named(tmp_path: Path) -> None:
     (example,) = read_examples(path)
     assert (example.image, example.answers, example.instruction) == (Path("a/b.jpg"), ("x",) * 10, None)
     for change, message in (
-        ({"question_id": ""}, "row 1: no question_id"),
-        ({"answers": [1]}, "row 1: answers is not a list of texts"),
-        ({"question": " ", "image": None}, "row 1: neither question nor image"),
+        ({"question_id": ""}, "line 1: no question_id"),
+        ({"answers": [1]}, "line 1: answers is not a list of texts"),
+        ({"question": " ", "image": None}, "line 1: neither question nor image"),
     ):
         with pytest.raises(ValueError, match=message):
             list(read_examples(write(path, json.dumps(row | change))))
@@ -129,6 +132,7 @@ fields = st.text(st.characters(exclude_categories=["Cs"]))
 def test_any_unicode_survives_jsonl_and_csv(rows: list[tuple[str, str]]) -> None:
     passages = [Passage(passage_id=f"p{n}", title=title, text=text) for n, (title, text) in enumerate(rows)]
     with tempfile.TemporaryDirectory() as folder:
-        for name, writer in (("a.jsonl", write_passages_jsonl), ("a.csv", write_passages_csv)):
-            writer(Path(folder) / name, passages)
+        for name, writer in (("a.jsonl", write_jsonl), ("a.csv", write_csv)):
+            with (Path(folder) / name).open("w", encoding="utf-8", newline="") as file:
+                writer(file, passages)
             assert list(read_passages(Path(folder) / name)) == passages

@@ -1,0 +1,228 @@
+"""Everything that was given to be read, as one stream of entries and bad rows, with how far it has got."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from itertools import chain, islice
+from pathlib import Path, PurePosixPath
+from types import TracebackType
+from typing import BinaryIO, cast
+
+from knowledge_bases.importing.columnar import arrow_rows, parquet_rows
+from knowledge_bases.importing.documents import DOCUMENT_KINDS, read_document
+from knowledge_bases.importing.items import BadRow, Columns, Entry, ReadSettings, Row, RowError
+from knowledge_bases.importing.mapping import ColumnsError, document_entries, resolve_columns, row_entries
+from knowledge_bases.importing.members import Member, members_of
+from knowledge_bases.importing.pictures import Pictures
+from knowledge_bases.importing.tables import csv_rows, json_rows
+from knowledge_bases.importing.wikipedia import articles
+
+__all__ = ["KINDS", "Preview", "Source"]
+
+TABLE_KINDS = (".csv", ".tsv", ".jsonl", ".csv.gz", ".jsonl.gz", ".parquet", ".arrow")
+DUMP_KINDS = (".xml", ".xml.bz2")
+KINDS = (*TABLE_KINDS, *DOCUMENT_KINDS, *DUMP_KINDS)
+_LOOKED_AT = 100  # rows of a table, for the names of its columns
+_BESIDE_TABLES = ("readme", "license", "licence", "dataset_card")  # documents about a data set rather than of it
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preview:
+    """What reading would give, from the beginning of it.
+
+    Attributes:
+        files: names of what will be read.
+        columns: of the first table; none where there is no table.
+        chosen: what each column would be taken for.
+        entries: the first passages.
+        bad: the bad rows among them.
+        problem: why nothing can be read with these settings; empty when it can.
+    """
+
+    files: tuple[str, ...]
+    columns: tuple[str, ...] = ()
+    chosen: Columns = field(default_factory=Columns)
+    entries: tuple[Entry, ...] = ()
+    bad: tuple[BadRow, ...] = ()
+    problem: str = ""
+
+
+class Source:
+    """Files to read passages from. Use it as a context manager.
+
+    Attributes:
+        done: bytes read so far.
+        total: bytes in all.
+    """
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        """Finds the files.
+
+        Raises:
+            ValueError: nothing is there, nothing can be read, or an archive is damaged.
+        """
+        self._opened = ExitStack()
+        try:
+            members = members_of(paths, self._opened)
+            self._pictures = Pictures(members)
+            self._members = _readable(members)
+            if not self._members:
+                given = ", ".join(str(path) for path in paths)
+                raise ValueError(
+                    f"{given} holds nothing that can be read; give {', '.join(KINDS)} files or a zip of them"
+                )
+        except BaseException:
+            self._opened.close()
+            raise
+        self.done, self.total = 0, sum(member.size for member in self._members)
+        self._before = 0  # bytes of the files that are done
+        self._columns: tuple[tuple[str, ...], Columns] | None = None  # of the first table
+
+    def __enter__(self) -> Source:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._opened.close()
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Names of the files that are read."""
+        return tuple(member.name for member in self._members)
+
+    def items(self, settings: ReadSettings) -> Iterator[Entry | BadRow]:
+        """Entries and bad rows in the files' order.
+
+        Raises:
+            ColumnsError: the columns asked for do not fit a table.
+        """
+        self._before = self.done = 0
+        for member in self._members:
+            try:
+                yield from self._of_member(member, settings)
+            except ColumnsError:
+                raise
+            except ValueError as error:
+                yield BadRow(file=member.name, line=None, problem=str(error))
+            self._before += member.size
+            self.done = self._before
+
+    def preview(self, settings: ReadSettings, limit: int = 5) -> Preview:
+        """The first entries, and what the columns are taken for; reads no more than it shows."""
+        problem, items = "", []
+        try:
+            items = list(islice(self.items(settings), limit))
+        except ColumnsError as error:
+            problem = str(error)
+        columns, chosen = self._columns or ((), settings.columns)
+        return Preview(
+            files=self.files,
+            columns=columns,
+            chosen=chosen,
+            entries=tuple(item for item in items if isinstance(item, Entry)),
+            bad=tuple(item for item in items if isinstance(item, BadRow)),
+            problem=problem,
+        )
+
+    def _of_member(self, member: Member, settings: ReadSettings) -> Iterator[Entry | BadRow]:
+        kind = _kind(member.name)
+        if kind in DOCUMENT_KINDS:
+            yield from self._of_document(member, settings)
+            return
+        with member.open() as stream:
+            if kind in DUMP_KINDS:
+                yield from self._of_dump(stream, member, settings)
+            else:
+                yield from self._of_table(stream, member, settings)
+
+    def _of_document(self, member: Member, settings: ReadSettings) -> Iterator[Entry | BadRow]:
+        for document in read_document(member.name, member.read(), settings.encoding):
+            picture = self._pictures.of_document(member.name, document.picture)
+            yield from document_entries(document, settings.splitting, file=member.name, picture=picture)
+
+    def _of_dump(self, stream: BinaryIO, member: Member, settings: ReadSettings) -> Iterator[Entry | BadRow]:
+        unpacked = cast("BinaryIO", bz2.BZ2File(stream)) if member.name.lower().endswith(".bz2") else stream
+        for article in articles(unpacked):
+            self.done = self._before + stream.tell()
+            yield from document_entries(article, settings.splitting, file=member.name, picture=None)
+
+    def _of_table(self, stream: BinaryIO, member: Member, settings: ReadSettings) -> Iterator[Entry | BadRow]:
+        rows = self._rows(stream, member, settings.encoding)
+        first = list(islice(rows, _LOOKED_AT))
+        names = list(dict.fromkeys(name for row in first if isinstance(row, Row) for name in row.values))
+        columns = self._resolved(settings.columns, names, member) if names else Columns()
+        for number, row in enumerate(chain(first, rows), start=1):
+            if isinstance(row, BadRow):
+                yield row
+                continue
+            try:
+                yield from row_entries(
+                    row.values,
+                    columns,
+                    settings.splitting,
+                    file=member.name,
+                    line=row.line,
+                    fallback_id=f"{member.name[: len(member.name) - len(_kind(member.name))]}-{number}",
+                    picture_of=lambda cell: self._pictures.of_cell(cell, member.name),
+                )
+            except RowError as error:
+                yield BadRow(file=member.name, line=row.line, problem=str(error), content=str(dict(row.values))[:300])
+
+    def _resolved(self, wanted: Columns, names: Sequence[str], member: Member) -> Columns:
+        if self._columns is None:
+            self._columns = tuple(names), wanted
+        resolved = resolve_columns(wanted, names, member.name)
+        if self._columns[1] is wanted:
+            self._columns = self._columns[0], resolved
+        return resolved
+
+    def _rows(self, stream: BinaryIO, member: Member, encoding: str) -> Iterator[Row | BadRow]:
+        kind = _kind(member.name)
+        if kind in (".parquet", ".arrow"):
+            yield from (parquet_rows if kind == ".parquet" else arrow_rows)(stream, self._of(member))
+            return
+        unpacked = cast("BinaryIO", gzip.GzipFile(fileobj=stream)) if kind.endswith(".gz") else stream
+        read = json_rows if kind.startswith(".jsonl") else csv_rows
+        try:
+            for row in read(unpacked, member.name, encoding):
+                self.done = self._before + stream.tell()
+                yield row
+        except (OSError, EOFError) as error:
+            raise ValueError(f"{member.name} is damaged ({error}); fetch or pack it again") from error
+
+    def _of(self, member: Member) -> Callable[[int, int], None]:
+        def done(rows: int, total: int) -> None:
+            self.done = self._before + (member.size * rows // total if total else 0)
+
+        return done
+
+
+def _readable(members: Sequence[Member]) -> list[Member]:
+    """Those to read: of a data set's folder not its caches, and beside tables no documents about them."""
+    known = [member for member in members if _kind(member.name) in KINDS]
+    tables = any(_kind(member.name) in TABLE_KINDS for member in known)
+    return [
+        member
+        for member in known
+        if not (tables and _kind(member.name) in DOCUMENT_KINDS and _stem(member.name).startswith(_BESIDE_TABLES))
+        and not (member.name.endswith(".arrow") and _stem(member.name).startswith("cache-"))
+    ]
+
+
+def _stem(name: str) -> str:
+    return PurePosixPath(name).name.lower().partition(".")[0]
+
+
+def _kind(name: str) -> str:
+    """The file name's ending that says what it is; in small letters, with what it is packed in."""
+    suffixes = [suffix.lower() for suffix in PurePosixPath(name).suffixes]
+    if suffixes[-1:] == [".gz"]:
+        return "".join(suffixes[-2:])
+    if suffixes[-1:] == [".bz2"]:  # parts of a dump are named `...xml-p1p41242.bz2`
+        return ".xml.bz2" if any(suffix.startswith(".xml") for suffix in suffixes) else ".bz2"
+    return suffixes[-1] if suffixes else ""
