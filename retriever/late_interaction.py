@@ -87,7 +87,8 @@ class _MaxSimMatrix(torch.autograd.Function):
         for passage, positions in enumerate(best.long()):
             weight = grad[:, passage, None, None]  # (n_queries, 1, 1)
             grad_queries += weight * passages[passage][positions].view(n_queries, n_query_tokens, dim)
-            grad_passages[passage].index_add_(0, positions, (weight * queries).reshape(-1, dim))
+            if ctx.needs_input_grad[1]:  # type: ignore[attr-defined]
+                grad_passages[passage].index_add_(0, positions, (weight * queries).reshape(-1, dim))
         return grad_queries, grad_passages, None, None
 
 

@@ -127,9 +127,9 @@ STAGES = (
         steps=1000,
         trained=_MAPPING,
         learning_rate=1e-3,
-        entities=24,
+        entities=22,
         relations=2,
-        extra=160,
+        extra=260,
         mix=TaskMix(picture_and_question=4, picture=1),
     ),
 )
