@@ -9,13 +9,14 @@ from rag_app.cli import main
 
 if TYPE_CHECKING:
     from rag_app.assembly import Application
+    from rag_app.serving import PageSettings
 
 
-def _serve(application: Application, host: str, port: int) -> None:
+def _serve(application: Application, host: str, port: int, settings: PageSettings) -> None:
     """The one place where rag_app meets ui: an entry point ties the layers together, no library module does."""
     from ui.app import serve
 
-    serve(application, host=host, port=port)
+    serve(application, settings=settings, host=host, port=port)
 
 
 if __name__ == "__main__":

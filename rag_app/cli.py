@@ -13,16 +13,17 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from rag_app import commands, evaluate_commands, kb_commands, presets_command, score_command
+from rag_app import commands, evaluate_commands, feedback_command, kb_commands, presets_command, score_command
 from rag_app.config import DEFAULT_PRESET
 from rag_app.errors import InputError, one_line
 
 if TYPE_CHECKING:
     from rag_app.assembly import Application
+    from rag_app.serving import PageSettings
 
 __all__ = ["main"]
 
-Serve = Callable[["Application", str, int], None]
+Serve = Callable[["Application", str, int, "PageSettings"], None]
 
 
 class _Parser(argparse.ArgumentParser):
@@ -88,6 +89,7 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
     evaluate_commands.add_compare(subparsers)
     score_command.add_score(subparsers)
     presets_command.add_presets(subparsers)
+    feedback_command.add_feedback(subparsers)
     kb = subparsers.add_parser("kb", help="look at, make and change knowledge bases")
     kb_commands.add_arguments(kb.add_subparsers(dest="kb_command", required=True, metavar="COMMAND"))
     train = subparsers.add_parser("train", help="train the small checkpoints of this repository")
@@ -123,6 +125,8 @@ def _add_demo(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -
     demo = subparsers.add_parser("demo", help="serve the web page")
     demo.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     demo.add_argument("--port", type=int, default=7860, help="port to listen on (default: %(default)s)")
+    demo.add_argument("--public", action="store_true", help="visitors are strangers: set limits, change nothing")
+    demo.add_argument("--auth", metavar="FILE", help="who may log in: user:password a line (or set $RAG_APP_AUTH)")
     _add_common(demo)
 
 

@@ -21,6 +21,7 @@ from rag_app.pictures import open_picture
 from rag_app.presets_command import check_preset
 from rag_app.progress import ProgressLine
 from rag_app.questions import check_question
+from rag_app.serving import PageSettings, public_page, read_accounts
 
 if TYPE_CHECKING:
     from rag_app.assembly import Application
@@ -42,14 +43,16 @@ def run_ask(args: argparse.Namespace) -> int:
     return 0
 
 
-def run_demo(args: argparse.Namespace, serve: Callable[[Application, str, int], None] | None) -> int:
+def run_demo(args: argparse.Namespace, serve: Callable[[Application, str, int, PageSettings], None] | None) -> int:
     """Serves the web page until it is interrupted."""
     if serve is None:
         raise RuntimeError("this entry point cannot serve the page; use python -m rag_app demo")
     _check_address(args.host, args.port)
+    accounts = read_accounts(args.auth)
+    settings = public_page(accounts) if args.public else PageSettings(accounts=accounts)
     application = _open(args)
     print(f"Serving http://{args.host}:{args.port} - press Ctrl-C to stop", file=sys.stderr)
-    serve(application, args.host, args.port)
+    serve(application, args.host, args.port, settings)
     return 0
 
 

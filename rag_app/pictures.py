@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from PIL.Image import Transpose
 
 from rag_app.errors import InputError, one_line
 
-__all__ = ["LONGEST_SIDE", "MAX_ASPECT", "MAX_PIXELS", "open_picture"]
+__all__ = ["LONGEST_SIDE", "MAX_ASPECT", "MAX_PIXELS", "check_picture", "open_picture"]
 
 MAX_PIXELS = 100_000_000  # decoded with alpha this is 0.4 GB: more is refused before it is decoded
 LONGEST_SIDE = 4096  # larger pictures are scaled down at once: the encoders see a few hundred pixels
@@ -24,6 +25,7 @@ _UPRIGHT = {  # what undoes each orientation of EXIF
     7: Transpose.TRANSVERSE,
     8: Transpose.ROTATE_90,
 }
+_OF_STRANGERS = ("PNG", "JPEG", "MPO", "WEBP", "GIF", "BMP", "TIFF", "AVIF")  # no format that runs another program
 MAX_ASPECT = 32  # a longer strip is cut to its middle, or resizing its short side would make it enormous
 
 
@@ -52,24 +54,41 @@ def open_picture(path: Path | str) -> Image.Image:
         return _decode(path)
 
 
-def _decode(path: Path) -> Image.Image:
+def check_picture(path: Path | str, *, max_pixels: int) -> None:
+    """Looks at the beginning of a file that a stranger gives, without decoding it.
+
+    Raises:
+        InputError: by its content it is none of the usual kinds of picture, or it has over `max_pixels` pixels.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with _opened(Path(path), _OF_STRANGERS) as picture:
+            _check_size(path, picture.size, max_pixels)
+
+
+def _opened(path: Path, formats: Sequence[str] | None = None) -> Image.Image:
     try:
-        picture = Image.open(path)
+        return Image.open(path, formats=formats)
     except Image.DecompressionBombError as error:
         raise InputError(f"{path} has too many pixels (at most {MAX_PIXELS:,}); make it smaller") from error
     except PermissionError as error:
         raise InputError(f"{path} cannot be read: permission denied; check its permissions") from error
     except Exception as error:  # decoders of broken files raise errors of many kinds
         raise InputError(f"{path} is not a picture that can be read; give a PNG, JPEG, WebP or GIF file") from error
-    with picture:
+
+
+def _check_size(path: Path | str, size: tuple[int, int], most: int) -> None:
+    width, height = size
+    if width * height > most:
+        raise InputError(f"{path} is {width} x {height} pixels; at most {most:,} pixels are read. Make it smaller")
+
+
+def _decode(path: Path) -> Image.Image:
+    with _opened(path) as picture:
         try:
             if max(picture.size) > LONGEST_SIDE:
                 picture.draft("RGB", (LONGEST_SIDE, LONGEST_SIDE))  # JPEG decodes straight to a smaller size
-            width, height = picture.size
-            if width * height > MAX_PIXELS:
-                raise InputError(
-                    f"{path} is {width} x {height} pixels; at most {MAX_PIXELS:,} pixels are read. Make it smaller"
-                )
+            _check_size(path, picture.size, MAX_PIXELS)
             picture.load()
             turn = _UPRIGHT.get(_orientation(picture))  # after loading: TIFF pictures are turned by Pillow
             decoded = _to_rgb(_shrunk(picture))

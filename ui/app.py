@@ -7,42 +7,61 @@ from html import escape
 import gradio as gr
 
 from rag_app.assembly import Application
+from rag_app.config import CHECKOUT
 from rag_app.errors import InputError, one_line
+from rag_app.feedback import FeedbackStore, feedback_path
+from rag_app.serving import PageSettings
 from ui.about_tab import add_about_tab
 from ui.ask_tab import add_ask_tab
+from ui.public import check_uploads, gate, prepare_uploads
 from ui.style import CSS, theme
 
-__all__ = ["MAX_FILE_SIZE", "MAX_WAITING", "build_app", "serve"]
+__all__ = ["build_app", "serve"]
 
-MAX_FILE_SIZE = "25mb"
-MAX_WAITING = 32  # questions in the queue; more are turned away
-_CACHE_SECONDS = (600, 3600)  # every ten minutes, uploads older than an hour are deleted
 _TITLE = "Ask about a picture"
 
 
-def build_app(application: Application) -> gr.Blocks:
-    """The page for an application that is ready to answer."""
-    page = gr.Blocks(title=_TITLE, analytics_enabled=False, delete_cache=_CACHE_SECONDS)
+def build_app(application: Application, settings: PageSettings | None = None) -> gr.Blocks:
+    """The page for an application that is ready to answer.
+
+    Args:
+        application: what answers.
+        settings: what the page allows; `PageSettings()`, for the people of this machine, when not given.
+    """
+    settings = settings or PageSettings()
+    page = gr.Blocks(title=_TITLE, analytics_enabled=False, delete_cache=settings.cache_seconds)
     with page:
         gr.HTML(
             f'<div class="page-head"><h1>{_TITLE}</h1><p>Answers from knowledge that is not in the picture, '
             f"with the passages they come from. Knowledge base: {escape(application.knowledge_base_title)}.</p></div>"
         )
         with gr.Tab("Ask"):
-            add_ask_tab(page, application)
+            add_ask_tab(page, application, feedback=None if settings.public else _feedback(application))
         with gr.Tab("About"):
             add_about_tab(application)
-    page.queue(max_size=MAX_WAITING, default_concurrency_limit=1)
+    if settings.public:
+        check_uploads(page, settings)
+    page.queue(max_size=settings.max_waiting, default_concurrency_limit=1, api_open=False)
     return page
 
 
+def _feedback(application: Application) -> FeedbackStore:
+    return FeedbackStore(feedback_path(application.var))
+
+
 def serve(
-    application: Application, *, host: str | None = None, port: int | None = None, wait: bool = True
+    application: Application,
+    *,
+    settings: PageSettings | None = None,
+    host: str | None = None,
+    port: int | None = None,
+    wait: bool = True,
 ) -> gr.Blocks:
     """Serves the page.
 
     Args:
         application: what answers.
+        settings: what the page allows; `PageSettings()` when not given.
         host: address to listen on; gradio's own default (and its environment variables) when not given.
         port: port to listen on; likewise.
         wait: whether to return only when the server is stopped.
@@ -50,15 +69,23 @@ def serve(
     Raises:
         InputError: the address is taken or cannot be listened on.
     """
-    page = build_app(application)
+    settings = settings or PageSettings()
+    uploads = prepare_uploads() if settings.public else None
+    page = build_app(application, settings)
     try:
         page.launch(
+            app_kwargs={"middleware": [gate(page, settings, uploads)]} if uploads else None,
+            auth=list(settings.accounts) or None,
+            allowed_paths=[],
+            blocked_paths=[str(CHECKOUT)] if settings.public else [],
+            state_session_capacity=settings.max_sessions,
+            mcp_server=False,
             server_name=host,
             server_port=port,
             prevent_thread_lock=not wait,
             theme=theme(),
             css=CSS,
-            max_file_size=MAX_FILE_SIZE,
+            max_file_size=settings.max_upload_bytes,
             footer_links=["api"],
             run_history=False,
             enable_monitoring=False,

@@ -1,0 +1,114 @@
+"""How the page is served: for the people of this machine, or for everybody."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rag_app.errors import InputError, one_line
+
+__all__ = ["AUTH_VARIABLE", "PageSettings", "Rate", "public_page", "read_accounts"]
+
+AUTH_VARIABLE = "RAG_APP_AUTH"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rate:
+    """What one visitor may do: `burst` times at once, and then `per_minute` times a minute."""
+
+    burst: int
+    per_minute: float
+
+    def __post_init__(self) -> None:
+        if self.burst < 1 or self.per_minute <= 0:
+            raise ValueError(f"a rate must be positive, not {self.burst} and {self.per_minute:g} a minute")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PageSettings:
+    """What the page allows.
+
+    Attributes:
+        public: visitors are strangers: nothing that they do changes a knowledge base or a setting of the application,
+            and each is held to `questions`, `uploads`, `logins` and `requests`.
+        accounts: pairs of a name and a password; without any, everybody is let in.
+        max_upload_bytes: of one uploaded file.
+        max_pixels: of a picture, before it is decoded.
+        max_stored_bytes: of all uploaded files together.
+        max_waiting: questions in the queue; more are turned away.
+        max_sessions: visitors whose last answer is kept; the oldest is forgotten first.
+        cache_seconds: how often uploads are looked at, and the age from which they are deleted.
+        questions: what makes the models work.
+        uploads: of pictures.
+        logins: tries to log in.
+        requests: all other requests.
+        max_open_requests: of one visitor at a time.
+    """
+
+    public: bool = False
+    accounts: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    max_upload_bytes: int = 25_000_000
+    max_pixels: int = 100_000_000
+    max_stored_bytes: int = 1_000_000_000
+    max_waiting: int = 32
+    max_sessions: int = 10_000
+    cache_seconds: tuple[int, int] = (600, 3600)
+    questions: Rate = Rate(burst=10, per_minute=12)
+    uploads: Rate = Rate(burst=10, per_minute=12)
+    logins: Rate = Rate(burst=5, per_minute=5)
+    requests: Rate = Rate(burst=300, per_minute=600)
+    max_open_requests: int = 50
+
+
+def public_page(accounts: tuple[tuple[str, str], ...] = ()) -> PageSettings:
+    """Settings for a page that everybody can reach."""
+    return PageSettings(
+        public=True,
+        accounts=accounts,
+        max_upload_bytes=10_000_000,
+        max_pixels=40_000_000,
+        max_sessions=1000,
+        cache_seconds=(60, 1800),
+    )
+
+
+def read_accounts(file: str | None) -> tuple[tuple[str, str], ...]:
+    """Who may log in, from a file, or else from the environment variable `RAG_APP_AUTH`.
+
+    Args:
+        file: has `user:password` on each line; empty lines are passed over.
+
+    Returns:
+        Pairs of a name and a password; none when neither is given.
+
+    Raises:
+        InputError: the file cannot be read, or a line is not `user:password`. Passwords are never in the message.
+    """
+    if file is None:
+        return _accounts(os.environ.get(AUTH_VARIABLE, ""), f"${AUTH_VARIABLE}")
+    if ":" in file and not Path(file).exists():
+        raise InputError(
+            "--auth takes a file, since others on this machine can read a command line; write user:password into a "
+            f"file and give its path, or set {AUTH_VARIABLE}"
+        )
+    try:
+        accounts = _accounts(Path(file).read_text(encoding="utf-8"), file)
+    except (OSError, UnicodeDecodeError) as error:
+        reason = one_line(error) if isinstance(error, OSError) else "it is not a text in UTF-8"
+        raise InputError(f"--auth: the file cannot be read ({reason}); check the path") from error
+    if not accounts:
+        raise InputError(f"--auth: {file} is empty; write user:password on a line of it")
+    return accounts
+
+
+def _accounts(text: str, where: str) -> tuple[tuple[str, str], ...]:
+    accounts: dict[str, str] = {}
+    for number, line in enumerate(text.splitlines(), start=1):
+        if not line.strip():
+            continue
+        user, colon, password = line.partition(":")
+        if not colon or not user.strip() or not password:
+            raise InputError(f"{where}, line {number}: this is not user:password; write both with a colon between")
+        accounts[user.strip()] = password
+    return tuple(accounts.items())

@@ -1,0 +1,251 @@
+"""What makes the page safe where everybody can reach it: a gate before gradio, and pictures checked on arrival."""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import json
+import math
+import os
+import shutil
+import tempfile
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from starlette.middleware import Middleware
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from rag_app.errors import InputError, one_line
+from rag_app.pictures import check_picture
+from rag_app.progress import duration
+from rag_app.serving import PageSettings
+from ui.public_limits import RateLimiter, visitor_of
+from ui.public_requests import MAX_BODY_BYTES, RefusedError, checked_body, is_open_route
+
+__all__ = ["PublicGate", "check_uploads", "gate", "prepare_uploads"]
+
+_MODELS = "models"  # concurrency id of the events that make the models work
+_UPLOAD = "/gradio_api/upload"
+_JOIN = "/gradio_api/queue/join"
+_SLACK = 16 * 1024  # bytes of an upload that are not the file: boundaries and names
+
+
+def prepare_uploads() -> Path:
+    """Gives the uploads of this process a folder that no other user of the machine can read; gone when it ends."""
+    folder = Path(tempfile.mkdtemp(prefix="uploads-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    os.environ["GRADIO_TEMP_DIR"] = str(folder)  # gradio asks for it here, whenever it stores a file
+    return folder
+
+
+def gate(page: gr.Blocks, settings: PageSettings, uploads: Path) -> Middleware:
+    """What stands before gradio's application."""
+    return Middleware(PublicGate, page=page, settings=settings, uploads=uploads)
+
+
+def check_uploads(page: gr.Blocks, settings: PageSettings) -> None:
+    """Has every picture field of a page look at the content of a file before anything opens it."""
+    for block in page.blocks.values():
+        if isinstance(block, gr.Image):
+            block.preprocess = _checking(block.preprocess, settings)  # type: ignore[method-assign]
+
+
+def _checking(preprocess: Callable[[Any], Any], settings: PageSettings) -> Callable[[Any], Any]:
+    def checked(payload: object) -> object:
+        path = getattr(payload, "path", None)
+        if path is not None:
+            try:
+                check_picture(path, max_pixels=settings.max_pixels)
+            except InputError as error:
+                Path(path).unlink(missing_ok=True)  # gradio has made sure that it lies among the uploads
+                message = one_line(error).replace(str(path), "the file")
+                raise gr.Error(f"{message[:1].upper()}{message[1:]}.", print_exception=False) from error
+        return preprocess(payload)
+
+    return checked
+
+
+class PublicGate:
+    """Takes only requests that the page needs, in measure; an ASGI middleware.
+
+    Refusals are JSON, `{"detail": ...}`, which the page shows as they are; with `Retry-After` where waiting helps.
+    """
+
+    def __init__(self, app: ASGIApp, *, page: gr.Blocks, settings: PageSettings, uploads: Path) -> None:
+        """Stands before `app`.
+
+        Args:
+            app: gradio's.
+            page: tells which events make the models work.
+            settings: the limits.
+            uploads: folder of uploaded files.
+        """
+        self._app = app
+        self._page = page
+        self._settings = settings
+        self._uploads = uploads
+        self._questions = RateLimiter(settings.questions)
+        self._pictures = RateLimiter(settings.uploads)
+        self._logins = RateLimiter(settings.logins)
+        self._requests = RateLimiter(settings.requests)
+        self._open: Counter[str] = Counter()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers one request, or hands it on."""
+        if scope["type"] != "http":
+            if scope["type"] == "lifespan":
+                await self._app(scope, receive, send)
+            return  # the page has no websockets
+        visitor = visitor_of(scope.get("client"))
+        reply = _Reply(send)
+        self._open[visitor] += 1
+        try:
+            await self._pass(scope, receive, reply, visitor)
+        except RefusedError as refused:
+            if not reply.started:
+                await _refuse(send, refused)
+        finally:
+            self._open[visitor] -= 1
+            if not self._open[visitor]:
+                del self._open[visitor]
+
+    async def _pass(self, scope: Scope, receive: Receive, reply: _Reply, visitor: str) -> None:
+        path, method = scope["path"].removeprefix(scope.get("root_path", "")), scope["method"]
+        if not is_open_route(method, path):
+            raise RefusedError(404, "there is nothing here")
+        if self._open[visitor] > self._settings.max_open_requests:
+            raise RefusedError(429, "you have too many requests open at once; close some pages", wait=10)
+        _take(self._requests, visitor, "requests")
+        if method != "POST":
+            await self._app(scope, receive, reply)
+        elif path == _UPLOAD:
+            self._check_room()
+            _take(self._pictures, visitor, "uploads")
+            await self._app(scope, _counted(receive, self._settings.max_upload_bytes + _SLACK), reply)
+        elif path.startswith("/login"):
+            _take(self._logins, visitor, "tries to log in")
+            await self._app(scope, _counted(receive, MAX_BODY_BYTES), reply)
+        else:
+            await self._pass_event(scope, receive, reply, visitor, path)
+
+    async def _pass_event(self, scope: Scope, receive: Receive, reply: _Reply, visitor: str, path: str) -> None:
+        body = await _whole(receive)
+        asks = self._makes_models_work(path, checked_body(body))
+        if asks:
+            _take(self._questions, visitor, "questions")
+        await self._app(scope, _replayed(body, receive), reply)
+        if asks and reply.status == 503:  # the queue was full
+            self._questions.give_back(visitor)
+
+    def _makes_models_work(self, path: str, body: object) -> bool:
+        """Whether an event does. In the queue, one that is not known for certain counts as if it did."""
+        if path == _JOIN:
+            number = body.get("fn_index") if isinstance(body, dict) else None
+            known = self._page.fns.get(number) if type(number) is int else None
+            return known is None or known.concurrency_id == _MODELS
+        name = path.rstrip("/").rpartition("/")[2]
+        return any(fn.api_name == name and fn.concurrency_id == _MODELS for fn in self._page.fns.values())
+
+    def _check_room(self) -> None:
+        stored = sum(_size(Path(folder, name)) for folder, _, names in os.walk(self._uploads) for name in names)
+        if stored + self._settings.max_upload_bytes > self._settings.max_stored_bytes:
+            wait = self._settings.cache_seconds[0]
+            raise RefusedError(503, "there is no room for more pictures now; try again in some minutes", wait=wait)
+
+
+class _Reply:
+    """Sends on, and remembers the status."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self.status = 0
+
+    @property
+    def started(self) -> bool:
+        return self.status != 0
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            message = {**message, "headers": [*message["headers"], (b"x-content-type-options", b"nosniff")]}
+        await self._send(message)
+
+
+def _take(limiter: RateLimiter, visitor: str, what: str) -> None:
+    wait = limiter.take(visitor)
+    if wait:
+        told = duration(math.ceil(wait))
+        raise RefusedError(429, f"You have sent many {what} in a short time. Wait {told} and try again.", wait=wait)
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:  # deleted meanwhile
+        return 0
+
+
+async def _refuse(send: Send, refused: RefusedError) -> None:
+    body = json.dumps({"detail": str(refused)}).encode()
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+    if refused.wait:
+        headers.append((b"retry-after", str(math.ceil(refused.wait)).encode()))
+    await send({"type": "http.response.start", "status": refused.status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+def _counted(receive: Receive, most: int) -> Receive:
+    """Hands a body on piece by piece.
+
+    Raises:
+        RefusedError: when called after more than `most` bytes have come.
+    """
+    come = 0
+
+    async def counted() -> Message:
+        nonlocal come
+        message = await receive()
+        come += len(message.get("body", b""))
+        if come > most:
+            raise RefusedError(413, f"this is more than {most / 1e6:.0f} MB; send a smaller file")
+        return message
+
+    return counted
+
+
+async def _whole(receive: Receive) -> bytes:
+    """The body of a request.
+
+    Raises:
+        RefusedError: it is too long, comes too slowly, or the visitor went away.
+    """
+    parts: list[bytes] = []
+    while True:
+        try:
+            message = await asyncio.wait_for(receive(), timeout=30)
+        except asyncio.TimeoutError as error:
+            raise RefusedError(408, "the request did not come to its end") from error
+        if message["type"] == "http.disconnect":
+            raise RefusedError(400, "the request was broken off")
+        parts.append(message.get("body", b""))
+        if sum(map(len, parts)) > MAX_BODY_BYTES:
+            raise RefusedError(413, f"this request is too long; at most {MAX_BODY_BYTES // 1024} KB are read")
+        if not message.get("more_body"):
+            return b"".join(parts)
+
+
+def _replayed(body: bytes, receive: Receive) -> Receive:
+    """A body that was read, once more; after it, what else comes."""
+    given = False
+
+    async def replayed() -> Message:
+        nonlocal given
+        if given:
+            return await receive()
+        given = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return replayed
