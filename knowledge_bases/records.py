@@ -7,7 +7,7 @@ from pathlib import Path
 
 from PIL import Image
 
-__all__ = ["Passage", "ScoredPassage", "VisualQuestion", "VqaExample"]
+__all__ = ["Passage", "Region", "ScoredPassage", "VisualQuestion", "VqaExample"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,10 +34,30 @@ class Passage:
 
 @dataclass(frozen=True, kw_only=True)
 class ScoredPassage:
-    """A passage that was found, with its late-interaction score (higher is better)."""
+    """A passage that was found.
+
+    Attributes:
+        passage: what was found.
+        score: its late-interaction score; higher is better.
+        picture_score: the part of the score that the picture's rows contribute; None without a picture.
+    """
 
     passage: Passage
     score: float
+    picture_score: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Region:
+    """A part of a picture that a detector found.
+
+    Attributes:
+        label: what it shows.
+        box: (left, top, right, bottom) in the picture's pixels.
+    """
+
+    label: str
+    box: tuple[float, float, float, float]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,11 +68,16 @@ class VisualQuestion:
         text: the question; may be empty when there is a picture.
         image: the opened picture, or None.
         instruction: the retrieval instruction put before the question; None takes the default.
+        regions: parts of the picture that are encoded beside it, as the original FLMR does.
+        description: what is to be seen, between the markers of the original FLMR (`<BOV>` ... `<EOC>`); only
+            checkpoints that know them read it.
     """
 
     text: str = ""
     image: Image.Image | None = None
     instruction: str | None = None
+    regions: tuple[Image.Image, ...] = ()
+    description: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +92,8 @@ class VqaExample:
         pos_passage_ids: ids of the passages that hold the answer.
         question_type: a group to report by, or "".
         instruction: the retrieval instruction, or None for the default.
+        regions: parts of the picture to encode beside it.
+        description: see `VisualQuestion`.
     """
 
     question_id: str
@@ -76,3 +103,5 @@ class VqaExample:
     pos_passage_ids: tuple[str, ...] = field(default=())
     question_type: str = ""
     instruction: str | None = None
+    regions: tuple[Region, ...] = ()
+    description: str = ""

@@ -24,11 +24,13 @@ class RowProblem:
         line: its line in the file, from 1.
         question_id: its id, where it has a sound one.
         problem: what is wrong, for people.
+        no_picture: whether it is only that the picture is not there.
     """
 
     line: int
     question_id: str | None
     problem: str
+    no_picture: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,6 +119,10 @@ def collect_dataset(name: str, examples: Iterable[VqaExample], *, images: Path) 
     return scan.dataset(Path(name), digest.hexdigest())
 
 
+class _NoPictureError(ValueError):
+    """A row's picture is not there."""
+
+
 @dataclass(kw_only=True)
 class _Scan:
     """What has been read so far."""
@@ -147,7 +153,7 @@ class _Scan:
         if example.question.strip() or not example.instruction:  # an instruction and a picture ask as well
             check_question(example.question)
         if example.image is not None and not (self.images / example.image).is_file():
-            raise ValueError(
+            raise _NoPictureError(
                 f"there is no picture at {self.images / example.image}; give the pictures' folder with --images"
             )
         self.lines[example.question_id] = line
@@ -155,7 +161,8 @@ class _Scan:
 
     def reject(self, line: int, question_id: str | None, error: Exception) -> None:
         """A row that cannot be asked."""
-        self.problems.append(RowProblem(line=line, question_id=question_id, problem=one_line(error)))
+        absent = isinstance(error, _NoPictureError)
+        self.problems.append(RowProblem(line=line, question_id=question_id, problem=one_line(error), no_picture=absent))
 
     def dataset(self, path: Path, sha256: str) -> Dataset:
         """What was read; an InputError where nothing can be asked."""

@@ -6,16 +6,15 @@ import argparse
 import json
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from knowledge_bases.m2kr import M2krSource
+from rag_app.benchmarks.opening import KINDS, Benchmark, open_benchmark
 from rag_app.config import Preset, var_folder
-from rag_app.datasets import Dataset, RowProblem, scan_dataset
-from rag_app.errors import InputError, one_line, reported_as_input
+from rag_app.datasets import RowProblem, scan_dataset
+from rag_app.errors import InputError, one_line
 from rag_app.evaluation.files import SCORES, read_report
-from rag_app.evaluation.m2kr import RECALL_AT, Extra, extra_scores, headlines, open_m2kr
 from rag_app.evaluation.modes import Mode
 from rag_app.evaluation.report import report_text
 from rag_app.evaluation.shards import parse_shard
@@ -37,8 +36,15 @@ def add_evaluate(evaluate: argparse.ArgumentParser) -> None:
     """Adds the options of `evaluate`, but for those that `ask` has as well."""
     questions = evaluate.add_mutually_exclusive_group(required=True)
     questions.add_argument("--dataset", type=Path, metavar="FILE.jsonl", help="the questions")
-    questions.add_argument("--benchmark", metavar="m2kr:NAME[/SPLIT]", help="the questions of M2KR, with its Recall@K")
-    evaluate.add_argument("--folder", type=Path, metavar="DIR", help="a copy of M2KR on disk (default: ask the hub)")
+    questions.add_argument(
+        "--benchmark",
+        metavar="NAME",
+        help=f"m2kr:NAME[/SPLIT], flmr:OKVQA[/SPLIT], or published files: {':FOLDER, '.join(KINDS)}:FOLDER",
+    )
+    evaluate.add_argument("--split", help="of published files (default: the one that papers report)")
+    evaluate.add_argument(
+        "--folder", type=Path, metavar="DIR", help="a copy of M2KR or FLMR on disk (default: the hub)"
+    )
     evaluate.add_argument("--images", type=Path, metavar="DIR", help="folder of the pictures (default: the dataset's)")
     evaluate.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder of predictions and report")
     mode = evaluate.add_mutually_exclusive_group()
@@ -125,37 +131,33 @@ def run_evaluate(
     return 0
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Task:
-    """What is asked, and how it is scored."""
-
-    dataset: Dataset
-    settings: dict[str, Any] = field(default_factory=dict)
-    recall_at: tuple[int, ...] = ()
-    extra: Extra | None = None
-
-
-def _task(args: argparse.Namespace) -> _Task:
-    """The dataset or the benchmark; a benchmark is asked of the knowledge base of its own passages."""
+def _task(args: argparse.Namespace) -> Benchmark:
+    """The dataset or the benchmark; M2KR is asked of the knowledge base of its own passages."""
     if args.dataset is not None:
-        if args.folder is not None:
-            raise InputError("--folder belongs to --benchmark; the pictures of a --dataset lie in --images")
-        return _Task(dataset=scan_dataset(args.dataset, images=args.images))
-    with reported_as_input():
-        source = M2krSource.parse(args.benchmark, args.folder)
+        if args.folder is not None or args.split is not None:
+            raise InputError("--folder and --split belong to --benchmark; the pictures of a --dataset lie in --images")
+        return Benchmark(dataset=scan_dataset(args.dataset, images=args.images))
+    task = open_benchmark(args.benchmark, split=args.split, folder=args.folder, images=args.images)
+    if args.oracle and not task.has_positives:
+        raise InputError("--oracle needs the right passages, which these files do not name; m2kr:NAME does")
     if args.kb is None and not args.no_retrieval:
-        args.kb = source.slug
-        if all(one.name != source.slug for one in list_knowledge(var_folder(args.var))):
-            raise InputError(
-                f"there is no knowledge base {source.slug!r}; make it with "
-                f"`python -m rag_app kb build --from {args.benchmark}`, or give another one with --kb"
-            )
-    return _Task(
-        dataset=open_m2kr(source, images=args.images),
-        settings={"benchmark": source.slug, "headline": headlines(source.name)},
-        recall_at=RECALL_AT,
-        extra=extra_scores(source.name),
-    )
+        args.kb = _own_knowledge(task, args)
+    return task
+
+
+def _own_knowledge(task: Benchmark, args: argparse.Namespace) -> str:
+    name = task.knowledge_base
+    if not name:
+        raise InputError(
+            "this benchmark brings no passages; give a knowledge base with --kb, such as one made with "
+            "`python -m rag_app kb build --from m2kr:NAME`, or ask with --no-retrieval"
+        )
+    if all(one.name != name for one in list_knowledge(var_folder(args.var))):
+        raise InputError(
+            f"there is no knowledge base {name!r}; make it with "
+            f"`python -m rag_app kb build --from {args.benchmark}`, or give another one with --kb"
+        )
+    return name
 
 
 def _oracle_store(preset: Preset, var: Path) -> SharedStore:
@@ -208,8 +210,9 @@ def _show(report: Report, output: Path, beside: Sequence[tuple[str, Report]]) ->
     _show_problems([RowProblem(**problem) for problem in report["problems"]])
     print(report_text(report, beside))
     counts = report["counts"]
+    absent = f" ({counts['no picture']:,} for want of their picture)" if counts["no picture"] else ""
     print(
-        f"{counts['questions']:,} of {counts['given']:,} rows are scored, {counts['reported']:,} are reported; "
+        f"{counts['questions']:,} of {counts['given']:,} rows are scored, {counts['reported']:,} are reported{absent}; "
         f"see {output / 'report.html'} and report.json"
     )
 

@@ -9,7 +9,7 @@ from itertools import chain, islice
 from pathlib import Path
 
 from knowledge_bases.files import read_passages
-from knowledge_bases.m2kr import M2krSource
+from knowledge_bases.sources import Source, parse_source
 from knowledge_bases.store import PassageStore
 from rag_app.config import DEFAULT_PRESET, load_preset, var_folder
 from rag_app.errors import InputError, reported_as_input
@@ -33,7 +33,7 @@ def add_arguments(subparsers: argparse._SubParsersAction[argparse.ArgumentParser
     search.add_argument("--limit", type=int, default=10, help="passages to print (default: %(default)s)")
     build = _command(subparsers, "build", _run_build, "bring the index up to date")
     build.add_argument("--preset", default=DEFAULT_PRESET, help="whose retriever to use (default: %(default)s)")
-    build.add_argument("--from", dest="source", metavar="m2kr:NAME[/SPLIT]", help="first take in the passages of M2KR")
+    build.add_argument("--from", dest="source", metavar="NAME", help="first take in m2kr:NAME[/SPLIT] or flmr:OKVQA")
     build.add_argument("--folder", type=Path, metavar="DIR", help="a copy of M2KR on disk (default: ask the hub)")
     build.add_argument("--force", action="store_true", help="build it anew whatever its state")
     add = _command(subparsers, "add", _run_add, "add passages from files to a knowledge base of your own")
@@ -104,8 +104,8 @@ def _run_search(args: argparse.Namespace) -> int:
     return 0
 
 
-def _take_in(source: M2krSource, var: Path, name: str) -> None:
-    """Streams the passages of M2KR into a knowledge base of your own; those that it holds already are passed over."""
+def _take_in(source: Source, var: Path, name: str) -> None:
+    """Streams passages into a knowledge base of your own; those that it holds already are passed over."""
     path = own_store_path(name, var)
     with reported_as_input(name):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -121,7 +121,7 @@ def _run_build(args: argparse.Namespace) -> int:
     var = var_folder(args.var)
     if args.source:
         with reported_as_input():
-            source = M2krSource.parse(args.source, args.folder)
+            source = parse_source(args.source, args.folder)
         args.kb = args.kb or source.slug
         _take_in(source, var, args.kb)
     return _build_index(args, args.kb or EMBEDDED, var)

@@ -52,11 +52,20 @@ class Encoder:
         """Tells one checkpoint from another: 16 hexadecimal digits over weights, configuration and tokenizers."""
         return self._identify()
 
+    def picture_rows(self, question: VisualQuestion) -> int:
+        """How many rows of the encoded question, the last ones, are of its picture and regions."""
+        config = self.model.config
+        if question.image is None or not config.query_concat_output_from_vision_encoder:
+            return 0
+        n_patches = (config.vision_config.image_size // config.vision_config.patch_size) ** 2
+        rows = config.mapping_network_prefix_length + (n_patches if config.has_mapping_network else 0)
+        return rows * (1 + len(question.regions))
+
     def encode_queries(self, questions: Sequence[VisualQuestion]) -> list[Tensor]:
         """Encodes questions, in any mixture of picture and text, picture only and text only.
 
         What is fed for a missing part: without a picture, nothing (the query is its text rows alone; no black picture
-        is made up); without a text, the picture's instruction alone.
+        is made up); without a text, the picture's instruction alone. Regions of a picture are encoded beside it.
 
         Returns:
             one (n_rows, dim) float32 tensor of unit rows a question, on the CPU; rows that do not count are dropped.
@@ -65,8 +74,9 @@ class Encoder:
             ValueError: a question has neither part, or the checkpoint takes no pictures.
         """
         encoded: dict[int, Tensor] = {}
-        for kind in (False, True):
-            members = [index for index, question in enumerate(questions) if (question.image is not None) is kind]
+        kinds = [-1 if question.image is None else len(question.regions) for question in questions]
+        for kind in sorted(set(kinds)):
+            members = [index for index, one in enumerate(kinds) if one == kind]
             for start in range(0, len(members), QUERIES_A_BATCH):
                 batch = members[start : start + QUERIES_A_BATCH]
                 inputs = self.processor.queries([questions[index] for index in batch])

@@ -62,7 +62,7 @@ class FLMRProcessor:
         text only.
         """
         if self.instruction_end is None:
-            return f"<BOQ> {question.text} <EOQ>" if self._query_markers else question.text
+            return f"<BOQ> {question.text} <EOQ>{self._after(question)}" if self._query_markers else question.text
         instruction = question.instruction
         if instruction is None or not instruction.strip():
             has_text = bool(question.text.strip())
@@ -75,15 +75,16 @@ class FLMRProcessor:
         """Inputs of `FLMRModelForRetrieval.query`.
 
         A question without a text is fed as its instruction alone: the instruction's tokens are masked and the marker
-        and `[MASK]` rows remain. Pictures are fed only if every question has one (`Encoder` takes mixed lists apart).
+        and `[MASK]` rows remain. Pictures are fed only if every question has one, and regions only if every question
+        has as many (`Encoder` takes mixed lists apart).
 
         Returns:
             `input_ids`, `attention_mask` (batch, query_maxlen) and, with pictures, `pixel_values`
-            (batch, 3, height, width).
+            (batch, 3, height, width), or with regions (batch, 1 + n_regions, 3, height, width), the whole one first.
 
         Raises:
-            ValueError: some questions have a picture and some have none, one has neither, or the checkpoint takes no
-                pictures.
+            ValueError: some questions have a picture and some have none, their numbers of regions differ, one has
+                neither text nor picture, or the checkpoint takes no pictures.
         """
         pictures = [question.image for question in questions if question.image is not None]
         if pictures and len(pictures) != len(questions):
@@ -96,8 +97,21 @@ class FLMRProcessor:
         if pictures:
             if self.image_processor is None:
                 raise ValueError("this retriever takes no pictures; ask with a text alone or load another checkpoint")
-            inputs["pixel_values"] = self.image_processor(pictures)
+            inputs["pixel_values"] = self._pixels(self.image_processor, questions)
         return inputs
+
+    @staticmethod
+    def _pixels(image_processor: ImageProcessor, questions: Sequence[VisualQuestion]) -> Tensor:
+        n_regions = len(questions[0].regions)
+        if any(len(question.regions) != n_regions for question in questions):
+            raise ValueError("the questions have different numbers of regions; encode those of one number apart")
+        pictures = [part for one in questions if one.image is not None for part in (one.image, *one.regions)]
+        pixels = image_processor(pictures)
+        return pixels.unflatten(0, (len(questions), 1 + n_regions)) if n_regions else pixels
+
+    def _after(self, question: VisualQuestion) -> str:
+        """What follows `<EOQ>`."""
+        return f" {question.description}" if self._query_markers and question.description else ""
 
     def passages(self, texts: Sequence[str]) -> dict[str, Tensor]:
         """Inputs of `FLMRModelForRetrieval.doc`, padded to the longest of the batch.
@@ -118,7 +132,8 @@ class FLMRProcessor:
             token and its characters in `question.text`; None for tokens that are not of the question's text.
         """
         text = self.query_text(question)
-        end = len(text) - (1 if self.instruction_end is not None else len(" <EOQ>") if self._query_markers else 0)
+        behind = len(f" <EOQ>{self._after(question)}") if self._query_markers else 0
+        end = len(text) - (1 if self.instruction_end is not None else behind)
         pieces = self.query_tokenizer.pieces(text, max_length=self.query_tokenizer.query_maxlen)
         return _within(pieces, end - len(question.text), end)
 

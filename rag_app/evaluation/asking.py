@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from knowledge_bases.records import ScoredPassage, VisualQuestion, VqaExample
 from knowledge_bases.store import StoreError
 from rag_app.answers import Answer
+from rag_app.benchmarks.regions import cut_regions
 from rag_app.datasets import Dataset, RowProblem
 from rag_app.errors import InputError, one_line
 from rag_app.evaluation.modes import Mode
@@ -76,13 +77,16 @@ class Asker:
         """The question with its opened picture.
 
         Raises:
-            InputError: the picture cannot be opened.
+            InputError: the picture cannot be opened, or a region does not lie in it.
         """
         path = self._dataset.picture_of(example)
+        image = None if path is None else open_picture(path)
         return VisualQuestion(
             text=example.question,
-            image=None if path is None else open_picture(path),
+            image=image,
             instruction=example.instruction,
+            regions=() if image is None else cut_regions(image, example.regions),
+            description=example.description,
         )
 
     def _open(self, examples: Sequence[VqaExample]) -> tuple[dict[str, VisualQuestion], list[RowProblem]]:

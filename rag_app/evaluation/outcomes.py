@@ -12,12 +12,12 @@ from knowledge_bases.records import Passage, VqaExample
 from rag_app.atomic import write_text
 from rag_app.errors import InputError, one_line
 from rag_app.evaluation.modes import Mode
-from rag_app.metrics.questions import score_question
+from rag_app.metrics.questions import answer_score, score_question
 from rag_app.predictions import Detail, Prediction
 
 __all__ = ["Outcome", "Verdict", "holds_answer", "outcome_of", "read_outcomes", "write_outcomes"]
 
-_RIGHT = 0.5  # of VQA accuracy
+_RIGHT = 0.5  # of `answer_score`
 
 
 class Verdict:
@@ -106,9 +106,10 @@ def outcome_of(
 
 
 def _verdict(example: VqaExample, scores: Mapping[str, float], passages: Sequence[Passage]) -> str:
-    if "VQA accuracy" not in scores:
+    score = answer_score(scores)
+    if score is None:
         return Verdict.UNSCORED
-    if scores["VQA accuracy"] >= _RIGHT:
+    if score >= _RIGHT:
         return Verdict.RIGHT
     if not passages:
         return Verdict.NO_PASSAGES

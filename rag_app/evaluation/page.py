@@ -9,6 +9,7 @@ from typing import Any
 
 from rag_app.evaluation.svg import bars, curves, reliability_diagram
 from rag_app.evaluation.worst import Case, CasePassage
+from rag_app.metrics.questions import answer_metric
 
 __all__ = ["render_page"]
 
@@ -112,6 +113,7 @@ def _recall(report: Report) -> str:
 
 
 def _accuracy_by_type(runs: Sequence[tuple[str, Report]]) -> str:
+    metric = answer_metric(runs[0][1]["metrics"]) or ""
     titles = list(dict.fromkeys(title for title, _ in runs))
     groups: dict[str, dict[str, float]] = {"all questions": {}}
     own_types = runs[0][1]["by_question_type"]
@@ -123,18 +125,19 @@ def _accuracy_by_type(runs: Sequence[tuple[str, Report]]) -> str:
             **{name or "(no type)": one for name, one in report["by_question_type"].items()},
         }
         for name, part in parts.items():
-            if name in groups and "VQA accuracy" in part["metrics"]:
-                groups[name][title] = part["metrics"]["VQA accuracy"]
+            if name in groups and metric in part["metrics"]:
+                groups[name][title] = part["metrics"][metric]
     groups = {name: values for name, values in groups.items() if values}
-    return f"<h2>VQA accuracy by question type</h2>{bars(groups, titles)}" if groups else ""
+    return f"<h2>{escape(metric)} by question type</h2>{bars(groups, titles)}" if groups else ""
 
 
 def _calibration(report: Report) -> str:
     calibration = report.get("calibration")
     if not calibration:
         return ""
+    metric = answer_metric(report["metrics"]) or ""
     return (
-        f"<h2>Calibration: VQA accuracy over confidence</h2>{reliability_diagram(calibration['bins'])}"
+        f"<h2>Calibration: {escape(metric)} over confidence</h2>{reliability_diagram(calibration['bins'])}"
         f'<p class="quiet">ECE {_percent(calibration["ECE"])} over {len(calibration["bins"])} bins; '
         "the dashed line is perfect calibration, the size of a dot tells its number of questions.</p>"
     )
@@ -173,13 +176,14 @@ def _case(case: Case) -> str:
         items = "".join(map(_passage, case.passages))
         passages = f"<details><summary>{len(case.passages)} passages</summary><ol>{items}</ol></details>"
     expected = ", ".join(case.expected)
+    metric = answer_metric(outcome.scores) or ""
     return (
         f"<article><div>{picture}</div><div><p><b>{escape(case.question)}</b> "
         f'<span class="quiet">{escape(outcome.question_id)} {escape(outcome.question_type)}</span></p>'
         f"<p>answered <b>{escape(outcome.answer) or 'nothing'}</b> with confidence {outcome.confidence:.2f}"
         f"{', withheld' if outcome.abstained else ''}; expected {escape(expected)}</p>"
         f'<p><span class="verdict">{escape(outcome.verdict)}</span> '
-        f"VQA accuracy {_percent(outcome.scores.get('VQA accuracy'))}</p>{passages}</div></article>"
+        f"{escape(metric)} {_percent(outcome.scores.get(metric))}</p>{passages}</div></article>"
     )
 
 

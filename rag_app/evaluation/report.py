@@ -10,7 +10,8 @@ from typing import Any
 from rag_app.datasets import RowProblem
 from rag_app.evaluation.outcomes import Outcome
 from rag_app.metrics.calibration import abstaining, expected_calibration_error, reliability
-from rag_app.metrics.questions import mean_scores
+from rag_app.metrics.infoseek import UNSEEN, infoseek_metric, infoseek_total
+from rag_app.metrics.questions import answer_score, mean_scores
 
 __all__ = ["make_report", "report_text"]
 
@@ -21,7 +22,8 @@ def make_report(
     """Every metric with its exact name, those in `manifest["headline"]` first; the counts; what the numbers depend on.
 
     The number of questions scored (`counts.questions`) and the number of rows that could not be asked
-    (`counts.reported`) add up to the number of rows given (`counts.given`).
+    (`counts.reported`) add up to the number of rows given (`counts.given`). `counts["no picture"]` of those reported
+    lack nothing but their picture.
     """
     by_type: dict[str, list[Outcome]] = {}
     for outcome in outcomes:
@@ -30,6 +32,7 @@ def make_report(
     headline = [name for name in manifest.get("headline", ()) if name in whole["metrics"]]
     whole["metrics"] = {name: whole["metrics"][name] for name in dict.fromkeys([*headline, *whole["metrics"]])}
     whole["counts"] |= {"given": len(outcomes) + len(problems), "reported": len(problems)}
+    whole["counts"]["no picture"] = sum(problem.no_picture for problem in problems)
     return {
         **whole,
         "by_question_type": {
@@ -45,18 +48,22 @@ def make_report(
 
 def _values_and_counts(outcomes: Sequence[Outcome]) -> dict[str, Any]:
     means = mean_scores(outcome.scores for outcome in outcomes)
-    return {
-        "metrics": {name: round(mean["value"], 6) for name, mean in means.items()},
-        "counts": {"questions": len(outcomes), **{name: mean["count"] for name, mean in means.items()}},
-    }
+    values = {name: round(mean["value"], 6) for name, mean in means.items()}
+    counts = {"questions": len(outcomes), **{name: int(mean["count"]) for name, mean in means.items()}}
+    total = infoseek_total({name: mean["value"] for name, mean in means.items()})
+    if total is not None:  # of two means, so no mean over questions itself
+        values["InfoSeek"] = round(total, 6)
+        counts["InfoSeek"] = sum(int(means[infoseek_metric(split)]["count"]) for split in UNSEEN)
+    return {"metrics": values, "counts": counts}
 
 
 def _scored(outcomes: Sequence[Outcome]) -> list[tuple[Outcome, float]]:
-    return [(outcome, outcome.scores["VQA accuracy"]) for outcome in outcomes if "VQA accuracy" in outcome.scores]
+    scored = ((outcome, answer_score(outcome.scores)) for outcome in outcomes)
+    return [(outcome, score) for outcome, score in scored if score is not None]
 
 
 def _calibration(outcomes: Sequence[Outcome]) -> dict[str, Any]:
-    """ECE of VQA accuracy, and the bins that it is computed from."""
+    """ECE of the answers' scores, and the bins that it is computed from."""
     scored = _scored(outcomes)
     if not scored:
         return {}

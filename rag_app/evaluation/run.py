@@ -19,13 +19,13 @@ from rag_app.datasets import Dataset, RowProblem
 from rag_app.errors import InputError, one_line, reported_as_input
 from rag_app.evaluation.asking import Asker, Prepared
 from rag_app.evaluation.files import DETAILS, PREDICTIONS, SETTINGS, write_results
-from rag_app.evaluation.m2kr import Extra
 from rag_app.evaluation.modes import Mode
 from rag_app.evaluation.outcomes import Outcome, outcome_of
 from rag_app.evaluation.report import make_report
 from rag_app.evaluation.shards import WHOLE, Shard, batches
 from rag_app.evaluation.worst import Case, case_of, worst
 from rag_app.locking import folder_lock
+from rag_app.metrics.questions import Extra, answer_score
 from rag_app.metrics.vqa import vqa_accuracy
 from rag_app.pipeline import RagPipeline
 from rag_app.predictions import (
@@ -214,12 +214,13 @@ class _Evaluation:
 
     def _follow(self, example: VqaExample) -> None:
         if example.answers:
-            answer = self._predictions[example.question_id].answer
-            self._running[example.question_id] = vqa_accuracy(answer, example.answers)
+            answer, extra = self._predictions[example.question_id].answer, self._run.extra
+            score = answer_score(extra(example, answer)) if extra is not None else None
+            self._running[example.question_id] = vqa_accuracy(answer, example.answers) if score is None else score
 
     def _report_progress(self) -> None:
         scores = self._running.values()
-        note = f"VQA accuracy {100 * sum(scores) / len(scores):.1f} %" if scores else ""
+        note = f"score so far {100 * sum(scores) / len(scores):.1f} %" if scores else ""
         self._progress(len(self._predictions) + len(self._problems), self._n_planned, note)
 
     def _score(self) -> tuple[list[Outcome], list[Case]]:

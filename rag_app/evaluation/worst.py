@@ -16,6 +16,7 @@ from knowledge_bases.records import Passage, VqaExample
 from rag_app.atomic import write_text
 from rag_app.errors import InputError, one_line
 from rag_app.evaluation.outcomes import Outcome, Verdict, holds_answer
+from rag_app.metrics.questions import answer_score
 
 __all__ = ["MOST", "Case", "CasePassage", "case_of", "read_cases", "worst", "write_cases"]
 
@@ -58,7 +59,7 @@ class Case:
 def worst(outcomes: Iterable[Outcome], *, most: int = MOST) -> list[Outcome]:
     """The wrong answers, those given with the greatest confidence first among equally wrong ones."""
     wrong = [one for one in outcomes if one.verdict not in (Verdict.RIGHT, Verdict.UNSCORED)]
-    return sorted(wrong, key=lambda one: (one.scores["VQA accuracy"], -one.confidence, one.line))[:most]
+    return sorted(wrong, key=lambda one: (answer_score(one.scores) or 0.0, -one.confidence, one.line))[:most]
 
 
 def case_of(

@@ -8,11 +8,21 @@ from __future__ import annotations
 
 import re
 import string
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-__all__ = ["harmonic_mean", "infoseek_match", "infoseek_numerical_match", "parse_numbers"]
+__all__ = [
+    "UNSEEN",
+    "harmonic_mean",
+    "infoseek_match",
+    "infoseek_metric",
+    "infoseek_numerical_match",
+    "infoseek_total",
+    "parse_numbers",
+]
 
 Number = float | tuple[float, float]
+
+UNSEEN = ("unseen question", "unseen entity")  # the two splits of the validation and test questions
 
 _DELETED = str.maketrans("", "", string.punctuation)
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
@@ -65,6 +75,27 @@ def parse_numbers(text: str) -> Number:
     if len(numbers) == 2 and numbers[0] <= numbers[1]:
         return numbers[0], numbers[1]
     return numbers[0]
+
+
+def infoseek_metric(split: object) -> str:
+    """The name of the accuracy of a `data_split` such as `val_unseen_question`; a name without split for others."""
+    known = str(split).replace("_", " ")
+    return " ".join(["InfoSeek", *(name for name in UNSEEN if known.endswith(name)), "accuracy"])
+
+
+def infoseek_total(means: Mapping[str, float]) -> float | None:
+    """ "All": the harmonic mean of the two splits in percent, each rounded to two digits first, as the scorer does.
+
+    Args:
+        means: accuracies in [0, 1] by the names of `infoseek_metric`.
+
+    Returns:
+        In [0, 1]; None where a split is absent.
+    """
+    names = [infoseek_metric(split) for split in UNSEEN]
+    if any(name not in means for name in names):
+        return None
+    return round(harmonic_mean([round(100 * means[name], 2) for name in names]), 2) / 100
 
 
 def harmonic_mean(scores: Sequence[float]) -> float:

@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from knowledge_bases.records import VqaExample
+from rag_app.metrics.infoseek import UNSEEN, infoseek_metric
+from rag_app.metrics.okvqa import STEMMED
 from rag_app.metrics.retrieval import cutoffs, pseudo_recall_at_k, recall_at_k
 from rag_app.metrics.vqa import exact_match, vqa_accuracy
 
-__all__ = ["QuestionScores", "mean_scores", "score_question"]
+__all__ = ["Extra", "QuestionScores", "answer_metric", "answer_score", "mean_scores", "score_question"]
 
 QuestionScores = Mapping[str, float]  # metric name -> score in [0, 1]; a metric that does not apply is absent
+Extra = Callable[[VqaExample, str], dict[str, float]]
+"""(example, answer) -> further scores by metric name."""
+
+_JUDGES = (  # a benchmark's own rule goes before the general one
+    STEMMED,
+    "A-OKVQA direct answer",
+    "E-VQA exact match",
+    "InfoSeek",
+    *(infoseek_metric(split) for split in (*UNSEEN, None)),
+    "VQA accuracy",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +66,17 @@ def score_question(
         if answers:
             scores[f"Pseudo-Recall@{cutoff}"] = pseudo_recall_at_k(contents, answers, k=cutoff)
     return scores
+
+
+def answer_metric(names: Container[str]) -> str | None:
+    """The metric that tells whether answers are right: the benchmark's own where there is one, else VQA accuracy."""
+    return next((name for name in _JUDGES if name in names), None)
+
+
+def answer_score(scores: QuestionScores) -> float | None:
+    """The score under `answer_metric`; None where no answer is known."""
+    name = answer_metric(scores)
+    return None if name is None else scores[name]
 
 
 def mean_scores(scored: Iterable[QuestionScores]) -> dict[str, dict[str, float | int]]:

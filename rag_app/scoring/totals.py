@@ -8,7 +8,7 @@ from typing import Any
 
 from rag_app.errors import InputError, one_line
 from rag_app.metrics.calibration import abstaining, expected_calibration_error
-from rag_app.metrics.infoseek import harmonic_mean
+from rag_app.metrics.infoseek import UNSEEN, infoseek_metric, infoseek_total
 from rag_app.metrics.questions import mean_scores
 from rag_app.scoring.columns import confidence_of
 from rag_app.scoring.rows import Pair
@@ -103,15 +103,13 @@ def _abstaining(scored: Sequence[Scored]) -> dict[str, float]:
 
 
 def _infoseek_totals(scored: Sequence[Scored]) -> dict[str, Any]:
-    """Per split the mean and the means by question type; "All" is the harmonic mean of the splits in percent, each
-    rounded to two digits first, as the official scorer does.
-    """
+    """Per split the mean and the means by question type, and their total; a split without questions counts as 0."""
     splits: dict[str, list[Scored]] = {}
     for one in scored:
         name = one.pair.reference.get("data_split")
         unseen = "unseen question" if str(name).endswith("unseen_question") else "unseen entity"
         splits.setdefault("" if name is None else unseen, []).append(one)
-    values: dict[str, float] = {}
+    values: dict[str, Any] = {}
     counts: dict[str, int] = {"questions": len(scored)}
     for split, members in sorted(splits.items(), reverse=True):
         title = f"InfoSeek {split}".strip()
@@ -122,8 +120,7 @@ def _infoseek_totals(scored: Sequence[Scored]) -> dict[str, Any]:
         values |= {name: sum(group) / len(group) for name, group in groups.items()}
         counts |= {name: len(group) for name, group in groups.items()}
     if "" not in splits:
-        means = [values.get(f"InfoSeek {split} accuracy", 0.0) for split in ("unseen question", "unseen entity")]
-        all_splits = round(harmonic_mean([round(100 * mean, 2) for mean in means]), 2) / 100
-        values = {"InfoSeek": all_splits, **values}
+        total = infoseek_total(dict.fromkeys(map(infoseek_metric, UNSEEN), 0.0) | values)
+        values = {"InfoSeek": total, **values}
         counts["InfoSeek"] = len(scored)
     return {"metrics": values, "counts": counts}

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import string
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -38,6 +39,9 @@ def test_flmr_checkpoints_take_region_markers() -> None:
         FLMRQueryTokenizer(vocabulary), FLMRContextTokenizer(vocabulary), None, instruction_end=None
     )
     assert processor.query_text(VisualQuestion(text="what", instruction="ignored")) == "<BOQ> what <EOQ>"
+    described = VisualQuestion(text="what", description="<BOV> hat <EOV>")
+    assert processor.query_text(described) == "<BOQ> what <EOQ> <BOV> hat <EOV>"
+    assert [span for _, span in processor.question_pieces(described) if span] == [(0, 4)]
     assert processor.passage_text("it is") == "<BOK> it is <EOK>"
 
 
@@ -74,6 +78,24 @@ def test_passages_are_ragged_in_order_and_report_progress(encoder: Encoder) -> N
             expected = encoder.model.doc(**padded)  # type: ignore[arg-type]
         torch.testing.assert_close(rows, expected.late_interaction_output[0][expected.mask[0]], atol=1e-5, rtol=0)
     assert encoder.encode_passages([]) == []
+
+
+def test_regions_are_encoded_beside_the_picture(encoder: Encoder) -> None:
+    regions = (picture(20, 30, seed=4), picture(30, 20, seed=5))
+    plain = VisualQuestion(text="what is it", image=picture(60, 40, seed=3))
+    with_regions = replace(plain, regions=regions)
+    questions = [plain, with_regions, VisualQuestion(text="no picture")]
+    rows = encoder.encode_queries(questions)
+    inputs = encoder.processor.queries([with_regions])
+    assert inputs["pixel_values"].shape[:2] == (1, 3)
+    with torch.no_grad():
+        expected = encoder.model.query(**inputs)  # type: ignore[arg-type]
+    torch.testing.assert_close(rows[1], expected.late_interaction_output[0][expected.mask[0]], atol=1e-5, rtol=0)
+    torch.testing.assert_close(rows[0], encoder.encode_queries([plain])[0], atol=1e-5, rtol=0)
+    n_text = len(rows[0]) - (len(rows[1]) - len(rows[0])) // 2
+    assert len(rows[1]) == n_text + 3 * (len(rows[0]) - n_text)
+    with pytest.raises(ValueError, match="different numbers of regions"):
+        encoder.processor.queries([plain, with_regions])
 
 
 def test_a_long_instruction_is_reported(encoder: Encoder, caplog: pytest.LogCaptureFixture) -> None:

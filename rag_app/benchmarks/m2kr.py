@@ -1,29 +1,27 @@
-"""The M2KR benchmark as an evaluation: its questions, the K at which retrieval is scored, the headline numbers."""
+"""M2KR and FLMR's OK-VQA as evaluations: the questions, the K at which retrieval is scored, the headline numbers."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
-from knowledge_bases.m2kr import M2krSource
 from knowledge_bases.records import VqaExample
+from knowledge_bases.sources import Source
 from rag_app.datasets import Dataset, collect_dataset
 from rag_app.errors import reported_as_input
 from rag_app.metrics.evqa import evqa_exact_match, split_references
 from rag_app.metrics.okvqa import okvqa_accuracies
+from rag_app.metrics.questions import Extra
 
-__all__ = ["RECALL_AT", "Extra", "extra_scores", "headlines", "open_m2kr"]
+__all__ = ["RECALL_AT", "extra_scores", "headlines", "open_m2kr"]
 
 RECALL_AT = (1, 5, 10, 20, 50, 100, 500)
-Extra = Callable[[VqaExample, str], dict[str, float]]
-"""(example, answer) -> further scores by metric name."""
 
 _HEADLINES = {"WIT": ("Recall@10",), "IGLUE": ("Recall@1",), "LLaVA": ("Recall@1",)}
 _PSEUDO = ("Infoseek", "EVQA", "OKVQA")
 
 
-def open_m2kr(source: M2krSource, *, images: Path | None) -> Dataset:
-    """The questions of a dataset of M2KR.
+def open_m2kr(source: Source, *, images: Path | None) -> Dataset:
+    """The questions of a dataset of M2KR or FLMR.
 
     Args:
         source: which dataset.

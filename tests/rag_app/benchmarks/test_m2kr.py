@@ -9,8 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from knowledge_bases.m2kr import M2krSource
+from rag_app.benchmarks.m2kr import extra_scores, headlines, open_m2kr
 from rag_app.cli import main
-from rag_app.evaluation.m2kr import extra_scores, headlines, open_m2kr
 from tests.rag_app.evaluation.conftest import read_json, read_lines
 from tests.rag_app.test_cli import fails
 from tests.tiny import save_picture
@@ -83,7 +83,9 @@ def test_faulty_benchmarks(folder: Path, tmp_path: Path, capsys: pytest.CaptureF
     assert "no parquet file" in fails(capsys, ["evaluate", "--benchmark", "m2kr:EVQA", *elsewhere, *output])
     both = ["evaluate", "--benchmark", "m2kr:EVQA", "--dataset", "x.jsonl", *output]
     assert "not allowed with argument" in fails(capsys, both)
-    assert "--folder belongs to --benchmark" in fails(capsys, ["evaluate", "--dataset", "x.jsonl", *elsewhere, *output])
+    assert "--folder and --split belong to --benchmark" in fails(
+        capsys, ["evaluate", "--dataset", "x.jsonl", *elsewhere, *output]
+    )
     assert "required" in fails(capsys, ["evaluate", *output])
 
 

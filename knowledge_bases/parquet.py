@@ -1,0 +1,94 @@
+"""Rows of the data sets of M2KR and FLMR, streamed from the hub or a folder of parquet files; and their columns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+__all__ = ["Row", "list_of", "optional", "required", "stream_rows"]
+
+Row = Mapping[str, Any]
+
+
+def stream_rows(repository: str, configuration: str, split: str, *, folder: Path | None) -> Iterator[Row]:
+    """The rows of one split, one at a time.
+
+    Args:
+        repository: hub id of the data set.
+        configuration: its part, or the repository's own name where it has no parts.
+        split: such as `test` or `test_passages`.
+        folder: parquet files of a copy on disk, under a folder named like the configuration (or in its place itself);
+            None asks the hub.
+
+    Raises:
+        ValueError: the source cannot be read.
+    """
+    try:
+        from datasets import load_dataset
+    except ImportError as error:
+        raise ValueError("M2KR and FLMR are read with datasets; install it with `pip install datasets`") from error
+
+    if folder is None:
+        name = None if repository.endswith(f"/{configuration}") else configuration
+        arguments: dict[str, Any] = {"path": repository, "name": name, "split": split}
+    else:
+        files = _parquet_files(folder, configuration, split)
+        arguments = {"path": "parquet", "data_files": [str(path) for path in files], "split": "train"}
+    try:
+        yield from load_dataset(streaming=True, **arguments)
+    except (OSError, ValueError, KeyError, ConnectionError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise ValueError(f"cannot read {configuration} ({split}): {reason}") from error
+
+
+def _parquet_files(folder: Path, configuration: str, split: str) -> list[Path]:
+    """The parquet files of one configuration and split, as the hub lays them out or in a folder by themselves."""
+    places = sorted(path for path in folder.rglob(configuration) if path.is_dir())
+    if folder.name == configuration:
+        places.insert(0, folder)
+    for place in places:
+        files = sorted(place.rglob("*.parquet"))
+        chosen = [path for path in files if path.name.startswith(f"{split}-") or path.parent.name == split]
+        chosen = chosen or [path for path in files if path.stem == split]
+        if chosen:
+            return chosen
+    raise ValueError(f"{folder} has no parquet file of {configuration} for the split {split}")
+
+
+def required(row: Row, column: str, place: str) -> str:
+    """A text that must be there.
+
+    Raises:
+        ValueError: it is missing, empty or no text.
+    """
+    text = optional(row, column, place)
+    if not text:
+        raise ValueError(f"{place}: no {column}; check that this is the right configuration")
+    return text
+
+
+def optional(row: Row, column: str, place: str) -> str:
+    """A text; "" where it is missing.
+
+    Raises:
+        ValueError: it is no text.
+    """
+    value = row.get(column)
+    if value is None or isinstance(value, str):
+        return value or ""
+    raise ValueError(f"{place}: {column} is {type(value).__name__}, not text; check the configuration")
+
+
+def list_of(row: Row, column: str, place: str) -> tuple[str, ...]:
+    """A list of texts; empty where it is missing.
+
+    Raises:
+        ValueError: it is something else.
+    """
+    value = row.get(column)
+    if value is None:
+        return ()
+    if isinstance(value, (list, tuple)) and all(isinstance(item, str) for item in value):
+        return tuple(value)
+    raise ValueError(f"{place}: {column} is not a list of texts; check the configuration")

@@ -1,0 +1,171 @@
+"""Finds the benchmark that `--benchmark` names, and how it is scored."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from knowledge_bases.flmr import FlmrSource
+from knowledge_bases.records import VqaExample
+from knowledge_bases.sources import parse_source
+from rag_app.benchmarks.aokvqa import SPLITS as AOKVQA_SPLITS
+from rag_app.benchmarks.aokvqa import read_aokvqa
+from rag_app.benchmarks.evqa import SPLITS as EVQA_SPLITS
+from rag_app.benchmarks.evqa import read_evqa
+from rag_app.benchmarks.infoseek import SPLITS as INFOSEEK_SPLITS
+from rag_app.benchmarks.infoseek import read_infoseek
+from rag_app.benchmarks.items import Item, with_picture
+from rag_app.benchmarks.m2kr import RECALL_AT, extra_scores, headlines, open_m2kr
+from rag_app.benchmarks.okvqa import SPLITS as OKVQA_SPLITS
+from rag_app.benchmarks.okvqa import read_okvqa
+from rag_app.datasets import Dataset, collect_dataset
+from rag_app.errors import InputError, one_line
+from rag_app.metrics.infoseek import infoseek_metric
+from rag_app.metrics.okvqa import published_stems
+from rag_app.metrics.questions import Extra
+from rag_app.scoring.scorers import SCORERS, Context
+
+__all__ = ["KINDS", "Benchmark", "open_benchmark"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Benchmark:
+    """What is asked, and how it is scored.
+
+    Attributes:
+        dataset: the questions.
+        settings: for the manifest; `headline` names the metrics to show first.
+        knowledge_base: name of the knowledge base that holds its own passages; "" where it brings none.
+        has_positives: whether it names the right passages.
+        recall_at: at which ranks retrieval is scored; the usual ones when empty.
+        extra: further scores of an answer.
+    """
+
+    dataset: Dataset
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    knowledge_base: str = ""
+    has_positives: bool = True
+    recall_at: tuple[int, ...] = ()
+    extra: Extra | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Kind:
+    splits: tuple[str, ...]  # the one that papers report first
+    read: Callable[[Path, str, Path], Iterator[Item]]
+    headline: tuple[str, ...]
+
+
+KINDS = {
+    "okvqa": _Kind(
+        splits=OKVQA_SPLITS,
+        read=lambda folder, split, images: read_okvqa(folder, split),
+        headline=("OK-VQA accuracy (stemmed)", "OK-VQA accuracy (unstemmed)"),
+    ),
+    "aokvqa": _Kind(
+        splits=AOKVQA_SPLITS,
+        read=lambda folder, split, images: read_aokvqa(folder, split),
+        headline=("A-OKVQA direct answer",),
+    ),
+    "evqa": _Kind(
+        splits=EVQA_SPLITS,
+        read=lambda folder, split, images: read_evqa(folder, split, images=images),
+        headline=("E-VQA exact match",),
+    ),
+    "infoseek": _Kind(
+        splits=INFOSEEK_SPLITS,
+        read=lambda folder, split, images: read_infoseek(folder, split),
+        headline=("InfoSeek", infoseek_metric("val_unseen_question"), infoseek_metric("val_unseen_entity")),
+    ),
+}
+
+
+def open_benchmark(
+    name: str, *, split: str | None = None, folder: Path | None = None, images: Path | None
+) -> Benchmark:
+    """The benchmark of this name.
+
+    Args:
+        name: `m2kr:NAME[/SPLIT]`, `flmr:OKVQA[/SPLIT]`, or `KIND:FOLDER` with a kind of `KINDS` and the folder
+            of its published files.
+        split: of the latter; the one that papers report when not given.
+        folder: of M2KR's parquet files.
+        images: folder of the pictures; for published files, their own folder when not given.
+
+    Raises:
+        InputError: it is unknown, cannot be read, or holds no question that can be asked.
+    """
+    kind, _, place = name.partition(":")
+    if kind not in KINDS:
+        if split is not None:
+            raise InputError(f"write the split as {name}/{split}; --split belongs to {', '.join(KINDS)}")
+        return _m2kr(name, folder, images)
+    if folder is not None:
+        raise InputError(f"--folder belongs to m2kr:NAME; write {kind}:FOLDER with the folder of the published files")
+    if not place or not Path(place).is_dir():
+        raise InputError(f"there is no folder {place!r}; write {kind}:FOLDER with the folder of the published files")
+    return _published(kind, Path(place), split or KINDS[kind].splits[0], images or Path(place))
+
+
+def _m2kr(name: str, folder: Path | None, images: Path | None) -> Benchmark:
+    try:
+        source = parse_source(name, folder)
+    except ValueError as error:
+        raise InputError(f"{error}; or one of {', '.join(f'{kind}:FOLDER' for kind in KINDS)}") from error
+    flmr = isinstance(source, FlmrSource)
+    data_set = "OKVQA" if isinstance(source, FlmrSource) else source.name
+    return Benchmark(
+        dataset=open_m2kr(source, images=images),
+        settings={"benchmark": source.slug, "headline": ["Pseudo-Recall@5"] if flmr else headlines(data_set)},
+        knowledge_base=source.slug,
+        has_positives=not flmr,
+        recall_at=RECALL_AT,
+        extra=extra_scores(data_set),
+    )
+
+
+def _published(kind: str, folder: Path, split: str, images: Path) -> Benchmark:
+    published = KINDS[kind]
+    if split not in published.splits:
+        raise InputError(f"{kind} has no split {split!r}; choose one of {', '.join(published.splits)}")
+    items = _items(published.read(folder, split, images), f"{kind} in {folder}")
+    return Benchmark(
+        dataset=collect_dataset(f"{kind}-{split}", (with_picture(item, images) for item in items), images=images),
+        settings={"benchmark": f"{kind}-{split}", "headline": list(published.headline)},
+        has_positives=False,
+        extra=_by_official_rules(kind, items),
+    )
+
+
+def _items(coming: Iterator[Item], what: str) -> list[Item]:
+    items: list[Item] = []
+    try:
+        for item in coming:
+            items.append(item)
+    except InputError:
+        raise
+    except (OSError, ValueError, TypeError) as error:
+        raise InputError(f"{what}, after {len(items):,} sound questions: {one_line(error)}") from error
+    return items
+
+
+def _by_official_rules(kind: str, items: list[Item]) -> Extra:
+    references = {item.example.question_id: item.reference for item in items}
+    annotations = (one for row in references.values() if kind == "okvqa" for one in row["answers"])
+    context = Context(stems=published_stems(annotations))
+
+    def score(example: VqaExample, answer: str) -> dict[str, float]:
+        if not example.answers:
+            return {}
+        reference = references[example.question_id]
+        try:
+            scores = SCORERS[kind](reference, {"answer": answer}, context) or {}
+        except ValueError:  # the official scorer refuses such a reference as well
+            return {}
+        if kind != "infoseek":
+            return scores
+        return {infoseek_metric(reference.get("data_split")): score for score in scores.values()}
+
+    return score
