@@ -11,6 +11,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from statistics import fmean
 
 import torch
 
@@ -23,6 +24,7 @@ FEATURES = (
     "best_score",  # retrieval score of the first passage, before the softmax
     "agreement",  # log of the joint probability mass of all candidates with the same answer
     "no_answer",  # the smallest no-answer probability among the passages
+    "picture",  # what the picture's rows contribute to the retrieval score of the chosen passage; not always known
 )
 
 
@@ -35,12 +37,14 @@ class Calibration:
         weights: feature -> weight of the logistic model; empty means "not calibrated": the confidence is then the
             joint probability of the answer itself.
         intercept: of the logistic model.
+        means: feature -> what stands in for it where it is not known.
         threshold: a confidence below it abstains.
     """
 
     temperature: float = 1.0
     weights: Mapping[str, float] = field(default_factory=dict)
     intercept: float = 0.0
+    means: Mapping[str, float] = field(default_factory=dict)
     threshold: float = 0.0
 
     def __post_init__(self) -> None:
@@ -56,12 +60,13 @@ class Calibration:
         """Probability that the chosen answer is right, in [0, 1]."""
         if not self.weights:
             return min(1.0, math.exp(features["agreement"]))
-        logit = self.intercept + sum(weight * features[name] for name, weight in self.weights.items())
+        values = {**self.means, **features}
+        logit = self.intercept + sum(weight * values[name] for name, weight in self.weights.items())
         return 1.0 / (1.0 + math.exp(-max(-50.0, min(50.0, logit))))
 
     def save(self, checkpoint: Path) -> None:
         """Write `calibration.json` into the checkpoint folder."""
-        text = json.dumps({**asdict(self), "weights": dict(self.weights)}, indent=2)
+        text = json.dumps({**asdict(self), "weights": dict(self.weights), "means": dict(self.means)}, indent=2)
         part = checkpoint / f"{CALIBRATION_FILE}.part"
         part.write_text(text + "\n", encoding="utf-8")
         part.replace(checkpoint / CALIBRATION_FILE)
@@ -114,7 +119,9 @@ def fit_calibration(
         raise ValueError(f"{len(rows)} rows of features came with {len(right)} labels")
     if len(set(right)) < 2:
         raise ValueError("calibration needs right and wrong answers; these are all of one kind")
-    values = torch.tensor([[row[name] for name in features] for row in rows], dtype=torch.float64)
+    known = {name: [row[name] for row in rows if name in row] for name in features}
+    means = {name: fmean(values) if values else 0.0 for name, values in known.items()}
+    values = torch.tensor([[row.get(name, means[name]) for name in features] for row in rows], dtype=torch.float64)
     labels = torch.tensor(right, dtype=torch.float64)
     mean, spread = values.mean(dim=0), values.std(dim=0).clamp_min(1e-9)
     design = (values - mean) / spread
@@ -136,6 +143,7 @@ def fit_calibration(
         temperature=temperature,
         weights=dict(zip(features, weights.tolist(), strict=True)),
         intercept=float(fitted[0] - (weights * mean).sum()),
+        means=means,
         threshold=threshold,
     )
 

@@ -61,6 +61,7 @@ def choose(
     candidates: Sequence[Candidate],
     retrieval_scores: Sequence[float],
     *,
+    picture_scores: Sequence[float | None] = (),
     calibration: Calibration | None = None,
     merge_equal: bool = False,
 ) -> Choice:
@@ -69,6 +70,7 @@ def choose(
     Args:
         candidates: of one question; one a passage, or a single one made without knowledge.
         retrieval_scores: of the passages, in the order of `Candidate.passage_index`; empty without retrieval.
+        picture_scores: the part of each retrieval score that is the picture's; None or empty where it is not known.
         calibration: of the confidence; None leaves it uncalibrated and never abstains by threshold.
         merge_equal: add up the probabilities of equal answers before comparing (the reference does not).
 
@@ -85,6 +87,9 @@ def choose(
     ranking = merged if merge_equal else scores
     index = max(range(len(candidates)), key=lambda i: (bool(candidates[i].answer), ranking[i], scores[i]))
     features = _features(candidates, retrieval_scores, scores, index, merged[index])
+    place = candidates[index].passage_index
+    if place is not None and place < len(picture_scores) and (picture := picture_scores[place]) is not None:
+        features["picture"] = picture
     confidence = 0.0 if not candidates[index].answer else calibration.confidence(features)
     lacking = all(candidate.no_answer_probability > _SURE_OF_ABSENCE for candidate in candidates)
     return Choice(

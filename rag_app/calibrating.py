@@ -29,11 +29,12 @@ class Read:
 
     candidates: tuple[Candidate, ...]
     scores: tuple[float, ...]
+    picture_scores: tuple[float | None, ...]
     answers: tuple[str, ...]
 
     def choose(self, calibration: Calibration) -> tuple[Choice, float]:
         """The choice under a calibration, and its VQA accuracy."""
-        choice = choose(self.candidates, self.scores, calibration=calibration)
+        choice = choose(self.candidates, self.scores, picture_scores=self.picture_scores, calibration=calibration)
         return choice, vqa_accuracy(choice.answer, self.answers) if self.answers else 0.0
 
 
@@ -75,8 +76,14 @@ def read_questions(
         found = pipeline.finder.find(batch, k=pipeline.k)
         proposed = pipeline.generator.propose_batch(batch, [[one.passage for one in few] for few in found])
         for passages, candidates in zip(found, proposed, strict=True):
-            scores = tuple(passage.score for passage in passages)
-            reads.append(Read(candidates=tuple(candidates), scores=scores, answers=answers[len(reads)]))
+            reads.append(
+                Read(
+                    candidates=tuple(candidates),
+                    scores=tuple(passage.score for passage in passages),
+                    picture_scores=tuple(passage.picture_score for passage in passages),
+                    answers=answers[len(reads)],
+                )
+            )
         if progress is not None:
             progress(len(reads), len(answers))
     return reads

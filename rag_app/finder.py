@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from torch import Tensor
+
 from knowledge_bases.records import Passage, ScoredPassage, VisualQuestion
 from rag_app.errors import InputError, reported_as_input
 from rag_app.indexing import passage_id_of
@@ -15,6 +17,8 @@ from retriever.index.manifest import IndexDamagedError
 from retriever.index.opening import PassageIndex
 
 __all__ = ["Explanation", "PassageFinder", "QueryRow", "RowKind"]
+
+Hit = tuple[str, float]  # index key and score
 
 
 class PassageFinder:
@@ -46,7 +50,8 @@ class PassageFinder:
         with watch.stage("search"), reported_as_input("", kinds=(IndexDamagedError,)):
             hits_of_each = self._index.search_batch(queries, k=k)
         with watch.stage("fetch"):
-            return [self._fetch(hits) for hits in hits_of_each]
+            n_rows = [self._encoder.picture_rows(question) for question in questions]
+            return [self._fetch(*found) for found in zip(hits_of_each, queries, n_rows, strict=True)]
 
     def explain(self, question: VisualQuestion, passage: Passage) -> Explanation:
         """Why a passage scores as it does, from both encoded again; within the index's rounding of its score."""
@@ -58,8 +63,14 @@ class PassageFinder:
         if not any(span for _, span in self._encoder.processor.question_pieces(question)):
             raise InputError("the instruction is so long that nothing of the question is read; shorten it")
 
-    def _fetch(self, hits: Sequence[tuple[str, float]]) -> tuple[ScoredPassage, ...]:
+    def _fetch(self, hits: Sequence[Hit], query: Tensor, n_picture_rows: int) -> tuple[ScoredPassage, ...]:
         passages = self._store.get([passage_id_of(key) for key, _ in hits])
         return tuple(
-            ScoredPassage(passage=passage, score=score) for passage, (_, score) in zip(passages, hits, strict=True)
+            ScoredPassage(passage=passage, score=score, picture_score=self._picture_score(key, query, n_picture_rows))
+            for passage, (key, score) in zip(passages, hits, strict=True)
         )
+
+    def _picture_score(self, key: str, query: Tensor, n_picture_rows: int) -> float | None:
+        if n_picture_rows == 0:
+            return None
+        return float(self._index.contributions(query[-n_picture_rows:], key).sum())

@@ -155,7 +155,12 @@ class RagPipeline(Runnable[VisualQuestion, Answer]):
         return [replace(answer, timings_ms=dict(timings)) for answer in answers]
 
     def _choose(self, candidates: Sequence[Candidate], passages: Passages) -> Answer:
-        choice = choose(candidates, [found.score for found in passages], calibration=self._calibration)
+        choice = choose(
+            candidates,
+            [found.score for found in passages],
+            picture_scores=[found.picture_score for found in passages],
+            calibration=self._calibration,
+        )
         return Answer(
             text=choice.answer,
             confidence=choice.confidence,

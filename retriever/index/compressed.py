@@ -236,8 +236,8 @@ class LateInteractionIndex:
         Args:
             query: (n_rows, dim) unit rows.
             k: passages to return; fewer come if the index holds fewer.
-            n_candidates: passages rescored; with as many as the index holds, nothing is missed.
-            target_recall: share of the best passages to find; picks `n_candidates` from the calibration.
+            n_candidates: passages that the scan leaves; with as many as the index holds, nothing is missed.
+            target_recall: share of the best passages to find; picks from the calibration what is not given.
 
         Raises:
             ValueError: the query does not fit the index, or k is below 1.
@@ -261,12 +261,20 @@ class LateInteractionIndex:
             return [[] for _ in queries]
         k = min(k, len(self))
         calibration = self.stored.manifest.calibration
-        counts = [
-            max(k, n_candidates or candidates_for(calibration, len(query), len(self), target_recall, k))
-            for query in queries
-        ]
+        counts = [candidates_for(calibration, len(query), len(self), target_recall, k) for query in queries]
+        candidates = [max(k, n_candidates or count.n_candidates) for count in counts]
+        rescored = [max(k, count.n_rescored) for count in counts]
         rows = [query.detach().cpu().float().numpy() for query in queries]
-        return self._searcher.search_batch(rows, k, counts)
+        return self._searcher.search_batch(rows, k, candidates, rescored)
+
+    def contributions(self, query: Tensor, passage_id: str) -> Tensor:
+        """What each row of a query adds to a passage's score over decoded rows; as `ExactIndex.contributions`.
+
+        Raises:
+            KeyError: there is no such passage.
+        """
+        rows = torch.from_numpy(self.codec.decode(self.stored.rows_of(passage_id)))
+        return (rows @ query.detach().cpu().float().T).amax(dim=0)
 
     def verify(self) -> None:
         """Reads every file again and compares it with its checksum.

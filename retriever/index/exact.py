@@ -161,6 +161,22 @@ class ExactIndex:
             ]
         return results
 
+    def contributions(self, query: Tensor, passage_id: str) -> Tensor:
+        """What each row of a query adds to a passage's score.
+
+        Args:
+            query: (n_rows, dim) unit rows.
+            passage_id: one of `ids`.
+
+        Returns:
+            (n_rows,) best cosines; their sum is the score.
+
+        Raises:
+            KeyError: there is no such passage.
+        """
+        rows = torch.from_numpy(self.stored.rows_of(passage_id)["embeddings"].astype(np.float32))
+        return (rows @ query.detach().cpu().float().T).amax(dim=0)
+
     def verify(self) -> None:
         """Reads every file again and compares it with its checksum.
 

@@ -64,6 +64,9 @@ class PassageIndex(Protocol):
     def search_batch(self, queries: Sequence[Tensor], *, k: int) -> list[list[tuple[str, float]]]:
         """`search` for several queries."""
 
+    def contributions(self, query: Tensor, passage_id: str) -> Tensor:
+        """(n_rows,) what each row of a query adds to a passage's score."""
+
     def verify(self) -> None:
         """Compares every file with its checksum."""
 

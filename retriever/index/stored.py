@@ -128,6 +128,15 @@ class StoredPassages:
         """Rows of passages that were not deleted."""
         return sum(int(segment.lengths[segment.live()].sum()) for segment in self.segments)
 
+    def rows_of(self, passage_id: str) -> Rows:
+        """What is stored of one passage, a row a token.
+
+        Raises:
+            KeyError: there is no such passage.
+        """
+        segment, position = self.where[passage_id]
+        return self.segments[segment].rows_of(position)
+
     def check_new(self, ids: Sequence[str]) -> None:
         """Raises ValueError if an id is there already or comes twice."""
         seen: set[str] = set()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import pytest
 
@@ -16,7 +17,7 @@ def _candidate(answer: str, log_likelihood: float, place: int) -> Candidate:
     return Candidate(answer=answer, log_likelihood=log_likelihood, passage_index=place, no_answer_probability=0.1)
 
 
-def _reads(n: int) -> list[Read]:
+def _reads(n: int, picture: float | None = None) -> list[Read]:
     """Right answers come from the first passage; the second is read more surely, so only retrieval can tell."""
     rng = random.Random(4)
     reads = []
@@ -24,7 +25,8 @@ def _reads(n: int) -> list[Read]:
         good = number % 5 != 0
         margin = rng.uniform(4, 8) if good else rng.uniform(0, 1)
         candidates = (_candidate(f"right{number}", -1.0 - rng.random(), 0), _candidate(f"wrong{number}", -0.5, 1))
-        reads.append(Read(candidates=candidates, scores=(20.0 + margin, 20.0), answers=(f"right{number}",) * 10))
+        scores, answers = (20.0 + margin, 20.0), (f"right{number}",) * 10
+        reads.append(Read(candidates=candidates, scores=scores, picture_scores=(picture, picture), answers=answers))
     return reads
 
 
@@ -50,3 +52,11 @@ def test_one_kind_of_outcome_cannot_be_calibrated() -> None:
     read = _reads(2)[1]
     with pytest.raises(InputError, match="right and wrong answers"):
         fit([read, read])
+
+
+def test_a_picture_that_matches_nothing_lowers_the_confidence() -> None:
+    flagless = [replace(read, answers=()) for read in _reads(60, picture=5.0)]
+    calibration, _ = fit([*_reads(60, picture=30.0), *flagless])
+    seen, unseen, unknown = (_reads(2, picture=picture)[1].choose(calibration)[0] for picture in (30.0, 5.0, None))
+    assert seen.confidence > 0.8 > unknown.confidence > unseen.confidence
+    assert unseen.confidence < calibration.threshold

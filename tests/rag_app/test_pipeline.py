@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 
 import pytest
 from PIL import Image
@@ -9,6 +10,7 @@ from knowledge_bases.records import VisualQuestion
 from rag_app.answers import Answer
 from rag_app.assembly import Application
 from rag_app.errors import InputError
+from rag_app.finder import RowKind
 from rag_app.retriever_adapter import PassageRetriever
 from tests.tiny import PASSAGES
 
@@ -141,6 +143,16 @@ def test_other_threads_may_ask(application: Application) -> None:
     for thread in threads:
         thread.join()
     assert answers == [expected] * 3
+
+
+def test_the_picture_has_its_part_in_a_score(application: Application) -> None:
+    finder = application.pipeline.finder
+    assert finder is not None
+    with_picture = next(question for question in QUESTIONS if question.image is not None)
+    best = finder.find([with_picture], k=1)[0][0]
+    explained = finder.explain(with_picture, best.passage).part(RowKind.PICTURE, RowKind.PATCH)
+    assert best.picture_score == pytest.approx(explained, abs=0.1)
+    assert finder.find([replace(with_picture, image=None, text="capital?")], k=1)[0][0].picture_score is None
 
 
 def test_langchain_retriever(application: Application) -> None:

@@ -89,6 +89,15 @@ def share_found(got: list[tuple[str, float]], expected: list[tuple[str, float]])
 
 
 @pytest.mark.parametrize("rows", [1, 9, 33, 70, 150])
+def test_contributions_add_up_to_the_score(index: LateInteractionIndex) -> None:
+    for name, score in index.search(query(), k=5):
+        shares = index.contributions(query(), name)
+        assert shares.shape == (9,)
+        assert float(shares.sum()) == pytest.approx(score, abs=0.01 * 9)
+    with pytest.raises(KeyError):
+        index.contributions(query(), "nobody")
+
+
 def test_with_every_passage_a_candidate_search_is_maxsim_over_decoded_rows(
     index: LateInteractionIndex, rows: int
 ) -> None:

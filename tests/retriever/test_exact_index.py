@@ -50,6 +50,15 @@ def same(got: list[tuple[str, float]], expected: list[tuple[str, float]]) -> boo
     return close and [item for item, _ in got] == [item for item, _ in expected]
 
 
+def test_contributions_add_up_to_the_score(index: ExactIndex) -> None:
+    for name, score in index.search(query(), k=5):
+        shares = index.contributions(query(), name)
+        assert shares.shape == (5,)
+        assert float(shares.sum()) == pytest.approx(score, abs=1e-5)
+    with pytest.raises(KeyError):
+        index.contributions(query(), "nobody")
+
+
 def test_search_is_exact_maxsim(index: ExactIndex) -> None:
     assert same(index.search(query(), k=7), oracle(names(40), passages(40), query(), 7))
     assert len(index.search(query(), k=1000)) == 40
