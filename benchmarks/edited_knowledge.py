@@ -1,0 +1,133 @@
+"""Reads, or remembers? Facts are changed after training, and countries added that do not exist.
+
+    python -m benchmarks.edited_knowledge
+
+Half of the facts about every second country are exchanged for invented ones in a knowledge base of its own; questions
+in test phrasings, beside the flag as flag-icons draws it, ask for what was exchanged. Countries that do not exist are
+added to it with a flag of three stripes that no country has; the picture is that flag, waving or flat as it comes.
+Nothing is trained.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import itertools
+import json
+import random
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from PIL import Image, ImageDraw
+
+from knowledge_bases.records import Passage, VisualQuestion
+from knowledge_bases.world_flags.country import CountryFacts, load_countries
+from knowledge_bases.world_flags.invent import edit_country, invent_country
+from knowledge_bases.world_flags.passages import write_passages
+from knowledge_bases.world_flags.questions import Question, questions_about, ten_answers
+from rag_app.assembly import open_application
+from rag_app.config import DEFAULT_PRESET, load_preset, var_folder
+from rag_app.flag_training import flag_atlas
+from rag_app.knowledge import find_knowledge
+from rag_app.metrics import vqa_accuracy
+from rag_app.pipeline import RagPipeline
+from rag_app.progress import ProgressLine
+
+N_QUESTIONS = 200  # of each kind
+N_ADDED = 20
+BATCH = 16
+COLOURS = {
+    "purple": "#7b2d8b",
+    "orange": "#f08020",
+    "white": "#ffffff",
+    "black": "#101010",
+    "green": "#2e8b45",
+    "yellow": "#f6d13a",
+    "light blue": "#7fc4ea",
+    "brown": "#7a4a21",
+}
+
+Case = tuple[Question, Image.Image]
+
+
+def _changed(before: CountryFacts, after: CountryFacts, rng: random.Random) -> list[Question]:
+    """Questions whose answer was exchanged."""
+    known = {variant for one in questions_about(before, rng, split="test") for variant in one.variants}
+    return [one for one in questions_about(after, rng, split="test") if not known & set(one.variants)]
+
+
+def _striped(colours: Sequence[str], *, vertical: bool) -> Image.Image:
+    picture = Image.new("RGB", (360, 240))
+    pen = ImageDraw.Draw(picture)
+    for place, colour in enumerate(colours):
+        box = (place * 120, 0, place * 120 + 119, 239) if vertical else (0, place * 80, 359, place * 80 + 79)
+        pen.rectangle(box, fill=COLOURS[colour])
+    return picture
+
+
+def _added(rng: random.Random) -> list[tuple[CountryFacts, Image.Image]]:
+    """Countries that do not exist, with a flag that is described as it is drawn."""
+    orders = [colours for colours in itertools.permutations(COLOURS, 3) if {"purple", "brown"} & set(colours)]
+    countries = []
+    for number, colours in enumerate(rng.sample(orders, N_ADDED)):
+        vertical = number % 2 == 1
+        bands = f"three {'vertical' if vertical else 'horizontal'} bands of {colours[0]}, {colours[1]} and {colours[2]}"
+        facts = dataclasses.replace(
+            invent_country(rng), flag_colours=colours, flag_layout=bands, flag_emblem="", flag_place="", flag_parts=()
+        )
+        countries.append((facts, _striped(colours, vertical=vertical)))
+    return countries
+
+
+def _write(path: Path, passages: Sequence[Passage]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    rows = ({"passage_id": one.passage_id, "title": one.title, "text": one.text} for one in passages)
+    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+
+
+def _accuracy(pipeline: RagPipeline, cases: Sequence[Case]) -> float:
+    right = 0.0
+    for start in range(0, len(cases), BATCH):
+        few = cases[start : start + BATCH]
+        asked = [VisualQuestion(text=question.text, image=image) for question, image in few]
+        answers = pipeline.batch(asked)
+        right += sum(
+            vqa_accuracy(answer.text, ten_answers(question.variants))
+            for answer, (question, _) in zip(answers, few, strict=True)
+        )
+    return right / len(cases)
+
+
+def main() -> None:
+    """Prints a row a kind."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder of drawings and passages")
+    runs = parser.parse_args().runs
+    rng = random.Random(21)
+    countries, atlas = load_countries(), flag_atlas(runs, others=False)
+    after = {
+        code: edit_country(facts, rng) if number % 2 == 0 else facts
+        for number, (code, facts) in enumerate(countries.items())
+    }
+    edited: list[Case] = []
+    for code, facts in countries.items():
+        pixels = atlas.pixels[0, atlas.codes.index(code)].permute(1, 2, 0).to(torch.uint8)
+        edited += [(question, Image.fromarray(pixels.numpy())) for question in _changed(facts, after[code], rng)]
+    invented = _added(rng)
+    added = [(question, image) for facts, image in invented for question in questions_about(facts, rng, split="test")]
+    path = runs / "edited_knowledge" / "passages.jsonl"
+    everyone = [*after.values(), *(facts for facts, _ in invented)]
+    _write(path, [passage for facts in everyone for passage in write_passages(facts)])
+    preset, var = load_preset(DEFAULT_PRESET), var_folder()
+    application = open_application(
+        preset, find_knowledge(str(path), var), var=var, progress=ProgressLine("passages encoded")
+    )
+    print(f"{'kind':40} {'questions':>9} {'VQA accuracy':>12}")
+    for kind, cases in (("facts exchanged", edited), ("countries added", added)):
+        few = rng.sample(cases, min(N_QUESTIONS, len(cases)))
+        print(f"{kind:40} {len(few):>9} {_accuracy(application.pipeline, few):>12.3f}")
+
+
+if __name__ == "__main__":
+    main()
