@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import secrets
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -59,6 +60,11 @@ class Feedback:
         for name in ("reason", "right_answer", "answer"):
             if len(getattr(self, name)) > MOST_TEXT:
                 raise InputError(f"the {name.replace('_', ' ')} is longer than {MOST_TEXT:,} characters; shorten it")
+
+    @staticmethod
+    def new_id() -> str:
+        """An id for the feedback on an answer that has none."""
+        return secrets.token_hex(8)
 
     @staticmethod
     def now() -> str:

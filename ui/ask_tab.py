@@ -1,114 +1,136 @@
-"""The tab where questions are asked."""
+"""The tab where questions are asked: the form, the answer, and what hangs on them."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import gradio as gr
 
 from rag_app.assembly import Application
-from rag_app.errors import InputError
+from rag_app.feedback import FeedbackStore
 from rag_app.questions import MAX_INSTRUCTION_CHARACTERS, MAX_QUESTION_CHARACTERS
-from ui.asked import Asked, problem, visual_question
+from ui.answering import MOST_PASSAGES, Parts, answered
+from ui.api import add_ask_api
+from ui.api_call import api_call, page_address
+from ui.asked import Asked, Section
 from ui.closer import add_closer_look
+from ui.correcting import Correction
 from ui.deep_links import add_deep_links
+from ui.feedback_form import FeedbackForm
+from ui.history import CLICKS, history_strip, remembered, returned_to
 from ui.picture_input import picture_input
-from ui.rendering import answer_card, error_card, passage_cards, timing_line, waiting_card
+from ui.rendering import recognised_line, waiting_card
 
-__all__ = ["MOST_PASSAGES", "add_ask_tab"]
+__all__ = ["MODELS", "add_ask_tab"]
 
-MOST_PASSAGES = 20  # that one question may find and read
+MODELS: dict[str, Any] = {  # how events run that make the models work: one at a time
+    "api_visibility": "private",
+    "concurrency_id": "models",
+    "concurrency_limit": 1,
+    "show_progress": "minimal",
+}
 
-Parts = tuple[str, str, str, Asked | None]  # answer, passages, timings as HTML; what to remember
+
+@dataclass(frozen=True, kw_only=True)
+class _Form:
+    """What is filled in to ask."""
+
+    picture: gr.Image
+    question: gr.Textbox
+    instruction: gr.Textbox
+    k: gr.Slider
+    button: gr.Button
+
+    @property
+    def fields(self) -> list[gr.components.Component]:
+        return [self.picture, self.question, self.instruction, self.k]
 
 
-def add_ask_tab(page: gr.Blocks, application: Application) -> None:
-    """Adds the tab to the page under construction."""
-    default_k = application.pipeline.k
+def add_ask_tab(page: gr.Blocks, application: Application, *, feedback: FeedbackStore | None = None) -> None:
+    """Adds the tab to the page under construction.
 
-    def ask(picture: str | None, question: str, instruction: str = "", k: int = default_k) -> Iterator[Parts]:
-        """Answers a question about a picture from the knowledge base.
-
-        Args:
-            picture: path of the picture, or nothing for a question in words alone.
-            question: what to find out.
-            instruction: what kind of passage to look for; empty takes the default.
-            k: passages to find and read, from 1 to 20.
-
-        Returns:
-            The answer, the passages that it comes from and the time taken, as HTML.
-        """
-        yield from _answer(application, picture, question, instruction, k)
-
-    asked = gr.State(None, time_to_live=3600)
+    Args:
+        page: the page.
+        application: what answers.
+        feedback: where thumbs up and down are kept; without it nobody is asked for them.
+    """
+    asked, history = gr.State(None, time_to_live=3600), gr.State([], time_to_live=3600)
     with gr.Row(equal_height=False):
         with gr.Column(scale=5, min_width=300):
-            picture = picture_input()
-            question = gr.Textbox(
-                label="Question",
-                placeholder="What is the capital of this country?",
-                lines=1,
-                max_lines=6,
-                max_length=MAX_QUESTION_CHARACTERS,
-                submit_btn=False,
-                elem_id="question",
-            )
-            button = gr.Button("Ask", variant="primary", elem_id="ask")
-            with gr.Accordion("Options", open=False, elem_id="options"):
-                k = gr.Slider(
-                    1, max(MOST_PASSAGES, default_k), default_k, step=1, label="Passages to read", elem_id="passages-k"
-                )
-                instruction = gr.Textbox(
-                    "",  # a value makes the argument optional over HTTP
-                    label="Instruction (what kind of passage to look for)",
-                    placeholder="The usual one for the picture and the question",
-                    max_length=MAX_INSTRUCTION_CHARACTERS,
-                    elem_id="instruction",
-                )
+            form = _add_form(application)
+            _add_examples(application, [form.picture, form.question])
+            with gr.Accordion("Your questions", elem_id="asked-before"):
+                strip = gr.HTML(history_strip([], None), elem_id="history", js_on_load=CLICKS)
         with gr.Column(scale=6, min_width=300):
             answer = gr.HTML(waiting_card(), elem_id="answer")
+            with gr.Row(elem_id="below-answer", equal_height=True):
+                entity = gr.HTML(recognised_line(""), elem_id="recognised", min_height=32)
+                correction = Correction(application)
+                thumbs = FeedbackForm(application, feedback) if feedback is not None else None
+            correction.add_choice()
+            sections = [correction.section]
+            if thumbs is not None:
+                sections.append(thumbs.add_details(asked))
             passages = gr.HTML(elem_id="passages")
             timings = gr.HTML(elem_id="timings")
-    closer = add_closer_look(application, asked)
-    _add_examples(application, [picture, question])
-    gr.on(
-        [button.click, question.submit],
-        ask,
-        inputs=[picture, question, instruction, k],
-        outputs=[answer, passages, timings, asked],
-        api_name="ask",
-        concurrency_id="models",
-        concurrency_limit=1,
-        show_progress="minimal",
-    ).then(closer.refresh, asked, closer.outputs, api_visibility="private", show_progress="hidden")
-    add_deep_links(page, question=question, k=k, instruction=instruction)
+    sections.append(add_closer_look(application, asked))
+    with gr.Accordion("Copy as API call", open=False, elem_id="closer-call"):
+        call = gr.Code(language="python", label="The same question from Python", interactive=False, elem_id="as-call")
+
+    def show_answer(picture: str | None, question: str, instruction: str, k: float) -> Iterator[Parts]:
+        yield from answered(application, picture, question, instruction, k)
+
+    def back(past: list[Asked], event: gr.EventData) -> list[Any]:
+        return returned_to(past, str(event.entry))
+
+    def refresh(now: Asked | None, past: list[Asked], request: gr.Request) -> list[Any]:
+        past = remembered(past, now)
+        values = [value for section in sections for value in section.refresh(now)]
+        return [past, history_strip(past, now), api_call(now, page_address(request)), *values]
+
+    parts = [answer, entity, passages, timings, asked]
+    quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+    for event in (
+        gr.on([form.button.click, form.question.submit], show_answer, form.fields, parts, **MODELS),
+        correction.connect(asked, parts, MODELS),
+        strip.click(back, history, [*form.fields, *parts], **quiet),
+    ):
+        event.then(refresh, [asked, history], [history, strip, call, *_outputs(sections)], **quiet)
+    add_deep_links(page, question=form.question, k=form.k, instruction=form.instruction)
+    add_ask_api(application, form.fields, feedback)
 
 
-def _answer(application: Application, picture: str | None, text: str, instruction: str, k: int) -> Iterator[Parts]:
-    try:
-        started = time.perf_counter()
-        question = visual_question(picture, text, instruction)
-        opened = (time.perf_counter() - started) * 1000
-        pipeline = application.pipeline.taking(_checked(k, application))
-        for answer in pipeline.stream(question):
-            timings = {"picture": opened, **answer.timings_ms} if answer.complete else {}
-            remembered = Asked(picture=picture, text=question.text, instruction=question.instruction, answer=answer)
-            yield (
-                answer_card(answer),
-                passage_cards(answer),
-                timing_line(timings),
-                remembered if answer.complete else None,
-            )
-    except InputError as error:
-        yield error_card(problem(error, picture)), "", "", None
+def _outputs(sections: Sequence[Section]) -> list[gr.components.Component]:
+    return [output for section in sections for output in section.outputs]
 
 
-def _checked(k: float, application: Application) -> int:
-    most = max(MOST_PASSAGES, application.pipeline.k)
-    if not 1 <= k <= most:
-        raise InputError(f"{k:g} passages were asked for; ask for 1 to {most}")
-    return int(k)
+def _add_form(application: Application) -> _Form:
+    default_k = application.pipeline.k
+    picture = picture_input()
+    question = gr.Textbox(
+        label="Question",
+        placeholder="What is the capital of this country?",
+        lines=1,
+        max_lines=6,
+        max_length=MAX_QUESTION_CHARACTERS,
+        submit_btn=False,
+        elem_id="question",
+    )
+    button = gr.Button("Ask", variant="primary", elem_id="ask")
+    with gr.Accordion("Options", open=False, elem_id="options"):
+        k = gr.Slider(
+            1, max(MOST_PASSAGES, default_k), default_k, step=1, label="Passages to read", elem_id="passages-k"
+        )
+        instruction = gr.Textbox(
+            "",  # a value makes the argument optional over HTTP
+            label="Instruction (what kind of passage to look for)",
+            placeholder="The usual one for the picture and the question",
+            max_length=MAX_INSTRUCTION_CHARACTERS,
+            elem_id="instruction",
+        )
+    return _Form(picture=picture, question=question, instruction=instruction, k=k, button=button)
 
 
 def _add_examples(application: Application, inputs: Sequence[gr.components.Component]) -> None:

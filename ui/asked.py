@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import gradio as gr
 
 from knowledge_bases.records import VisualQuestion
 from rag_app.answers import Answer
 from rag_app.errors import InputError, one_line
+from rag_app.feedback import Feedback
 from rag_app.pictures import open_picture
 from rag_app.questions import check_instruction, check_question
 
-__all__ = ["Asked", "problem", "visual_question"]
+__all__ = ["Asked", "Section", "problem", "visual_question"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,13 +26,23 @@ class Asked:
         picture: path of the uploaded picture; it is opened again when it is needed, so that memory stays small.
         text: the question.
         instruction: of the retrieval; None is the default.
+        k: passages that were asked for.
         answer: to it.
+        entity: what the picture was recognised as; empty where nothing tells.
+        corrected: whether a person said so.
+        thumbnail: the picture, small, as a data address; empty without one.
+        asked_id: of this answer.
     """
 
     picture: str | None
     text: str
     instruction: str | None
+    k: int
     answer: Answer
+    entity: str = ""
+    corrected: bool = False
+    thumbnail: str = ""
+    asked_id: str = field(default_factory=Feedback.new_id)
 
     def open(self) -> VisualQuestion:
         """The question as it was asked.
@@ -37,6 +52,19 @@ class Asked:
         """
         image = open_picture(self.picture) if self.picture else None
         return VisualQuestion(text=self.text, image=image, instruction=self.instruction)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Section:
+    """A part of the page that is filled anew after each question.
+
+    Attributes:
+        refresh: takes what was asked, or None after an error; returns the values of the outputs.
+        outputs: components.
+    """
+
+    refresh: Callable[[Asked | None], list[Any]]
+    outputs: list[gr.components.Component]
 
 
 def visual_question(picture: str | None, text: str | None, instruction: str | None) -> VisualQuestion:

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
 
 from rag_app.assembly import Application
 from rag_app.errors import InputError
-from ui.asked import Asked, problem
+from ui.asked import Asked, Section, problem
 from ui.explanation import LINK_PAIRS, explanation_card, no_explanation
 from ui.rendering import answer_card, candidates_table, error_card
 
-__all__ = ["Closer", "add_closer_look", "answered_alone", "explained", "refreshed"]
+__all__ = ["add_closer_look", "answered_alone", "explained", "refreshed"]
 
 _FIRST = "Ask a question first."
 _CHOOSE = "Choose a passage to see what made its score."
@@ -25,20 +23,7 @@ _READS_ONLY = (
 )
 
 
-@dataclass(frozen=True, kw_only=True)
-class Closer:
-    """What is filled anew after each question.
-
-    Attributes:
-        refresh: takes what was asked; returns the values of the outputs.
-        outputs: components.
-    """
-
-    refresh: Callable[[Asked | None], list[Any]]
-    outputs: list[gr.components.Component]
-
-
-def add_closer_look(application: Application, asked: gr.State) -> Closer:
+def add_closer_look(application: Application, asked: gr.State) -> Section:
     """Adds the sections below an answer to the page under construction."""
     models: dict[str, Any] = {
         "api_visibility": "private",
@@ -58,7 +43,7 @@ def add_closer_look(application: Application, asked: gr.State) -> Closer:
     with gr.Accordion("Copy as JSON", open=False, elem_id="closer-json"):
         copy = gr.Code(language="json", label="Answer as JSON", interactive=False, elem_id="as-json")
 
-    def explain(remembered: Asked | None, rank: int | None) -> str:
+    def show_why(remembered: Asked | None, rank: int | None) -> str:
         return explained(application, remembered, rank)
 
     def ask_alone(remembered: Asked | None) -> str:
@@ -67,9 +52,9 @@ def add_closer_look(application: Application, asked: gr.State) -> Closer:
     def refresh(remembered: Asked | None) -> list[Any]:
         return refreshed(application, remembered)
 
-    choice.input(explain, [asked, choice], why, **models)
+    choice.input(show_why, [asked, choice], why, **models)
     button.click(ask_alone, asked, alone, **models)
-    return Closer(refresh=refresh, outputs=[choice, why, candidates, alone, copy])
+    return Section(refresh=refresh, outputs=[choice, why, candidates, alone, copy])
 
 
 def refreshed(application: Application, asked: Asked | None) -> list[Any]:

@@ -9,7 +9,15 @@ from html import escape
 from knowledge_bases.records import ScoredPassage
 from rag_app.answers import Answer
 
-__all__ = ["answer_card", "candidates_table", "error_card", "passage_cards", "timing_line", "waiting_card"]
+__all__ = [
+    "answer_card",
+    "candidates_table",
+    "error_card",
+    "passage_cards",
+    "recognised_line",
+    "timing_line",
+    "waiting_card",
+]
 
 _STAGES = {
     "picture": "opening the picture",
@@ -52,6 +60,13 @@ def answer_card(answer: Answer) -> str:
         '<div class="answer-text">I am not sure enough to answer.</div>'
         f'<div class="answer-note">{guess}{more}</div>{meter}</div>'
     )
+
+
+def recognised_line(entity: str, *, corrected: bool = False, pictured: bool = True) -> str:
+    """What the picture shows, or the question is about; an empty line of the same height where nothing tells."""
+    words = "You said" if corrected else "Recognised" if pictured else "About"
+    told = f"{words}: <b>{escape(entity)}</b>" if entity else ""
+    return f'<div class="recognised">{told}</div>'
 
 
 def _meter(confidence: float) -> str:

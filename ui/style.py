@@ -65,6 +65,20 @@ CSS = """
   line-height: 1.4; color: var(--body-text-color); }
 .lit { outline: 2px solid var(--color-accent); outline-offset: -1px; }
 .pairs { margin-top: 12px; } .pairs summary { cursor: pointer; } .pairs .scroll { max-height: 22rem; overflow: auto; }
+#below-answer { align-items: center; gap: 8px; flex-wrap: wrap; }
+#below-answer button { min-width: max-content; }
+#recognised { flex: 1 1 180px; }
+.recognised { min-height: 1.6em; overflow-wrap: anywhere; color: var(--body-text-color); }
+.history { display: flex; flex-direction: column; gap: 6px; max-height: 22rem; overflow-y: auto; }
+.entry {
+  display: flex; gap: 10px; align-items: center; width: 100%; text-align: left; padding: 6px; cursor: pointer;
+  border: 1px solid var(--border-color-primary); border-radius: 10px; color: var(--body-text-color);
+}
+.entry:hover, .entry[aria-current] { border-color: var(--color-accent); }
+.entry img, .no-picture { flex: none; width: 56px; height: 40px; object-fit: cover; border-radius: 6px; margin: 0; }
+.no-picture { background: var(--border-color-primary); font-size: .75rem; display: grid; place-items: center; }
+.entry-question, .entry-answer { display: block; font-size: .88rem; overflow-wrap: anywhere; }
+.entry-answer { color: var(--body-text-color-subdued); }
 .about { line-height: 1.6; }
 .about dt { font-weight: 600; margin-top: 8px; }
 .about dd { margin: 0; overflow-wrap: anywhere; }

@@ -30,7 +30,7 @@ QUESTION = "what <is> the capital?"
 def asked(application: Application, tmp_path: Path) -> Asked:
     picture = str(save_picture(tmp_path / "red.png"))
     answer = application.pipeline.taking(6).invoke(visual_question(picture, QUESTION, None))
-    return Asked(picture=picture, text=QUESTION, instruction=None, answer=answer)
+    return Asked(picture=picture, text=QUESTION, instruction=None, k=6, answer=answer)
 
 
 def test_every_passage_is_explained_by_itself(application: Application, asked: Asked) -> None:

@@ -1,0 +1,87 @@
+"""The endpoints, over HTTP."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from gradio_client import Client, handle_file  # type: ignore[import-untyped]
+from gradio_client.exceptions import AppError  # type: ignore[import-untyped]
+
+from rag_app.assembly import Application
+from rag_app.feedback import FeedbackStore, feedback_path
+from tests.tiny import save_picture
+from ui.answering import answered
+from ui.api_call import api_call
+
+
+@pytest.fixture(scope="module")
+def client(address: str, tmp_path_factory: pytest.TempPathFactory) -> Client:
+    return Client(address, verbose=False, download_files=str(tmp_path_factory.mktemp("downloads")))
+
+
+@pytest.fixture
+def picture(tmp_path: Path) -> dict[str, object]:
+    uploaded: dict[str, object] = handle_file(str(save_picture(tmp_path / "red.png")))
+    return uploaded
+
+
+def test_ask_answers_in_json(client: Client, picture: dict[str, object]) -> None:
+    answer = client.predict(picture, "what is the capital?", api_name="/ask")
+    assert len(answer["passages"]) == 3
+    assert 0 <= answer["confidence"] <= 1
+    assert (answer["preset"], answer["knowledge_base"]) == ("tiny", "passages")
+    assert answer["recognised"]
+    answer = client.predict(None, "what is the capital?", "Find the people", 5, api_name="/ask")
+    assert len(answer["passages"]) == 5
+
+
+def test_explain_adds_up(client: Client, picture: dict[str, object]) -> None:
+    (best, *_) = client.predict(picture, "what is the capital?", api_name="/ask")["passages"]
+    why = client.predict(picture, "what is the capital?", "", best["passage_id"], api_name="/explain")
+    assert why["score"] == pytest.approx(best["score"], abs=0.05)
+    assert sum(row["cosine"] for row in why["rows"]) == pytest.approx(why["score"], abs=1e-3)
+    assert {row["kind"] for row in why["rows"]} >= {"text", "patch"}
+
+
+def test_feedback_is_kept(client: Client, picture: dict[str, object], application: Application) -> None:
+    said = client.predict(
+        picture=picture, question="what?", answer="Oslo", right=False, right_answer="Lima", api_name="/feedback"
+    )
+    (one,) = [one for one in FeedbackStore(feedback_path(application.var)) if one.feedback_id == said["feedback_id"]]
+    assert (one.question, one.answer, one.right, one.right_answer) == ("what?", "Oslo", False, "Lima")
+
+
+def test_what_is_wrong_is_said_without_paths(client: Client, broken_picture: Path) -> None:
+    with pytest.raises(AppError, match="The question is empty"):
+        client.predict(None, " ", api_name="/ask")
+    with pytest.raises(AppError, match="The file is not a picture that can be read"):
+        client.predict(handle_file(str(broken_picture)), "what?", api_name="/ask")
+    with pytest.raises(AppError, match="maximum value 20"):
+        client.predict(None, "what?", "", 21, api_name="/ask")
+    with pytest.raises(AppError, match="nothing of the question is read"):
+        client.predict(None, "what?", "find the page " * 20, api_name="/ask")
+    with pytest.raises(AppError, match="no-such-passage"):
+        client.predict(None, "what?", "", "no-such-passage", api_name="/explain")
+
+
+def test_every_endpoint_and_argument_is_described(client: Client) -> None:
+    named = client.view_api(return_format="dict")["named_endpoints"]
+    assert {"/ask", "/explain", "/feedback"} <= set(named)
+    for name, endpoint in named.items():
+        assert endpoint.get("description"), name
+        for argument in endpoint["parameters"]:
+            assert argument["parameter_name"] not in {"", None, "param_0"}, name
+
+
+def test_the_call_that_the_page_shows_runs(address: str, application: Application, tmp_path: Path) -> None:
+    *_, (_, _, _, _, asked) = answered(
+        application, str(save_picture(tmp_path / "red.png")), 'what is "the" capital?', "", 2
+    )
+    (tmp_path / "call.py").write_text(api_call(asked, address) or "", encoding="utf-8")
+    ran = subprocess.run([sys.executable, "call.py"], cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    assert ran.returncode == 0, ran.stderr
+    assert asked is not None
+    assert ran.stdout.rstrip().endswith(str(round(asked.answer.confidence, 4)))

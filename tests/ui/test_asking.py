@@ -1,0 +1,177 @@
+"""What follows a question, without a browser: recognising, correcting, history, feedback, the API call."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import gradio as gr
+import pytest
+
+from knowledge_bases.records import Passage
+from rag_app.answers import Answer
+from rag_app.assembly import Application
+from rag_app.entities import entity_of, recognised
+from rag_app.feedback import FeedbackStore
+from tests.tiny import save_picture
+from ui.answering import answered, corrected, other_entities
+from ui.api_call import api_call
+from ui.asked import Asked
+from ui.correcting import offered
+from ui.feedback_form import kept
+from ui.history import MOST, history_strip, remembered, returned_to
+from ui.rendering import recognised_line
+
+LANDS = {"The red land", "The blue land", "<script>x</script>", "首都"}
+
+
+@pytest.fixture
+def asked(application: Application, tmp_path: Path) -> Asked:
+    picture = str(save_picture(tmp_path / "red.png"))
+    *_, (_, _, _, _, asked) = answered(application, picture, "what is the capital?", "", 3)
+    assert asked is not None
+    return asked
+
+
+def test_passages_come_before_the_answer(application: Application) -> None:
+    first, last = answered(application, None, "what is the capital?", "", 3)
+    assert 'data-state="waiting"' in first[0]
+    assert first[2].count('class="card passage"') == 3
+    assert first[4] is None
+    assert 'data-state="a' in last[0]  # answered or abstained
+    assert last[2].count('class="card passage"') == 3
+    assert last[4] is not None
+
+
+def test_what_is_wrong_is_said_and_nothing_remembered(application: Application, tmp_path: Path) -> None:
+    (parts,) = answered(application, None, "  ", "", 3)
+    assert "The question is empty" in parts[0]
+    assert parts[4] is None
+    (parts,) = answered(application, None, "what?", "", 99)
+    assert "99 passages were asked for; ask for 1 to 20" in parts[0]
+    (parts,) = answered(application, str(tmp_path / "gone.png"), "what?", "", 3)
+    assert "There is no picture at the file" in parts[0]
+
+
+def test_the_passage_that_gave_the_answer_tells_what_it_is(application: Application, asked: Asked) -> None:
+    chosen = next(one for one in asked.answer.candidates if one.chosen)
+    titles = {found.passage.passage_id: found.passage.title for found in asked.answer.passages}
+    assert asked.entity == titles[chosen.passage_id or ""]
+    assert asked.entity in LANDS
+    assert recognised(Answer(text="x", confidence=0.5), application.knowledge_base) == ""
+
+
+def test_world_flags_names_its_countries() -> None:
+    def about(passage_id: str) -> str:
+        return entity_of(Passage(passage_id=passage_id, title="a title", text="x"), "world_flags")
+
+    assert about("wf-gh-capital") == "Ghana"
+    assert about("wf-gb-sct-capital") == "Scotland"
+    assert about("note-17") == "a title"
+    assert entity_of(Passage(passage_id="wf-gh-capital", title="Gold Coast", text="x"), "mine") == "Gold Coast"
+
+
+def test_a_person_corrects_what_was_recognised(application: Application, asked: Asked) -> None:
+    others = other_entities(application, asked)
+    assert set(others) == LANDS - {asked.entity}
+    for entity in others:
+        card, line, passages, _, again = corrected(application, asked, entity)
+        assert again is not None
+        assert {found.passage.title for found in again.answer.passages} == {entity}
+        assert (again.entity, again.corrected, again.text, again.k) == (entity, True, asked.text, asked.k)
+        assert again.asked_id != asked.asked_id
+        assert line == recognised_line(entity, corrected=True)
+        assert "You said" in line
+        assert "<script" not in card + line + passages
+    assert asked.entity in other_entities(application, again)
+
+
+def test_corrections_that_cannot_be(application: Application, asked: Asked) -> None:
+    assert "no passage found here is about" in corrected(application, asked, "Atlantis")[0].lower()
+    radio = offered(application, asked)
+    assert {value for _, value in radio.choices} == LANDS - {asked.entity}
+    assert offered(application, None).choices == []
+    assert asked.picture
+    Path(asked.picture).unlink()
+    radio = offered(application, asked)
+    assert radio.choices == []
+    assert "There is no picture at the file" in str(radio.info)
+
+
+def test_the_line_of_a_question_in_words(application: Application) -> None:
+    *_, parts = answered(application, None, "what is the capital of the red land?", "", 3)
+    assert "About: <b>" in parts[1]
+    assert recognised_line("<b>") == '<div class="recognised">Recognised: <b>&lt;b&gt;</b></div>'
+
+
+def test_history_keeps_the_latest(asked: Asked) -> None:
+    history: list[Asked] = []
+    for number in range(MOST + 5):
+        history = remembered(history, replace(asked, asked_id=str(number), text=f"question <{number}>"))
+    assert [one.asked_id for one in history] == [str(number) for number in range(MOST + 4, 4, -1)]
+    assert remembered(history, history[3]) == history  # one that was returned to
+    assert remembered(history, None) == history
+    strip = history_strip(history, history[3])
+    assert strip.count("data-entry=") == MOST
+    assert strip.count('aria-current="true"') == 1
+    assert "question &lt;24&gt;" in strip
+    assert "<24>" not in strip
+    assert strip.count("data:image/jpeg;base64,") == MOST
+    assert "kept here" in history_strip([], None)
+
+
+def test_returning_fills_the_page(asked: Asked) -> None:
+    other = replace(asked, asked_id="other", text="something else")
+    values = returned_to([other, asked], asked.asked_id)
+    assert values[:4] == [asked.picture, "what is the capital?", "", 3]
+    assert values[6].count('class="card passage"') == 3
+    assert values[8] is asked
+    assert asked.picture
+    Path(asked.picture).unlink()
+    assert returned_to([other, asked], asked.asked_id)[0] is None
+    assert returned_to([asked], "unknown") == [gr.skip()] * 9
+
+
+def test_feedback_is_kept_with_its_picture(application: Application, asked: Asked, tmp_path: Path) -> None:
+    store = FeedbackStore(tmp_path / "feedback.sqlite")
+    assert "Kept as right" in kept(application, store, asked, right=True)
+    said = kept(application, store, asked, right=False, reason=" blurred ", right_answer="Lima")
+    assert "Kept as wrong" in said
+    (one,) = store
+    assert (one.right, one.reason, one.right_answer) == (False, "blurred", "Lima")
+    assert (one.question, one.answer, one.preset) == (asked.text, asked.answer.text, "tiny")
+    assert one.passage_id in {found.passage.passage_id for found in asked.answer.passages}
+    assert one.picture[:2] == b"\xff\xd8"
+    assert kept(application, store, None, right=True) == ""
+    assert "longer than 2,000" in kept(application, store, asked, right=False, reason="x" * 2001)
+
+
+def test_the_api_call_says_what_was_asked(asked: Asked) -> None:
+    call = api_call(replace(asked, text='a "quoted" \\ and\u2028wörd', instruction="find"), "http://host/") or ""
+    seen: dict[str, object] = {}
+
+    class Client:
+        def __init__(self, address: str) -> None:
+            seen["address"] = address
+
+        def predict(self, **arguments: object) -> dict[str, object]:
+            seen.update(arguments)
+            return {"answer": "", "confidence": 0.5}
+
+    lines = call.replace("from gradio_client import Client, handle_file", "")
+    exec(compile(lines, "call", "exec"), {"Client": Client, "handle_file": lambda name: ("file", name)})
+    assert seen == {
+        "address": "http://host/",
+        "picture": ("file", "red.png"),
+        "question": 'a "quoted" \\ and\u2028wörd',
+        "instruction": "find",
+        "k": 3,
+        "api_name": "/ask",
+    }
+    assert "handle_file" not in (api_call(replace(asked, picture=None), "http://host/") or "")
+    assert api_call(None, "http://host/") is None
+
+
+def test_json_of_the_page_is_json(asked: Asked) -> None:
+    assert json.loads(json.dumps(asked.answer.as_json()))["passages"]

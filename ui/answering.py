@@ -1,0 +1,113 @@
+"""Asks the pipeline for the page, part by part, and says kindly what cannot be asked."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+
+from knowledge_bases.records import VisualQuestion
+from rag_app.answers import Answer
+from rag_app.assembly import Application
+from rag_app.entities import answer_about, entities_found, recognised
+from rag_app.errors import InputError
+from ui.asked import Asked, problem, visual_question
+from ui.rendering import answer_card, error_card, passage_cards, recognised_line, timing_line
+from ui.thumbnails import data_uri
+
+__all__ = ["MOST_PASSAGES", "Parts", "answered", "checked_k", "corrected", "other_entities", "parts_of"]
+
+MOST_PASSAGES = 20  # that one question may find and read
+_MOST_ENTITIES = 10  # to choose among
+_THUMBNAIL_SIDE = 96
+
+Parts = tuple[str, str, str, str, Asked | None]
+"""Answer, what was recognised, passages and timings as HTML; what to remember."""
+
+
+def answered(application: Application, picture: str | None, text: str, instruction: str, k: float) -> Iterator[Parts]:
+    """The passages as soon as they are found, then the answer; a kind word where there is none."""
+    try:
+        started = time.perf_counter()
+        question = visual_question(picture, text, instruction)
+        opened = (time.perf_counter() - started) * 1000
+        pipeline = application.pipeline.taking(checked_k(k, application))
+        for answer in pipeline.stream(question):
+            timed = replace(answer, timings_ms={"picture": opened, **answer.timings_ms} if answer.complete else {})
+            yield parts_of(
+                Asked(
+                    picture=picture,
+                    text=question.text,
+                    instruction=question.instruction,
+                    k=pipeline.k,
+                    answer=timed,
+                    entity=recognised(answer, application.knowledge_base),
+                    thumbnail=_thumbnail(question),
+                )
+            )
+    except InputError as error:
+        yield _refused(error, picture)
+
+
+def checked_k(k: float, application: Application) -> int:
+    """How many passages are read.
+
+    Raises:
+        InputError: too many, or none.
+    """
+    most = max(MOST_PASSAGES, application.pipeline.k)
+    if not 1 <= k <= most:
+        raise InputError(f"{k:g} passages were asked for; ask for 1 to {most}")
+    return int(k)
+
+
+def parts_of(asked: Asked) -> Parts:
+    """An answer as the page shows it; remembered once it is complete."""
+    return (
+        answer_card(asked.answer),
+        recognised_line(asked.entity, corrected=asked.corrected, pictured=bool(asked.picture)),
+        passage_cards(asked.answer),
+        timing_line(asked.answer.timings_ms),
+        asked if asked.answer.complete else None,
+    )
+
+
+def other_entities(application: Application, asked: Asked) -> list[str]:
+    """What else the picture could show, the likeliest first.
+
+    Raises:
+        InputError: the picture is no longer there.
+    """
+    found = entities_found(application.pipeline, asked.open(), application.knowledge_base)
+    return [entity for entity in found if entity != asked.entity][:_MOST_ENTITIES]
+
+
+def corrected(application: Application, asked: Asked, entity: str) -> Parts:
+    """The answer from the passages about what a person said that it is."""
+    try:
+        question = asked.open()
+        passages = entities_found(application.pipeline, question, application.knowledge_base).get(entity, ())
+        if not passages:
+            raise InputError(f"no passage found here is about {entity!r}; choose one of the names offered")
+        answer: Answer = answer_about(application.pipeline.taking(asked.k), question, passages)
+    except InputError as error:
+        return _refused(error, asked.picture)
+    again = Asked(
+        picture=asked.picture,
+        text=asked.text,
+        instruction=asked.instruction,
+        k=asked.k,
+        answer=answer,
+        entity=entity,
+        corrected=True,
+        thumbnail=asked.thumbnail,
+    )
+    return parts_of(again)
+
+
+def _refused(error: InputError, picture: str | None) -> Parts:
+    return error_card(problem(error, picture)), recognised_line(""), "", "", None
+
+
+def _thumbnail(question: VisualQuestion) -> str:
+    return data_uri(question.image, _THUMBNAIL_SIDE) if question.image is not None else ""

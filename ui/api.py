@@ -1,0 +1,197 @@
+"""What programs can ask over HTTP, and agents as tools: the page's own fields, answered in JSON.
+
+Each endpoint hangs on a button that nobody sees. So the page's events stay private, and may change with the page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import gradio as gr
+
+from rag_app.answers import Answer
+from rag_app.assembly import Application
+from rag_app.entities import recognised
+from rag_app.errors import InputError, reported_as_input
+from rag_app.feedback import MOST_TEXT, Feedback, FeedbackStore, picture_bytes
+from rag_app.finder import Explanation
+from ui.answering import checked_k
+from ui.asked import problem, visual_question
+
+__all__ = ["add_ask_api", "add_endpoint", "answer_json", "explanation_json", "kindly"]
+
+Json = dict[str, Any]
+
+
+def add_endpoint(
+    name: str,
+    function: Callable[..., Json],
+    inputs: Sequence[gr.components.Component],
+    *,
+    concurrency_id: str = "models",
+) -> None:
+    """Adds an endpoint to the page under construction.
+
+    Args:
+        name: of the endpoint.
+        function: takes the values of the inputs; its docstring is the endpoint's description.
+        inputs: components of the page, or hidden ones; their values are the defaults.
+        concurrency_id: endpoints and events of one id run one at a time.
+    """
+    output = gr.JSON(visible=False, label=name)
+    gr.Button(visible=False).click(
+        function, list(inputs), output, api_name=name, concurrency_id=concurrency_id, concurrency_limit=1
+    )
+
+
+@contextmanager
+def kindly(picture: str | None = None) -> Iterator[None]:
+    """Hands what the user can mend on to the client, without a path of the server."""
+    try:
+        yield
+    except InputError as error:
+        raise gr.Error(problem(error, picture), print_exception=False) from error
+
+
+def answer_json(application: Application, answer: Answer) -> Json:
+    """An answer as `ask --json` prints it, with what was recognised."""
+    return {
+        **answer.as_json(),
+        "recognised": recognised(answer, application.knowledge_base),
+        "preset": application.preset.name,
+        "knowledge_base": application.knowledge_base,
+    }
+
+
+def explanation_json(explanation: Explanation, question: str, content: str) -> Json:
+    """Every row of the question with the passage's token that it was paired with; the cosines add up to the score."""
+    texts = [content[slice(*token.span)] if token.span else token.token for token in explanation.tokens]
+    return {
+        "score": explanation.score,
+        "rows": [
+            {
+                "kind": row.kind.value,
+                "text": question[slice(*row.span)] if row.span else row.token,
+                "patch": row.place,
+                "passage_text": texts[row.best],
+                "cosine": row.cosine,
+            }
+            for row in explanation.rows
+        ],
+    }
+
+
+def add_ask_api(
+    application: Application, fields: Sequence[gr.components.Component], feedback: FeedbackStore | None
+) -> None:
+    """Adds the endpoints `ask`, `explain`, and, where they are of use, `answer_without_passages` and `feedback`.
+
+    Args:
+        application: what answers.
+        fields: of the form: picture, question, instruction, k.
+        feedback: where it is kept; None offers no such endpoint.
+    """
+
+    def ask(picture: str | None, question: str, instruction: str, k: int) -> Json:
+        """Answers a question about a picture from the knowledge base, with the passages the answer comes from.
+
+        Args:
+            picture: path or address of the picture, or nothing for a question in words alone.
+            question: what to find out.
+            instruction: what kind of passage to look for; empty takes the default.
+            k: passages to find and read, from 1 to 20.
+
+        Returns:
+            answer (empty where the application is not sure), confidence in [0, 1], passages, candidates, timings_ms,
+            recognised, preset and knowledge_base.
+        """
+        with kindly(picture):
+            asked = visual_question(picture, question, instruction)
+            return answer_json(application, application.pipeline.taking(checked_k(k, application)).invoke(asked))
+
+    def explain(picture: str | None, question: str, instruction: str, passage_id: str) -> Json:
+        """Tells why a passage was found: which word or patch of the question matched which word of the passage.
+
+        Args:
+            picture: as for ask.
+            question: as for ask.
+            instruction: as for ask.
+            passage_id: of the passage, as ask gives it.
+
+        Returns:
+            score, and rows of kind, text, patch, passage_text and cosine; the cosines add up to the score.
+        """
+        with kindly(picture):
+            asked = visual_question(picture, question, instruction)
+            if application.store is None:
+                raise InputError("nothing is retrieved here, so there is no score to explain")
+            with reported_as_input():
+                (passage,) = application.store.get([passage_id])
+            explanation = application.pipeline.explain(asked, passage)
+            return {"passage_id": passage_id, **explanation_json(explanation, asked.text, passage.content)}
+
+    def answer_without_passages(picture: str | None, question: str) -> Json:
+        """Answers from the picture and the question alone, to compare.
+
+        Args:
+            picture: path or address of the picture, or nothing.
+            question: what to find out.
+
+        Returns:
+            As ask, without passages.
+        """
+        with kindly(picture):
+            asked = visual_question(picture, question, "")
+            return answer_json(application, application.pipeline.without_retrieval().invoke(asked))
+
+    passage_id = gr.Textbox(label="Passage id", visible=False)
+    add_endpoint("ask", ask, fields)
+    add_endpoint("explain", explain, [*fields[:3], passage_id])
+    if not application.pipeline.needs_passages:
+        add_endpoint("answer_without_passages", answer_without_passages, fields[:2])
+    if feedback is not None:
+        _add_feedback_api(application, fields, feedback)
+
+
+def _add_feedback_api(
+    application: Application, fields: Sequence[gr.components.Component], store: FeedbackStore
+) -> None:
+    def feedback(picture: str | None, question: str, answer: str, right: bool, reason: str, right_answer: str) -> Json:
+        """Keeps what a person thought of an answer.
+
+        Args:
+            picture: path or address of the picture, or nothing.
+            question: what was asked.
+            answer: what was answered.
+            right: whether that was right.
+            reason: what was wrong, in the person's words.
+            right_answer: what would have been right.
+
+        Returns:
+            feedback_id.
+        """
+        with kindly(picture):
+            asked = visual_question(picture, question, "")
+            said = Feedback(
+                feedback_id=Feedback.new_id(),
+                given=Feedback.now(),
+                right=right,
+                question=asked.text,
+                answer=answer,
+                reason=reason,
+                right_answer=right_answer,
+                knowledge_base=application.knowledge_base,
+                preset=application.preset.name,
+                picture=picture_bytes(asked.image),
+            )
+            store.keep(said)
+            return {"feedback_id": said.feedback_id}
+
+    answer = gr.Textbox(label="Answer", visible=False, max_length=MOST_TEXT)
+    right = gr.Checkbox(label="Right", visible=False)
+    reason = gr.Textbox("", label="Reason", visible=False, max_length=MOST_TEXT)
+    right_answer = gr.Textbox("", label="The right answer", visible=False, max_length=MOST_TEXT)
+    inputs = [*fields[:2], answer, right, reason, right_answer]
+    add_endpoint("feedback", feedback, inputs, concurrency_id="feedback")

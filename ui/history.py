@@ -1,0 +1,62 @@
+"""The questions of this visit, to return to with one click."""
+
+from __future__ import annotations
+
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from ui.answering import parts_of
+from ui.asked import Asked
+
+__all__ = ["CLICKS", "history_strip", "remembered", "returned_to"]
+
+MOST = 20  # questions
+_EMPTY = "Your questions will be kept here while this page is open."
+
+# A click on an entry tells the server which one it was.
+CLICKS = """
+element.addEventListener('click', event => {
+  const entry = event.target.closest('[data-entry]');
+  if (entry) trigger('click', {entry: entry.dataset.entry});
+});
+"""
+
+
+def remembered(history: list[Asked], asked: Asked | None) -> list[Asked]:
+    """The history with an answer in front; without what is oldest. An answer that was returned to stays in place."""
+    if asked is None or any(one.asked_id == asked.asked_id for one in history):
+        return history
+    return [asked, *history][:MOST]
+
+
+def history_strip(history: list[Asked], current: Asked | None) -> str:
+    """Thumbnails with questions and answers, the latest first; a button each."""
+    if not history:
+        return f'<div class="muted">{escape(_EMPTY)}</div>'
+    entries = "".join(_entry(one, current is not None and one.asked_id == current.asked_id) for one in history)
+    return f'<div class="history" role="list">{entries}</div>'
+
+
+def _entry(asked: Asked, current: bool) -> str:
+    answer = "not sure" if asked.answer.abstained else asked.answer.text
+    picture = (
+        f'<img src="{escape(asked.thumbnail)}" alt="">' if asked.thumbnail else '<span class="no-picture">text</span>'
+    )
+    mark = ' aria-current="true"' if current else ""
+    return (
+        f'<div role="listitem"><button type="button" class="entry" data-entry="{escape(asked.asked_id)}"{mark}>'
+        f'{picture}<span><span class="entry-question">{escape(asked.text)}</span>'
+        f'<span class="entry-answer">{escape(answer)}</span></span></button></div>'
+    )
+
+
+def returned_to(history: list[Asked], asked_id: str) -> list[Any]:
+    """Values of picture, question, instruction, k and the parts of an answer; nothing changes for an unknown id."""
+    asked = next((one for one in history if one.asked_id == asked_id), None)
+    if asked is None:
+        return [gr.skip()] * 9
+    picture = asked.picture if asked.picture and Path(asked.picture).is_file() else None
+    return [picture, asked.text, asked.instruction or "", asked.k, *parts_of(asked)]
