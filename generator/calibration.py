@@ -9,13 +9,21 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from statistics import fmean
 
 import torch
 
-__all__ = ["CALIBRATION_FILE", "FEATURES", "Calibration", "calibration_of", "fit_calibration", "pick_threshold"]
+__all__ = [
+    "CALIBRATION_FILE",
+    "FEATURES",
+    "Calibration",
+    "calibration_of",
+    "fit_calibration",
+    "pick_threshold",
+    "rescaled",
+]
 
 CALIBRATION_FILE = "calibration.json"
 FEATURES = (
@@ -60,9 +68,12 @@ class Calibration:
         """Probability that the chosen answer is right, in [0, 1]."""
         if not self.weights:
             return min(1.0, math.exp(features["agreement"]))
+        return 1.0 / (1.0 + math.exp(-max(-50.0, min(50.0, self.logit(features)))))
+
+    def logit(self, features: Mapping[str, float]) -> float:
+        """Log odds that the chosen answer is right, under the logistic model."""
         values = {**self.means, **features}
-        logit = self.intercept + sum(weight * values[name] for name, weight in self.weights.items())
-        return 1.0 / (1.0 + math.exp(-max(-50.0, min(50.0, logit))))
+        return self.intercept + sum(weight * values[name] for name, weight in self.weights.items())
 
     def save(self, checkpoint: Path) -> None:
         """Write `calibration.json` into the checkpoint folder."""
@@ -125,7 +136,39 @@ def fit_calibration(
     labels = torch.tensor(right, dtype=torch.float64)
     mean, spread = values.mean(dim=0), values.std(dim=0).clamp_min(1e-9)
     design = (values - mean) / spread
-    parameters = torch.zeros(len(features) + 1, dtype=torch.float64, requires_grad=True)
+    fitted = _logistic_regression(design, labels, penalty)
+    weights = fitted[1:] / spread
+    return Calibration(
+        temperature=temperature,
+        weights=dict(zip(features, weights.tolist(), strict=True)),
+        intercept=float(fitted[0] - (weights * mean).sum()),
+        means=means,
+        threshold=threshold,
+    )
+
+
+def rescaled(calibration: Calibration, rows: Sequence[Mapping[str, float]], right: Sequence[bool]) -> Calibration:
+    """The same order of confidences, moved so that they are right on average for these answers.
+
+    Raises:
+        ValueError: all answers are right, or all wrong.
+    """
+    if len(set(right)) < 2:
+        raise ValueError("calibration needs right and wrong answers; these are all of one kind")
+    logits = torch.tensor([[calibration.logit(row)] for row in rows], dtype=torch.float64)
+    shift, scale = _logistic_regression(logits, torch.tensor(right, dtype=torch.float64), penalty=0.0).tolist()
+    if scale <= 0:
+        return calibration
+    return replace(
+        calibration,
+        weights={name: scale * weight for name, weight in calibration.weights.items()},
+        intercept=scale * calibration.intercept + shift,
+    )
+
+
+def _logistic_regression(design: torch.Tensor, labels: torch.Tensor, penalty: float) -> torch.Tensor:
+    """Intercept, then a weight a column; the squared weights are penalised."""
+    parameters = torch.zeros(design.shape[1] + 1, dtype=torch.float64, requires_grad=True)
     optimizer = torch.optim.LBFGS([parameters], max_iter=200, line_search_fn="strong_wolfe")
 
     def closure() -> torch.Tensor:
@@ -137,15 +180,7 @@ def fit_calibration(
         return loss
 
     optimizer.step(closure)  # type: ignore[no-untyped-call]
-    fitted = parameters.detach()
-    weights = fitted[1:] / spread
-    return Calibration(
-        temperature=temperature,
-        weights=dict(zip(features, weights.tolist(), strict=True)),
-        intercept=float(fitted[0] - (weights * mean).sum()),
-        means=means,
-        threshold=threshold,
-    )
+    return parameters.detach()
 
 
 def pick_threshold(

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 
-from generator.calibration import Calibration, fit_calibration, pick_threshold
+from generator.calibration import Calibration, fit_calibration, pick_threshold, rescaled
 from generator.choosing import Choice, choose
 from generator.protocol import Candidate
 from knowledge_bases.records import VisualQuestion
@@ -92,6 +92,9 @@ def read_questions(
 def fit(reads: Sequence[Read], *, most_lost: float = 0.03) -> tuple[Calibration, dict[str, float]]:
     """The temperature with the best VQA accuracy, then the confidence, then the threshold.
 
+    Questions that nothing answers teach the confidence what speaks against an answer; how high it is on the whole is
+    then set by the answerable ones alone, since people mostly ask what can be answered.
+
     Args:
         reads: of a validation split, and of questions that nothing answers.
         most_lost: share of the answerable questions that abstaining may lose.
@@ -113,6 +116,8 @@ def fit(reads: Sequence[Read], *, most_lost: float = 0.03) -> tuple[Calibration,
     right = [score >= 0.5 for _, score in chosen]
     try:
         calibration = fit_calibration([choice.features for choice, _ in chosen], right, temperature=best)
+        kept = [place for place, has_answer in enumerate(answerable) if has_answer]
+        calibration = rescaled(calibration, [chosen[at][0].features for at in kept], [right[at] for at in kept])
     except ValueError as error:
         raise InputError(str(error)) from error
     confidences = [read.choose(calibration)[0].confidence for read in reads]

@@ -60,3 +60,12 @@ def test_a_picture_that_matches_nothing_lowers_the_confidence() -> None:
     seen, unseen, unknown = (_reads(2, picture=picture)[1].choose(calibration)[0] for picture in (30.0, 5.0, None))
     assert seen.confidence > 0.8 > unknown.confidence > unseen.confidence
     assert unseen.confidence < calibration.threshold
+
+
+def test_the_confidence_is_right_on_average_where_there_is_an_answer() -> None:
+    answerable = _reads(60, picture=30.0)
+    flagless = [replace(read, answers=()) for read in _reads(60, picture=28.0)]
+    calibration, _ = fit([*answerable, *flagless])
+    chosen = [read.choose(calibration) for read in answerable]
+    confidence = sum(choice.confidence for choice, _ in chosen) / len(chosen)
+    assert confidence == pytest.approx(sum(score for _, score in chosen) / len(chosen), abs=0.02)
