@@ -13,7 +13,16 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from rag_app import commands, evaluate_commands, feedback_command, kb_commands, presets_command, score_command
+from generator.modes import ReadingMode
+from rag_app import (
+    commands,
+    evaluate_commands,
+    feedback_command,
+    kb_commands,
+    presets_command,
+    score_command,
+    space_command,
+)
 from rag_app.config import DEFAULT_PRESET
 from rag_app.errors import InputError, one_line
 
@@ -89,6 +98,7 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
     evaluate_commands.add_compare(subparsers)
     score_command.add_score(subparsers)
     presets_command.add_presets(subparsers)
+    space_command.add_space(subparsers)
     feedback_command.add_feedback(subparsers)
     kb = subparsers.add_parser("kb", help="look at, make and change knowledge bases")
     kb_commands.add_arguments(kb.add_subparsers(dest="kb_command", required=True, metavar="COMMAND"))
@@ -115,6 +125,13 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--k", type=_positive, help="passages to find and read (default: the preset's)")
     parser.add_argument("--retriever", metavar="NAME", help="another retriever than the preset's")
     parser.add_argument("--generator", metavar="NAME", help="another generator: a name, folder, hub id or URL#MODEL")
+    parser.add_argument(
+        "--mode",
+        choices=[mode.value for mode in ReadingMode],
+        help="one prompt a passage, or all passages in one prompt (default: the preset's)",
+    )
+    parser.add_argument("--adapter", metavar="DIR", help="a LoRA adapter to merge into the generator")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change any key of the preset")
     parser.add_argument("--dtype", help="auto, bfloat16, float16 or float32 (default: the preset's)")
     parser.add_argument("--device", help="auto, cpu, cuda, ... (default: the preset's)")
     parser.add_argument("--var", help="folder of indexes and own knowledge bases (default: $RAG_APP_VAR, else var/)")
