@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from knowledge_bases.importing.items import BadRow, ReadSettings
-from knowledge_bases.importing.source import Source
+from knowledge_bases.importing.source import FileSource
 from knowledge_bases.importing.tables import csv_rows, json_rows
 from knowledge_bases.records import Passage, VqaExample
 
@@ -23,7 +23,7 @@ def read_passages(path: Path | str) -> Iterator[Passage]:
     Raises:
         ValueError: nothing there, an unknown kind of file, or a bad row; the message names file and line.
     """
-    with Source([Path(path)]) as source:
+    with FileSource([Path(path)]) as source:
         for item in source.items(ReadSettings()):
             if isinstance(item, BadRow):
                 raise ValueError(str(item))  # noqa: TRY004

@@ -1,64 +1,115 @@
-"""The commands `kb list|info|search|build|add|delete`."""
+"""The commands under `kb`, and those that look at a knowledge base or change single passages."""
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
+import json
 import textwrap
-from dataclasses import replace
-from itertools import chain, islice
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeAlias
 
-from knowledge_bases.files import read_passages
-from knowledge_bases.sources import Source, parse_source
-from knowledge_bases.store import PassageStore
-from rag_app.config import DEFAULT_PRESET, load_preset, var_folder
+from knowledge_bases.exporting import EXPORT_KINDS
+from rag_app import own_knowledge
+from rag_app.config import var_folder
 from rag_app.errors import InputError, reported_as_input
-from rag_app.knowledge import find_knowledge, list_knowledge, open_store, own_store_path
-from rag_app.locking import folder_lock
-from rag_app.progress import ProgressLine
+from rag_app.kb_checks import KnowledgeState, look, require_sound, verify
+from rag_app.kb_import_commands import (
+    EMBEDDED,
+    add_import_arguments,
+    add_index_arguments,
+    run_add,
+    run_build,
+    run_sync,
+)
+from rag_app.knowledge import Knowledge, find_knowledge, list_knowledge, open_store
 from rag_app.stores import SharedStore
 
 __all__ = ["add_arguments"]
 
-EMBEDDED = "world_flags"
-PASSAGES_AT_ONCE = 2000  # committed together
+Run = Callable[[argparse.Namespace], int]
+Subparsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
-def add_arguments(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_arguments(subparsers: Subparsers) -> None:
     """Adds the commands under `kb`."""
-    _command(subparsers, "list", _run_list, "name every knowledge base", kb=False)
-    _command(subparsers, "info", _run_info, "say what a knowledge base holds")
-    search = _command(subparsers, "search", _run_search, "find passages by words, without any model")
+    _common(subparsers.add_parser("list", help="name every knowledge base"), _run_list)
+    info = _reading(subparsers, "info", _run_info, "say what a knowledge base holds and takes")
+    info.add_argument("--json", action="store_true", help="as one JSON object")
+    search = _reading(subparsers, "search", _run_search, "find passages by words, without any model")
     search.add_argument("text", help="the words")
     search.add_argument("--limit", type=int, default=10, help="passages to print (default: %(default)s)")
-    build = _command(subparsers, "build", _run_build, "bring the index up to date")
-    build.add_argument("--preset", default=DEFAULT_PRESET, help="whose retriever to use (default: %(default)s)")
-    build.add_argument("--from", dest="source", metavar="NAME", help="first take in m2kr:NAME[/SPLIT] or flmr:OKVQA")
-    build.add_argument("--folder", type=Path, metavar="DIR", help="a copy of M2KR on disk (default: ask the hub)")
-    build.add_argument("--force", action="store_true", help="build it anew whatever its state")
-    add = _command(subparsers, "add", _run_add, "add passages from files to a knowledge base of your own")
-    add.add_argument("files", nargs="+", type=Path, help="JSON Lines, CSV, or a folder of text or Markdown files")
-    delete = _command(subparsers, "delete", _run_delete, "delete passages from a knowledge base of your own")
+    _reading(subparsers, "show", _run_show, "print one passage").add_argument("id", help="its passage id")
+    export = _reading(subparsers, "export", _run_export, "write the passages to a file")
+    export.add_argument("file", type=Path, help=f"a {', '.join(EXPORT_KINDS)} file; pictures go into a zip only")
+    checked = _reading(subparsers, "verify", _run_verify, "check the passages and every index, page by page")
+    checked.add_argument("--json", action="store_true", help="as one JSON object")
+    _add_filling(subparsers)
+    _add_changing(subparsers)
+
+
+def _add_filling(subparsers: Subparsers) -> None:
+    build = subparsers.add_parser("build", help="make a knowledge base from files, or bring its index up to date")
+    build.add_argument("--kb", help=f"its name (default: {EMBEDDED}, or that of the benchmark)")
+    add_import_arguments(build)
+    add_index_arguments(build)
+    build.add_argument("--from", dest="source", metavar="m2kr:NAME[/SPLIT]|flmr:OKVQA", help="take in these passages")
+    build.add_argument("--folder", type=Path, metavar="DIR", help="a copy of them on disk (default: ask the hub)")
+    _common(build, run_build)
+    sync = _reading(subparsers, "sync", run_sync, "mend and bring up to date what is derived from the passages")
+    add_index_arguments(sync)
+    add = _writing(subparsers, "add", run_add, "add passages, from files or one by --text")
+    add_import_arguments(add)
+    add.add_argument("--id", help="of one passage")
+    _add_fields(add)
+
+
+def _add_changing(subparsers: Subparsers) -> None:
+    edit = _writing(subparsers, "edit", _run_edit, "change one passage; what is not given stays")
+    edit.add_argument("id", help="its passage id")
+    _add_fields(edit)
+    edit.add_argument("--remove-picture", action="store_true", help="take its picture away")
+    delete = _writing(subparsers, "delete", _run_delete, "delete passages from a knowledge base of your own")
     delete.add_argument("ids", nargs="+", help="their passage ids")
+    _writing(subparsers, "remove", _run_remove, "remove a whole knowledge base of your own")
 
 
-def _command(
-    subparsers: argparse._SubParsersAction[argparse.ArgumentParser],
-    name: str,
-    run: object,
-    help_text: str,
-    *,
-    kb: bool = True,
-) -> argparse.ArgumentParser:
+def _add_fields(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--text", help="what the passage says")
+    parser.add_argument("--title", help="what it is about")
+    parser.add_argument("--source", dest="from_where", help="where it is from")
+    parser.add_argument("--picture", type=Path, help="a picture to keep with it")
+
+
+def _reading(subparsers: Subparsers, name: str, run: Run, help_text: str) -> argparse.ArgumentParser:
     parser: argparse.ArgumentParser = subparsers.add_parser(name, help=help_text)
-    if kb:
-        writes = name in {"add", "delete"}
-        default = None if writes or name == "build" else EMBEDDED
-        parser.add_argument("--kb", default=default, required=writes, help="its name")
+    parser.add_argument("--kb", default=EMBEDDED, help="its name (default: %(default)s)")
+    return _common(parser, run)
+
+
+def _writing(subparsers: Subparsers, name: str, run: Run, help_text: str) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = subparsers.add_parser(name, help=help_text)
+    parser.add_argument("--kb", required=True, help="its name")
+    return _common(parser, run)
+
+
+def _common(parser: argparse.ArgumentParser, run: Run) -> argparse.ArgumentParser:
     parser.add_argument("--var", help="folder of indexes and own knowledge bases (default: $RAG_APP_VAR, else var/)")
     parser.add_argument("--debug", action="store_true", help="show what happens, and whole tracebacks")
     parser.set_defaults(run=run)
     return parser
+
+
+def _found(args: argparse.Namespace) -> tuple[Knowledge, Path]:
+    var = var_folder(args.var)
+    return find_knowledge(args.kb, var), var
+
+
+def _open(args: argparse.Namespace) -> SharedStore:
+    knowledge, var = _found(args)
+    with reported_as_input(f"{var} cannot be written", kinds=(OSError,)):
+        return open_store(knowledge, var)
 
 
 def _run_list(args: argparse.Namespace) -> int:
@@ -69,24 +120,25 @@ def _run_list(args: argparse.Namespace) -> int:
     return 0
 
 
-def _open(args: argparse.Namespace) -> SharedStore:
-    var = var_folder(args.var)
-    knowledge = find_knowledge(args.kb, var)
-    with reported_as_input(f"{var} cannot be written", kinds=(OSError,)):
-        return open_store(knowledge, var)
-
-
 def _run_info(args: argparse.Namespace) -> int:
-    knowledge = find_knowledge(args.kb, var_folder(args.var))
-    store = _open(args)
-    lengths = [len(passage.text.split()) for passage in store]
+    knowledge, var = _found(args)
+    with reported_as_input(f"{var} cannot be written", kinds=(OSError,)):
+        state = look(knowledge, var)
+    if args.json:
+        print(json.dumps(as_json(state), ensure_ascii=False))
+        return 0
     print(f"{knowledge.name}: {knowledge.title}")
     if knowledge.description:
         print("\n".join(textwrap.wrap(knowledge.description, width=100)))
-    print(f"passages: {len(lengths):,}")
-    if lengths:
-        print(f"words a passage: {min(lengths)} to {max(lengths)}, {sum(lengths) / len(lengths):.0f} on average")
-    print(f"content hash: {store.content_hash()}")
+    figures = state.figures
+    print(f"passages: {figures.passages:,}")
+    if figures.passages:
+        average = figures.words / figures.passages
+        print(f"words a passage: {figures.shortest} to {figures.longest}, {average:.0f} on average")
+    if figures.pictures:
+        print(f"pictures: {figures.pictures:,}")
+    print(f"on disk: {figures.disk_bytes / 1e6:,.1f} MB; its index takes about {state.memory_bytes / 1e6:,.0f} MB")
+    print(f"content hash: {state.content_hash}")
     return 0
 
 
@@ -104,63 +156,65 @@ def _run_search(args: argparse.Namespace) -> int:
     return 0
 
 
-def _take_in(source: Source, var: Path, name: str) -> None:
-    """Streams passages into a knowledge base of your own; those that it holds already are passed over."""
-    path = own_store_path(name, var)
-    with reported_as_input(name):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with folder_lock(path.parent), PassageStore.open(path, create=True) as store:
-            coming, seen, added = source.passages(), 0, 0
-            while few := list(islice(coming, PASSAGES_AT_ONCE)):
-                seen += len(few)
-                added += store.add(passage for passage in few if passage.passage_id not in store)
-            print(f"{name}: took in {added:,} of {seen:,} passages; it holds {len(store):,}")
-
-
-def _run_build(args: argparse.Namespace) -> int:
-    var = var_folder(args.var)
-    if args.source:
-        with reported_as_input():
-            source = parse_source(args.source, args.folder)
-        args.kb = args.kb or source.slug
-        _take_in(source, var, args.kb)
-    return _build_index(args, args.kb or EMBEDDED, var)
-
-
-def _build_index(args: argparse.Namespace, name: str, var: Path) -> int:
-    preset = replace(load_preset(args.preset), knowledge_base=name)
-    knowledge = find_knowledge(name, var)
-    from rag_app.assembly import load_encoder, open_index
-    from rag_app.devices import resolve_placement
-
-    with reported_as_input(f"{var} cannot be written", kinds=(OSError,)):
-        var.mkdir(parents=True, exist_ok=True)
-    encoder = load_encoder(preset, resolve_placement(preset.device, preset.dtype))
-    _, index = open_index(
-        knowledge, encoder, var=var, notify=print, progress=ProgressLine("passages encoded"), force=args.force
-    )
-    print(f"{knowledge.name}: {len(index):,} passages are indexed for {preset.retriever}")
+def _run_show(args: argparse.Namespace) -> int:
+    with reported_as_input(f"knowledge base {args.kb!r}"):
+        (passage,) = _open(args).get([args.id])
+    print(f"[{passage.passage_id}] {passage.title}")
+    print(f"source: {passage.source}\n\n{passage.text}" if passage.source else f"\n{passage.text}")
     return 0
 
 
-def _run_add(args: argparse.Namespace) -> int:
-    path = own_store_path(args.kb, var_folder(args.var))
-    with reported_as_input():
-        passages = list(chain.from_iterable(read_passages(file) for file in args.files))
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with folder_lock(path.parent):
-            store = PassageStore.open(path, create=True)
-            store.add(passages)
-            print(f"{args.kb}: added {len(passages):,} passages; it holds {len(store):,}")
+def _run_export(args: argparse.Namespace) -> int:
+    count = own_knowledge.export_passages(args.kb, var_folder(args.var), args.file)
+    print(f"{args.kb}: wrote {count:,} passages to {args.file}")
+    return 0
+
+
+def _run_verify(args: argparse.Namespace) -> int:
+    knowledge, var = _found(args)
+    with reported_as_input(f"{var} cannot be read", kinds=(OSError,)):
+        state = verify(knowledge, var)
+    if args.json:
+        print(json.dumps(as_json(state), ensure_ascii=False))
+    elif state.sound:
+        print(f"{state.name}: {state.figures.passages:,} passages, sound; content hash {state.content_hash}")
+        for index in state.indexes:
+            print(index)
+        if not state.indexes:
+            print("no index yet; `kb sync` or the first question makes it")
+    require_sound(state)
+    return 0
+
+
+def as_json(state: KnowledgeState) -> dict[str, object]:
+    """A state as JSON values."""
+    return {
+        "name": state.name,
+        **dataclasses.asdict(state.figures),
+        "memory_bytes": state.memory_bytes,
+        "content_hash": state.content_hash,
+        "sound": state.sound,
+        "problems": list(state.problems),
+        "indexes": [{**dataclasses.asdict(index), "in_step": index.in_step} for index in state.indexes],
+    }
+
+
+def _run_edit(args: argparse.Namespace) -> int:
+    fields = {"text": args.text, "title": args.title, "source": args.from_where, "picture": args.picture}
+    if not args.remove_picture and all(value is None for value in fields.values()):
+        raise InputError("nothing was given to change; give --text, --title, --source or --picture")
+    own_knowledge.edit_passage(args.kb, var_folder(args.var), args.id, remove_picture=args.remove_picture, **fields)
+    print(f"{args.kb}: changed {args.id}")
     return 0
 
 
 def _run_delete(args: argparse.Namespace) -> int:
-    path = own_store_path(args.kb, var_folder(args.var))
-    if not path.is_file():
-        raise InputError(f"there is no knowledge base {args.kb!r} of your own; make it with `kb add --kb {args.kb}`")
-    with reported_as_input(), folder_lock(path.parent):
-        store = PassageStore.open(path)
-        store.delete(args.ids)
-        print(f"{args.kb}: deleted {len(args.ids):,} passages; it holds {len(store):,}")
+    holds = own_knowledge.delete_passages(args.kb, var_folder(args.var), args.ids)
+    print(f"{args.kb}: deleted {len(set(args.ids)):,} passages; it holds {holds:,}")
+    return 0
+
+
+def _run_remove(args: argparse.Namespace) -> int:
+    own_knowledge.remove(args.kb, var_folder(args.var))
+    print(f"{args.kb}: removed")
     return 0

@@ -11,6 +11,8 @@ import hashlib
 import os
 import re
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,9 +20,18 @@ from knowledge_bases.catalog import KnowledgeBase, find_knowledge_base, list_kno
 from knowledge_bases.files import read_passages
 from knowledge_bases.store import PassageStore, StoreError
 from rag_app.errors import InputError, one_line, reported_as_input
+from rag_app.locking import folder_lock
 from rag_app.stores import SharedStore
 
-__all__ = ["Knowledge", "find_knowledge", "list_knowledge", "open_store", "own_store_path"]
+__all__ = [
+    "Knowledge",
+    "bad_rows_path",
+    "changing",
+    "find_knowledge",
+    "list_knowledge",
+    "open_store",
+    "own_store_path",
+]
 
 _OWN_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 
@@ -60,6 +71,25 @@ def own_store_path(name: str, var: Path) -> Path:
     if not _OWN_NAME.fullmatch(name):
         raise InputError(f"{name!r} cannot be a name; use small letters, digits, _ and -")
     return var / "knowledge_bases" / f"{name}.sqlite"
+
+
+def bad_rows_path(name: str, var: Path) -> Path:
+    """Where the rows are listed that the last change of a knowledge base of your own could not take in."""
+    return own_store_path(name, var).with_name(f"{name}.bad-rows.csv")
+
+
+@contextmanager
+def changing(name: str, var: Path) -> Iterator[Path]:
+    """Holds the lock of a knowledge base of your own; gives a folder for what is not finished.
+
+    Raises:
+        InputError: it cannot be a name.
+        OSError: `var` cannot be written.
+    """
+    scratch = own_store_path(name, var).parent / f".{name}"
+    scratch.mkdir(parents=True, exist_ok=True)
+    with folder_lock(scratch):
+        yield scratch
 
 
 def list_knowledge(var: Path) -> list[Knowledge]:

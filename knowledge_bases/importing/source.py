@@ -21,7 +21,7 @@ from knowledge_bases.importing.pictures import Pictures
 from knowledge_bases.importing.tables import csv_rows, json_rows
 from knowledge_bases.importing.wikipedia import articles
 
-__all__ = ["KINDS", "Preview", "Source"]
+__all__ = ["KINDS", "FileSource", "Preview"]
 
 TABLE_KINDS = (".csv", ".tsv", ".jsonl", ".csv.gz", ".jsonl.gz", ".parquet", ".arrow")
 DUMP_KINDS = (".xml", ".xml.bz2")
@@ -51,7 +51,7 @@ class Preview:
     problem: str = ""
 
 
-class Source:
+class FileSource:
     """Files to read passages from. Use it as a context manager.
 
     Attributes:
@@ -82,7 +82,7 @@ class Source:
         self._before = 0  # bytes of the files that are done
         self._columns: tuple[tuple[str, ...], Columns] | None = None  # of the first table
 
-    def __enter__(self) -> Source:
+    def __enter__(self) -> FileSource:
         return self
 
     def __exit__(

@@ -1,0 +1,223 @@
+"""The commands `kb add|build|sync`: what fills a knowledge base and its index."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from knowledge_bases.importing.items import BadRow, Columns, Entry, ReadSettings, Splitting
+from knowledge_bases.importing.source import FileSource, Preview
+from knowledge_bases.records import Passage
+from knowledge_bases.sources import Source, parse_source
+from rag_app.config import DEFAULT_PRESET, load_preset, var_folder
+from rag_app.errors import InputError, reported_as_input
+from rag_app.importing import ImportProgress, ImportReport, Known, take_in
+from rag_app.kb_checks import mend_words
+from rag_app.knowledge import find_knowledge, own_store_path
+from rag_app.own_knowledge import add_passage
+from rag_app.progress import ProgressLine
+
+__all__ = ["add_import_arguments", "add_index_arguments", "run_add", "run_build", "run_sync"]
+
+EMBEDDED = "world_flags"
+_ROLES = ("id", "title", "text", "source", "picture")
+_KILOBYTE = 1000
+
+
+def add_import_arguments(parser: argparse.ArgumentParser) -> None:
+    """How files are read."""
+    parser.add_argument(
+        "files",
+        nargs="*",
+        type=Path,
+        help="CSV, JSON Lines, parquet, text, Markdown, HTML or PDF files, a Wikipedia dump (.xml.bz2), or a folder or "
+        "zip of these, with pictures",
+    )
+    parser.add_argument("--preview", action="store_true", help="show what would be taken in; change nothing")
+    parser.add_argument(
+        "--column",
+        action="append",
+        default=[],
+        metavar="ROLE=NAME",
+        help=f"which column is the {', '.join(_ROLES)}; text may be given several times (default: by usual names)",
+    )
+    parser.add_argument(
+        "--words", type=int, help="most words a passage, 0 for no splitting (default: documents 120, rows of tables 0)"
+    )
+    parser.add_argument("--overlap", type=int, default=1, help="sentences repeated where a text is split")
+    parser.add_argument("--encoding", default="utf-8-sig", help="of text files (default: UTF-8)")
+    known = parser.add_mutually_exclusive_group()
+    known.add_argument("--replace", action="store_true", help="passages whose id is known take the old one's place")
+    known.add_argument("--skip-known", action="store_true", help="passages whose id is known are passed over")
+    parser.add_argument("--strict", action="store_true", help="take in nothing where a row is bad")
+
+
+def add_index_arguments(parser: argparse.ArgumentParser) -> None:
+    """With what an index is made."""
+    parser.add_argument("--preset", default=DEFAULT_PRESET, help="whose retriever to use (default: %(default)s)")
+    parser.add_argument("--force", action="store_true", help="build the index anew whatever its state")
+
+
+def run_add(args: argparse.Namespace) -> int:
+    """Adds passages from files, or one from the command line."""
+    var = var_folder(args.var)
+    if args.text is not None:
+        if args.files:
+            raise InputError("both files and --text were given; give one of them")
+        _add_one(args, var)
+        return 0
+    if not args.files:
+        raise InputError("nothing was given to add; give files, or a passage as --text")
+    _take_files(args, args.kb, var)
+    return 0
+
+
+def run_build(args: argparse.Namespace) -> int:
+    """Takes in what is given, and brings the index up to date."""
+    var = var_folder(args.var)
+    if args.source and args.files:
+        raise InputError("both files and --from were given; give one of them")
+    if args.source:
+        with reported_as_input():
+            source = parse_source(args.source, args.folder)
+        args.kb = args.kb or source.slug
+        _take_benchmark(source, args.kb, var)
+    elif args.files:
+        if not args.kb:
+            raise InputError("the new knowledge base needs a name; give one with --kb NAME")
+        if _take_files(args, args.kb, var) is None:
+            return 0
+    return _build_index(args, args.kb or EMBEDDED, var)
+
+
+def run_sync(args: argparse.Namespace) -> int:
+    """Mends what is derived from the passages: the index of words and the retriever's index."""
+    var = var_folder(args.var)
+    if mend_words(find_knowledge(args.kb, var), var):
+        print(f"{args.kb}: the index of words was made anew")
+    return _build_index(args, args.kb, var)
+
+
+def _add_one(args: argparse.Namespace, var: Path) -> None:
+    if not args.id:
+        raise InputError("a passage needs an id; give one with --id")
+    passage = Passage(passage_id=args.id, title=args.title or "", text=args.text, source=args.from_where or "")
+    add_passage(args.kb, var, passage, args.picture)
+    print(f"{args.kb}: added {args.id}")
+
+
+def _take_files(args: argparse.Namespace, name: str, var: Path) -> ImportReport | None:
+    """Takes files in, or shows what they hold (and gives None)."""
+    own_store_path(name, var)  # a wrong name is told before anything is read
+    with reported_as_input():
+        settings = ReadSettings(
+            columns=_columns(args.column),
+            splitting=Splitting(words=args.words, overlap=args.overlap),
+            encoding=args.encoding,
+        )
+        source = FileSource(args.files)
+    with source:
+        if args.preview:
+            print(preview_text(source.preview(settings)))
+            return None
+        report = take_in(
+            source.items(settings),
+            name,
+            var,
+            position=lambda: (source.done, source.total),
+            known=Known.REPLACE if args.replace else Known.SKIP if args.skip_known else Known.REPORT,
+            strict=args.strict,
+            progress=_told(),
+        )
+    print(f"{name}: {report_text(report)}")
+    return report
+
+
+def _take_benchmark(source: Source, name: str, var: Path) -> None:
+    """Streams the passages of a benchmark into a knowledge base; those that it holds already are passed over."""
+
+    def items() -> Iterator[Entry | BadRow]:
+        for number, passage in enumerate(source.passages(), start=1):
+            yield Entry(passage=passage, file=source.slug, line=number)
+
+    report = take_in(items(), name, var, known=Known.SKIP)
+    seen = report.added + report.skipped + report.bad
+    print(f"{name}: took in {report.added:,} of {seen:,} passages; it holds {report.holds:,}")
+
+
+def _build_index(args: argparse.Namespace, name: str, var: Path) -> int:
+    preset = replace(load_preset(args.preset), knowledge_base=name)
+    knowledge = find_knowledge(name, var)
+    from rag_app.assembly import load_encoder, open_index
+    from rag_app.devices import resolve_placement
+
+    with reported_as_input(f"{var} cannot be written", kinds=(OSError,)):
+        var.mkdir(parents=True, exist_ok=True)
+    encoder = load_encoder(preset, resolve_placement(preset.device, preset.dtype))
+    _, index = open_index(
+        knowledge, encoder, var=var, notify=print, progress=ProgressLine("passages encoded"), force=args.force
+    )
+    print(f"{knowledge.name}: {len(index):,} passages are indexed for {preset.retriever}")
+    return 0
+
+
+def _columns(given: list[str]) -> Columns:
+    named: dict[str, list[str]] = {}
+    for pair in given:
+        role, equals, column = pair.partition("=")
+        if not equals or role not in _ROLES or not column:
+            raise InputError(f"--column {pair!r} is not ROLE=NAME; the roles are {', '.join(_ROLES)}")
+        named.setdefault(role, []).append(column)
+    twice = [role for role, columns in named.items() if role != "text" and len(columns) > 1]
+    if twice:
+        raise InputError(f"--column {twice[0]}= was given twice; only text may have several columns")
+    one = {role: columns[0] for role, columns in named.items()}
+    return Columns(
+        passage_id=one.get("id", ""),
+        title=one.get("title", ""),
+        text=tuple(named.get("text", ())),
+        source=one.get("source", ""),
+        picture=one.get("picture", ""),
+    )
+
+
+def _told() -> Callable[[ImportProgress], None]:
+    line = ProgressLine("kB read")
+
+    def tell(progress: ImportProgress) -> None:
+        bad = f", {progress.bad:,} bad rows" if progress.bad else ""
+        line(progress.done // _KILOBYTE, progress.total // _KILOBYTE, f"{progress.passages:,} passages{bad}")
+
+    return tell
+
+
+def report_text(report: ImportReport) -> str:
+    """What was taken in, for people; the first bad rows a line each."""
+    parts = [f"added {report.added:,} passages"]
+    parts += [f"replaced {report.replaced:,}"] if report.replaced else []
+    parts += [f"passed over {report.skipped:,} that it had"] if report.skipped else []
+    lines = [f"{', '.join(parts)}; it holds {report.holds:,}"]
+    if report.bad:
+        lines.append(f"{report.bad:,} rows could not be taken in; {report.bad_rows} lists them:")
+        lines += [f"  {bad}" for bad in report.first_bad]
+        lines += ["  ..."] if report.bad > len(report.first_bad) else []
+    return "\n".join(lines)
+
+
+def preview_text(preview: Preview) -> str:
+    """What reading would give, for people."""
+    files = ", ".join(preview.files[:5]) + (f" and {len(preview.files) - 5:,} more" if len(preview.files) > 5 else "")
+    lines = [f"files: {files}"]
+    if preview.columns:
+        chosen = preview.chosen
+        roles = zip(_ROLES, (chosen.passage_id, chosen.title, chosen.text, chosen.source, chosen.picture), strict=True)
+        taken = [f"{role} = {', '.join(name) if isinstance(name, tuple) else name}" for role, name in roles if name]
+        lines += [f"columns: {', '.join(preview.columns)}", f"taken as: {'; '.join(taken) or 'nothing'}"]
+    for entry in preview.entries:
+        passage, shown = entry.passage, " ".join(entry.passage.text.split())
+        picture = " [with picture]" if entry.picture is not None else ""
+        lines += [f"[{passage.passage_id}] {passage.title}{picture}", f"   {shown[:200]}{'…' * (len(shown) > 200)}"]
+    lines += [f"bad: {bad}" for bad in preview.bad]
+    return "\n".join(lines + ([f"problem: {preview.problem}"] if preview.problem else []))
