@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-__all__ = ["fit_prompt", "harmless", "shorten", "shorten_at_sentence"]
+__all__ = ["fit_knowledge", "fit_prompt", "harmless", "shorten", "shorten_at_sentence"]
 
 _SENTENCE_END = re.compile(r"[.!?。！？][\"'”’)\]]*(?=\s|$)")
 
@@ -56,9 +56,21 @@ def fit_prompt(
         n_tokens: the budget.
         template: makes the prompt of a question and knowledge, such as `generator.prompts.knowledge_prompt`.
     """
+    return str(template(*fit_knowledge(tokenizer, question, knowledge, n_tokens=n_tokens, template=template)))
+
+
+def fit_knowledge(
+    tokenizer: Any,  # noqa: ANN401
+    question: str,
+    knowledge: str | None,
+    *,
+    n_tokens: int,
+    template: Any,  # noqa: ANN401
+) -> tuple[str, str | None]:
+    """Question and knowledge of `fit_prompt`, before the template joins them."""
     question = shorten(tokenizer, harmless(tokenizer, question), n_tokens // 2)
     if knowledge is None:
-        return str(template(question, None))
+        return question, None
     bare = len(tokenizer(template(question, ""), add_special_tokens=False, verbose=False)["input_ids"])
     room = max(1, n_tokens - bare - tokenizer.num_special_tokens_to_add())
-    return str(template(question, shorten_at_sentence(tokenizer, harmless(tokenizer, knowledge), room)))
+    return question, shorten_at_sentence(tokenizer, harmless(tokenizer, knowledge), room)

@@ -3,6 +3,7 @@
     vision     the vision encoder of PreFLMR-mini learns to tell flags apart
     retriever  the stages of PreFLMR-mini; writes the checkpoint
     reader     the embedded reader; writes the checkpoint
+    blip2      a small BLIP-2 that copies its answers from the passage; writes a checkpoint
     calibrate  how sure the reader may be, on a validation split; writes calibration.json beside it
     pictures   renders the pictures that a dataset of flag questions names, to evaluate on
 
@@ -32,6 +33,8 @@ __all__ = ["add_arguments"]
 
 RETRIEVER_OUTPUT = Path("runs/preflmr-mini")  # not where the application loads it from: that one stays until replaced
 READER_CHECKPOINT = Path("generator/checkpoints/reader-mini")
+BLIP2_OUTPUT = Path("runs/blip2-mini")
+EMBEDDED_RETRIEVER = Path("retriever/checkpoints/preflmr-mini")
 VALIDATION = Path("knowledge_bases/world_flags/questions/validation.jsonl")
 
 
@@ -57,6 +60,12 @@ def add_arguments(subparsers: argparse._SubParsersAction[argparse.ArgumentParser
     reader.add_argument("--start", type=Path, metavar="DIR", help="a reader whose layers to go on from")
     reader.add_argument("--output", type=Path, default=READER_CHECKPOINT, help="(default: %(default)s)")
     reader.set_defaults(run=_train_reader)
+    blip2 = subparsers.add_parser("blip2", help="a small BLIP-2, with the embedded retriever's vision encoder")
+    blip2.add_argument("--text-pairs", type=Path, metavar="FILE.jsonl.gz", help="real passages to learn reading from")
+    blip2.add_argument("--steps", type=int, help="batches (default: the recipe's)")
+    blip2.add_argument("--start", type=Path, metavar="DIR", help="a BLIP-2-mini, or a reader, to go on from")
+    blip2.add_argument("--output", type=Path, default=BLIP2_OUTPUT, help="(default: %(default)s)")
+    blip2.set_defaults(run=_train_blip2)
     calibrate = subparsers.add_parser("calibrate", help="the reader's confidence, on a validation split")
     calibrate.add_argument(
         "--dataset", type=Path, default=VALIDATION, metavar="FILE.jsonl", help="(default: %(default)s)"
@@ -67,7 +76,7 @@ def add_arguments(subparsers: argparse._SubParsersAction[argparse.ArgumentParser
     pictures.add_argument("--dataset", type=Path, required=True, metavar="FILE.jsonl")
     pictures.add_argument("--output", type=Path, required=True, metavar="DIR")
     pictures.set_defaults(run=_render_pictures)
-    for parser in (vision, retriever, reader, calibrate, pictures):
+    for parser in (vision, retriever, reader, blip2, calibrate, pictures):
         parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder of states (default: %(default)s)")
 
 
@@ -209,6 +218,28 @@ def _train_reader(arguments: argparse.Namespace) -> int:
     if arguments.steps:
         settings = replace(settings, loop=replace(settings.loop, steps=arguments.steps))
     train_reader(settings, progress=logging.getLogger(__name__).info)
+    return 0
+
+
+def _train_blip2(arguments: argparse.Namespace) -> int:
+    from dataclasses import replace
+
+    from generator.training.blip2 import Blip2TrainingSettings, train_blip2
+    from rag_app.blip2_training import retriever_vision
+    from retriever.training.initial import clip_of
+
+    _start_logging()
+    settings = Blip2TrainingSettings(
+        output=arguments.output, run=arguments.runs / "blip2", wikipedia=arguments.text_pairs, start=arguments.start
+    )
+    n = arguments.steps
+    try:
+        if n:
+            loop = replace(settings.loop, steps=n, warmup=min(50, 1 + n // 5), decay=min(200, 1 + n // 3))
+            settings = replace(settings, loop=loop)
+        train_blip2(settings, retriever_vision(clip_of(_load_encoder(EMBEDDED_RETRIEVER).model), arguments.runs))
+    except (OSError, ValueError) as error:
+        raise InputError(str(error)) from error
     return 0
 
 

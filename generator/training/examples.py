@@ -16,12 +16,14 @@ class ReadingExample:
         context: the passage's content (title and text).
         spans: (start, end) character offsets of every right answer in `context`; empty when it holds none.
         kind: a group to report by.
+        entity: code of the real country that it is about, whose flag a picture may show; empty for others.
     """
 
     question: str
     context: str
     spans: tuple[tuple[int, int], ...]
     kind: str = ""
+    entity: str = ""
 
     def __post_init__(self) -> None:
         for start, end in self.spans:

@@ -1,4 +1,4 @@
-"""The training loop of the embedded reader: one function, settings in, a checkpoint folder out."""
+"""The training loop of the generators: one function, settings in, resumable states in a folder out."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from safetensors import safe_open
@@ -20,9 +20,12 @@ from generator.spans import span_log_probabilities, span_nll
 from generator.training.examples import ReadingExample
 from generator.training.features import Batch, make_batch
 
-__all__ = ["LoopSettings", "mixed", "run_loop"]
+__all__ = ["LoopSettings", "Sources", "mixed", "run_loop", "steps_done", "train"]
 
 log = logging.getLogger(__name__)
+
+BatchT = TypeVar("BatchT")
+Sources = Callable[[int], Sequence[tuple[float, Iterator[ReadingExample]]]]  # weighted, endless, for a seed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,11 +66,11 @@ def mixed(sources: Sequence[tuple[float, Iterator[ReadingExample]]], rng: random
 
 
 def _batches(
-    tokenizer: Any,  # noqa: ANN401
+    encode: Callable[[Sequence[ReadingExample]], BatchT],
     examples: Iterator[ReadingExample],
     settings: LoopSettings,
     rng: random.Random,
-) -> Iterator[Batch]:
+) -> Iterator[BatchT]:
     """Endless batches of examples of like length."""
     while True:
         pool = [next(examples) for _ in range(settings.pool * settings.batch_size)]
@@ -75,7 +78,7 @@ def _batches(
         groups = [pool[i : i + settings.batch_size] for i in range(0, len(pool), settings.batch_size)]
         rng.shuffle(groups)
         for group in groups:
-            yield make_batch(tokenizer, group, max_tokens=settings.max_tokens, width=settings.width)
+            yield encode(group)
 
 
 def _optimizer(model: nn.Module, settings: LoopSettings) -> torch.optim.AdamW:
@@ -105,19 +108,50 @@ def batch_loss(model: nn.Module, batch: Batch, settings: LoopSettings) -> torch.
 def run_loop(
     model: nn.Module,
     tokenizer: Any,  # noqa: ANN401
-    sources: Callable[[int], Sequence[tuple[float, Iterator[ReadingExample]]]],
+    sources: Sources,
     settings: LoopSettings,
     *,
     folder: Path,
     progress: Callable[[str], None] | None = None,
 ) -> None:
-    """Train in place; a run that was stopped goes on from its last checkpoint in `folder`.
+    """`train` a reader.
 
     Args:
         model: a question-answering model of transformers, in float32.
         tokenizer: its tokenizer.
+        sources: see `train`.
+        settings: how to train.
+        folder: see `train`.
+        progress: is told a line now and then.
+    """
+
+    def encode(examples: Sequence[ReadingExample]) -> Batch:
+        return make_batch(tokenizer, examples, max_tokens=settings.max_tokens, width=settings.width)
+
+    def loss(batch: Batch) -> torch.Tensor:
+        return batch_loss(model, batch, settings)
+
+    train(model, sources, encode, loss, settings, folder=folder, progress=progress)
+
+
+def train(
+    model: nn.Module,
+    sources: Sources,
+    encode: Callable[[Sequence[ReadingExample]], BatchT],
+    batch_loss: Callable[[BatchT], torch.Tensor],
+    settings: LoopSettings,
+    *,
+    folder: Path,
+    progress: Callable[[str], None] | None = None,
+) -> None:
+    """Train in place what requires a gradient; a run that was stopped goes on from its last checkpoint in `folder`.
+
+    Args:
+        model: in float32.
         sources: makes the weighted example sources for a seed; a resumed run is given another seed than the first,
             so that it does not see the first examples again.
+        encode: makes a batch of examples.
+        batch_loss: mean loss of a batch.
         settings: how to train.
         folder: holds the checkpoint (`state.safetensors`, `state.json`) and the log (`log.jsonl`).
         progress: is told a line now and then.
@@ -127,14 +161,14 @@ def run_loop(
     state = _resume(model, optimizer, settings, folder)
     rng = random.Random(settings.seed * 1_000_003 + state.step)
     torch.manual_seed(settings.seed + state.step)
-    batches = _batches(tokenizer, mixed(sources(rng.randrange(2**31)), rng), settings, rng)
+    batches = _batches(encode, mixed(sources(rng.randrange(2**31)), rng), settings, rng)
     model.train()
     began = time.perf_counter() - state.seconds
     with (folder / "log.jsonl").open("a", encoding="utf-8") as log_file:
         while state.step < settings.steps:
             for group in optimizer.param_groups:
                 group["lr"] = settings.learning_rate * _rate(state.step, settings)
-            loss = batch_loss(model, next(batches), settings)
+            loss = batch_loss(next(batches))
             optimizer.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
             nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -169,8 +203,8 @@ def _save(
     """One file with the trained weights and the optimizer's moments, replaced in one move."""
     tensors = {f"model.{name}": parameter.detach() for name, parameter in _trained(model)}
     for name, parameter in _trained(model):
-        moments = optimizer.state[parameter]
-        tensors[f"first.{name}"], tensors[f"second.{name}"] = moments["exp_avg"], moments["exp_avg_sq"]
+        if moments := optimizer.state[parameter]:  # none before its first gradient
+            tensors[f"first.{name}"], tensors[f"second.{name}"] = moments["exp_avg"], moments["exp_avg_sq"]
     metadata = {"step": str(state.step), "seconds": str(state.seconds), "settings": json.dumps(asdict(settings))}
     save_file({name: value.contiguous() for name, value in tensors.items()}, folder / "new.safetensors", metadata)
     (folder / "new.safetensors").replace(folder / "state.safetensors")
@@ -203,9 +237,19 @@ def _resume(model: nn.Module, optimizer: torch.optim.AdamW, settings: LoopSettin
     step = int(metadata["step"])
     for name, parameter in _trained(model):
         parameter.data.copy_(tensors[f"model.{name}"])
-        optimizer.state[parameter] = {
-            "step": torch.tensor(float(step)),
-            "exp_avg": tensors[f"first.{name}"],
-            "exp_avg_sq": tensors[f"second.{name}"],
-        }
+        if f"first.{name}" in tensors:
+            optimizer.state[parameter] = {
+                "step": torch.tensor(float(step)),
+                "exp_avg": tensors[f"first.{name}"],
+                "exp_avg_sq": tensors[f"second.{name}"],
+            }
     return _Progress(step=step, seconds=float(metadata["seconds"]))
+
+
+def steps_done(folder: Path) -> int:
+    """Batches that the run in `folder` has behind it; 0 where none was begun."""
+    path = folder / "state.safetensors"
+    if not path.exists():
+        return 0
+    with safe_open(path, framework="pt") as opened:
+        return int(opened.metadata()["step"])

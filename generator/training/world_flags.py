@@ -8,6 +8,7 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 
 from generator.training.examples import ReadingExample
 from generator.training.phrasing import add_noise
@@ -49,7 +50,7 @@ def world_flags_examples(countries: list[CountryFacts], seed: int) -> Iterator[R
             question = question if rng.random() < _PLAIN_SHARE else add_noise(question[:1].lower() + question[1:], rng)
             example = _example(question, ask, facts.code, passages, rng)
             if example is not None:
-                yield example
+                yield replace(example, entity=facts.code) if real else example
 
 
 def _example(

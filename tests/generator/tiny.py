@@ -48,8 +48,10 @@ def reader_vocabulary() -> list[str]:
     return [*SPECIAL, *letters, *(f"##{letter}" for letter in letters if letter.isalnum()), *WORDS]
 
 
-def reader_parts(*, positions: int = 96, seed: int = 3) -> tuple[BertForQuestionAnswering, PreTrainedTokenizerFast]:
-    vocabulary = reader_vocabulary()
+def reader_parts(
+    *, positions: int = 96, seed: int = 3, vocabulary: list[str] | None = None
+) -> tuple[BertForQuestionAnswering, PreTrainedTokenizerFast]:
+    vocabulary = vocabulary or reader_vocabulary()
     torch.manual_seed(seed)
     config = BertConfig(
         vocab_size=len(vocabulary),
