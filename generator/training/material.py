@@ -45,10 +45,16 @@ def exercise_sources(mixture: Mixture, texts: list[str]) -> Sources:
 
 
 def _vocabulary_texts(texts: list[str], seed: int) -> list[str]:
-    countries = load_countries().values()
+    countries = list(load_countries().values())
     passages = [passage.content for facts in countries for passage in write_passages(facts)]
-    drawn = islice(invented_examples(seed + 17), 3_000)
-    return [*texts, *passages, *(f"{example.question} {example.context}" for example in drawn)]
+    invented = islice(invented_examples(seed + 17), 3_000)
+    asked = islice(world_flags_examples(countries, seed + 18), 6_000)
+    return [
+        *texts,
+        *passages,
+        *(f"{example.question} {example.context}" for example in invented),
+        *(example.question for example in asked),
+    ]
 
 
 def choose_vocabulary(run: Path, texts: list[str], *, size: int, seed: int, minilm: Path) -> list[str]:
