@@ -1,11 +1,22 @@
-"""Entry of the Hugging Face Space: serves the page with the embedded default."""
+"""Entry of the Hugging Face Space: `python -m rag_app demo` with what the environment says."""
 
-from rag_app.assembly import open_application
-from rag_app.config import DEFAULT_PRESET, load_preset, var_folder
-from rag_app.knowledge import find_knowledge
+import os
+import sys
+from contextlib import suppress
+
+with suppress(ImportError):
+    import spaces  # noqa: F401 - on ZeroGPU, before torch is
+
+from rag_app.cli import main
+from rag_app.space_app import demo_arguments, trust_the_proxy
 from ui.app import serve
 
 if __name__ == "__main__":
-    preset = load_preset(DEFAULT_PRESET)
-    var = var_folder()
-    serve(open_application(preset, find_knowledge(preset.knowledge_base, var), var=var))
+    trust_the_proxy(os.environ)
+    arguments = demo_arguments(os.environ)
+    sys.exit(
+        main(
+            arguments,
+            serve=lambda application, host, port, settings: serve(application, settings=settings, host=host, port=port),
+        )
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -127,5 +128,16 @@ def checkpoint_location(checkpoint: str) -> str:
 
 
 def var_folder(given: str | None = None) -> Path:
-    """Where derived data and your own knowledge bases lie: the given folder, else `$RAG_APP_VAR`, else `var/` here."""
-    return Path(given or os.environ.get("RAG_APP_VAR") or CHECKOUT / "var")
+    """Where derived data and your own knowledge bases lie.
+
+    The given folder, else `$RAG_APP_VAR`, else `var/` here; where there is none and this checkout cannot be written, a
+    folder of the user's caches.
+    """
+    named = given or os.environ.get("RAG_APP_VAR")
+    if named:
+        return Path(named)
+    here = CHECKOUT / "var"
+    if here.is_dir() or os.access(CHECKOUT, os.W_OK):
+        return here
+    caches = os.environ.get("XDG_CACHE_HOME") or Path(os.environ.get("HOME") or tempfile.gettempdir()) / ".cache"
+    return Path(caches) / "ask-about-a-picture"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -66,7 +65,7 @@ def check_picture(path: Path | str, *, max_pixels: int) -> None:
             _check_size(path, picture.size, max_pixels)
 
 
-def _opened(path: Path, formats: Sequence[str] | None = None) -> Image.Image:
+def _opened(path: Path, formats: tuple[str, ...] | None = None) -> Image.Image:
     try:
         return Image.open(path, formats=formats)
     except Image.DecompressionBombError as error:

@@ -15,6 +15,7 @@ from ui.about_tab import add_about_tab
 from ui.ask_tab import add_ask_tab
 from ui.public import check_uploads, gate, prepare_uploads
 from ui.style import CSS, theme
+from ui.zero_gpu import ask_for_gpu
 
 __all__ = ["build_app", "serve"]
 
@@ -41,6 +42,7 @@ def build_app(application: Application, settings: PageSettings | None = None) ->
             add_about_tab(application)
     if settings.public:
         check_uploads(page, settings)
+    ask_for_gpu(page, concurrency_id="models")
     page.queue(max_size=settings.max_waiting, default_concurrency_limit=1, api_open=False)
     return page
 

@@ -50,7 +50,7 @@ def check_uploads(page: gr.Blocks, settings: PageSettings) -> None:
     """Has every picture field of a page look at the content of a file before anything opens it."""
     for block in page.blocks.values():
         if isinstance(block, gr.Image):
-            block.preprocess = _checking(block.preprocess, settings)  # type: ignore[method-assign]
+            block.preprocess = _checking(block.preprocess, settings)  # type: ignore[method-assign, assignment]
 
 
 def _checking(preprocess: Callable[[Any], Any], settings: PageSettings) -> Callable[[Any], Any]:
