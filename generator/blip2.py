@@ -1,7 +1,8 @@
 """BLIP-2 (arXiv:2301.12597) as a generator: the published checkpoints with Flan-T5 or OPT as language model.
 
 The picture passes the ViT and the Q-Former once a question, however many passages are read; the language model then
-gets the picture's query tokens followed by the prompt, one sequence a passage, as in RA-VQA.
+gets the picture's query tokens followed by the prompt, one sequence a passage, as in RA-VQA. A checkpoint that was
+trained to copy (`generator.training.blip2`) answers with pieces of the passage only; see `generator.span_decoding`.
 """
 
 from __future__ import annotations
@@ -13,17 +14,22 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from generator.fitting import fit_prompt
+from generator.fitting import fit_knowledge
 from generator.generation import (
     Generated,
     GenerationSettings,
     Prompt,
+    candidate_of,
     generation_arguments,
+    prompts_for,
     propose_prompts,
     sequence_scores,
 )
+from generator.passage_spans import PassageSpans
 from generator.prompts import knowledge_prompt
 from generator.protocol import Candidate, SingleQuestions
+from generator.span_decoding import no_answer_token, read_spans
+from generator.streaming import CandidateStream, while_generating
 from knowledge_bases.records import Passage, VisualQuestion
 
 __all__ = ["Blip2Generator"]
@@ -45,6 +51,9 @@ class Blip2Generator(SingleQuestions):
             tokenizer: the fast tokenizer of its language model.
             image_processor: makes its pixel values.
             settings: how answers are generated.
+
+        Raises:
+            ValueError: the checkpoint's no-answer word is unknown to its tokenizer.
         """
         self.model = model.eval()
         self.tokenizer = tokenizer
@@ -53,6 +62,7 @@ class Blip2Generator(SingleQuestions):
             tokenizer.pad_token = tokenizer.eos_token
         self.image_processor = image_processor
         self.settings = settings or GenerationSettings()
+        self._no_answer = no_answer_token(model.config, tokenizer)
 
     def propose_batch(
         self, questions: Sequence[VisualQuestion], passages_of_each: Sequence[Sequence[Passage]]
@@ -64,7 +74,19 @@ class Blip2Generator(SingleQuestions):
             passages_of_each,
             lambda prompts: self._generate(prompts, features),
             batch_size=self.settings.batch_size,
+            mode=self.settings.mode,
         )
+
+    def stream(self, question: VisualQuestion, passages: Sequence[Passage]) -> CandidateStream:
+        """The answer as it grows where there is one prompt and one beam; else the candidates at once."""
+        prompts = prompts_for([question], [passages], self.settings.mode)
+        if len(prompts) > 1 or self.settings.beams > 1 or self._no_answer is not None:
+            return self.propose(question, passages)
+        features = [self.encode_image(question.image)]
+        (result,) = yield from while_generating(
+            lambda streamer: self._generate(prompts, features, streamer=streamer), self.tokenizer
+        )
+        return [candidate_of(prompts[0], result)]
 
     @torch.inference_mode()
     def encode_image(self, image: Image.Image | None) -> Tensor | None:
@@ -106,19 +128,38 @@ class Blip2Generator(SingleQuestions):
         device: torch.device = next(iter(self.model.parameters())).device
         return device
 
-    def _text(self, prompt: Prompt) -> str:
-        """The prompt, its knowledge cut so that all of it fits."""
-        room = self.settings.max_prompt_tokens - self.model.config.num_query_tokens
-        return fit_prompt(
+    def _parts(self, prompt: Prompt) -> tuple[str, str | None]:
+        """Question and knowledge, cut so that all of the prompt fits and the answer after it."""
+        room = self.settings.max_prompt_tokens
+        if self._no_answer is not None:
+            room = min(room, self.model.config.text_config.max_position_embeddings - self.settings.max_new_tokens)
+        room -= self.model.config.num_query_tokens
+        return fit_knowledge(
             self.tokenizer, prompt.question.text, prompt.knowledge, n_tokens=room, template=knowledge_prompt
         )
 
+    def _text(self, prompt: Prompt) -> str:
+        return knowledge_prompt(*self._parts(prompt))
+
     @torch.inference_mode()
-    def _generate(self, prompts: Sequence[Prompt], features: Sequence[Tensor | None]) -> list[Generated]:
-        inputs = self.inputs(
-            [self._text(prompt) for prompt in prompts], [features[prompt.question_index] for prompt in prompts]
-        )
-        output = self.model.language_model.generate(**inputs, **generation_arguments(self.settings))
+    def _generate(
+        self,
+        prompts: Sequence[Prompt],
+        features: Sequence[Tensor | None],
+        *,
+        streamer: Any = None,  # noqa: ANN401
+    ) -> list[Generated]:
+        parts = [self._parts(prompt) for prompt in prompts]
+        pictures = [features[prompt.question_index] for prompt in prompts]
+        inputs = self.inputs([knowledge_prompt(*part) for part in parts], pictures)
+        if self._no_answer is not None:
+            texts = [knowledge or "" for _, knowledge in parts]
+            spans = PassageSpans.of(self.tokenizer, texts, width=self.settings.max_new_tokens - 1)
+            return read_spans(
+                self.model.language_model, inputs, spans, texts, no_answer=self._no_answer, settings=self.settings
+            )
+        arguments = generation_arguments(self.settings)
+        output = self.model.language_model.generate(**inputs, **arguments, streamer=streamer)
         answers = self.tokenizer.batch_decode(output.sequences, skip_special_tokens=True)
         scores = sequence_scores(self.model.language_model, output).tolist()
-        return [(answer.strip(), min(0.0, score)) for answer, score in zip(answers, scores, strict=True)]
+        return [Generated(answer.strip(), min(0.0, score)) for answer, score in zip(answers, scores, strict=True)]

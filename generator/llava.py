@@ -16,12 +16,15 @@ from generator.generation import (
     Generated,
     GenerationSettings,
     Prompt,
+    candidate_of,
     generation_arguments,
+    prompts_for,
     propose_prompts,
     sequence_scores,
 )
 from generator.prompts import chat_prompt
 from generator.protocol import Candidate, SingleQuestions
+from generator.streaming import CandidateStream, while_generating
 from knowledge_bases.records import Passage, VisualQuestion
 
 __all__ = ["LlavaGenerator"]
@@ -61,9 +64,20 @@ class LlavaGenerator(SingleQuestions):
                 [passages_of_each[number] for number in numbers],
                 self._generate,
                 batch_size=self.settings.batch_size,
+                mode=self.settings.mode,
             )
             results.update(zip(numbers, proposed, strict=True))
         return [results[number] for number in range(len(questions))]
+
+    def stream(self, question: VisualQuestion, passages: Sequence[Passage]) -> CandidateStream:
+        """The answer as it grows where there is one prompt and one beam; else the candidates at once."""
+        prompts = prompts_for([question], [passages], self.settings.mode)
+        if len(prompts) > 1 or self.settings.beams > 1:
+            return self.propose(question, passages)
+        (result,) = yield from while_generating(
+            lambda streamer: self._generate(prompts, streamer=streamer), self.processor.tokenizer
+        )
+        return [candidate_of(prompts[0], result)]
 
     def prompt_text(self, prompt: Prompt) -> str:
         """The prompt in the checkpoint's chat format, with a place for the picture if there is one."""
@@ -84,7 +98,7 @@ class LlavaGenerator(SingleQuestions):
         return rendered
 
     @torch.inference_mode()
-    def _generate(self, prompts: Sequence[Prompt]) -> list[Generated]:
+    def _generate(self, prompts: Sequence[Prompt], *, streamer: Any = None) -> list[Generated]:  # noqa: ANN401
         texts = [self.prompt_text(prompt) for prompt in prompts]
         images = [prompt.question.image.convert("RGB") for prompt in prompts if prompt.question.image is not None]
         inputs = self.processor(text=texts, images=images or None, padding=True, return_tensors="pt")
@@ -93,8 +107,8 @@ class LlavaGenerator(SingleQuestions):
             name: value.to(device, self.model.dtype) if value.is_floating_point() else value.to(device)
             for name, value in inputs.items()
         }
-        output = self.model.generate(**inputs, **generation_arguments(self.settings))
+        output = self.model.generate(**inputs, **generation_arguments(self.settings), streamer=streamer)
         new_tokens = output.sequences[:, inputs["input_ids"].shape[1] :]
         answers = self.processor.tokenizer.batch_decode(new_tokens, skip_special_tokens=True)
         scores = sequence_scores(self.model, output).tolist()
-        return [(answer.strip(), min(0.0, score)) for answer, score in zip(answers, scores, strict=True)]
+        return [Generated(answer.strip(), min(0.0, score)) for answer, score in zip(answers, scores, strict=True)]

@@ -15,11 +15,13 @@ from typing import Any
 
 import torch
 
+from generator.adapters import merge_adapter
 from generator.blip2 import Blip2Generator
 from generator.calibration import Calibration
 from generator.extractive import ExtractiveReader, ExtractiveSettings
 from generator.generation import GenerationSettings
 from generator.llava import LlavaGenerator
+from generator.modes import ReadingMode
 from generator.protocol import Generator
 from generator.remote import RemoteGenerator, RemoteSettings
 
@@ -92,6 +94,8 @@ def load_generator(
     dtype: torch.dtype,
     quantization: Quantization | None = None,
     settings: GenerationSettings | ExtractiveSettings | None = None,
+    mode: ReadingMode = ReadingMode.RA_VQA,
+    adapter: Path | None = None,
     api_key: str | None = None,
 ) -> Generator:
     """Open a generator.
@@ -101,7 +105,9 @@ def load_generator(
         device: where it runs.
         dtype: of its weights and computations (with quantization: of its computations).
         quantization: fewer bits for the weights; None takes the preset's choice.
-        settings: how it generates or reads; None takes the defaults of its kind.
+        settings: how it generates or reads; None takes the defaults of its kind and mode.
+        mode: how it gets to read the passages; only generating models read them all at once.
+        adapter: folder of a LoRA adapter that is merged into the weights.
         api_key: for a server that wants one.
 
     Raises:
@@ -110,17 +116,24 @@ def load_generator(
     """
     name = str(checkpoint)
     if name.startswith(("http://", "https://")):
+        if adapter is not None:
+            raise CheckpointError("a server loads its adapters itself; ask it for the adapted model by its name")
         address, _, model = name.partition("#")
-        return RemoteGenerator(RemoteSettings(address=address, model=model, api_key=api_key))
+        return RemoteGenerator(RemoteSettings(address=address, model=model, api_key=api_key, mode=mode))
     if name in PRESETS:
         quantization = quantization or PRESETS[name].quantization
         name = PRESETS[name].checkpoint
+    if adapter is not None and quantization is not None:
+        raise CheckpointError("an adapter is merged into whole weights; take the checkpoint that is not quantised")
     config = _read_config(name)
     arguments = _arguments(device, dtype, quantization)
     if any(str(kind).endswith("ForQuestionAnswering") for kind in config.architectures or ()):
+        if mode is ReadingMode.LONG_CONTEXT or adapter is not None:
+            wanted = "take a generating model" if adapter is not None else "take a generating model or --mode ra_vqa"
+            raise CheckpointError(f"{name} is a reader of single passages; {wanted}")
         return _extractive(name, arguments, _of_kind(settings, ExtractiveSettings))
-    generative = _of_kind(settings, GenerationSettings)
-    loaders: dict[str, Callable[[str, dict[str, Any], GenerationSettings | None], Generator]] = {
+    generative = _of_kind(settings, GenerationSettings) or GenerationSettings.for_mode(mode)
+    loaders: dict[str, Callable[[str, dict[str, Any], GenerationSettings, Path | None], Generator]] = {
         "blip-2": _blip2,
         "llava": _llava,
         "llava_next": _llava,
@@ -131,7 +144,7 @@ def load_generator(
             f"{name} is a {config.model_type!r} checkpoint; generators are {', '.join(sorted(loaders))}, "
             "and extractive readers (an architecture that ends in ForQuestionAnswering)"
         )
-    return loaders[config.model_type](name, arguments, generative)
+    return loaders[config.model_type](name, arguments, generative, adapter)
 
 
 def _of_kind(settings: object, kind: type[Any]) -> Any:  # noqa: ANN401
@@ -234,18 +247,25 @@ def _extractive(name: str, arguments: dict[str, Any], settings: ExtractiveSettin
     return ExtractiveReader(model, tokenizer, settings, calibration)
 
 
-def _blip2(name: str, arguments: dict[str, Any], settings: GenerationSettings | None) -> Generator:
+def _adapted(model: Any, adapter: Path | None) -> Any:  # noqa: ANN401
+    try:
+        return model if adapter is None else merge_adapter(model, adapter)
+    except ValueError as error:
+        raise CheckpointError(str(error)) from error
+
+
+def _blip2(name: str, arguments: dict[str, Any], settings: GenerationSettings, adapter: Path | None) -> Generator:
     from transformers import AutoImageProcessor, AutoTokenizer, Blip2ForConditionalGeneration
 
-    model = _load_model(Blip2ForConditionalGeneration, name, arguments)
+    model = _adapted(_load_model(Blip2ForConditionalGeneration, name, arguments), adapter)
     tokenizer = _guarded(name, lambda: AutoTokenizer.from_pretrained(name, trust_remote_code=False))
     image_processor = _guarded(name, lambda: _open(AutoImageProcessor, name))
     return Blip2Generator(model, tokenizer, image_processor, settings)
 
 
-def _llava(name: str, arguments: dict[str, Any], settings: GenerationSettings | None) -> Generator:
+def _llava(name: str, arguments: dict[str, Any], settings: GenerationSettings, adapter: Path | None) -> Generator:
     from transformers import AutoModelForImageTextToText, AutoProcessor
 
-    model = _load_model(AutoModelForImageTextToText, name, arguments)
+    model = _adapted(_load_model(AutoModelForImageTextToText, name, arguments), adapter)
     processor = _guarded(name, lambda: _open(AutoProcessor, name))
     return LlavaGenerator(model, processor, settings)

@@ -6,7 +6,9 @@ the markers of its text-based vision; they become words or vanish.
 
 from __future__ import annotations
 
-__all__ = ["chat_prompt", "knowledge_prompt", "plain_question"]
+from collections.abc import Sequence
+
+__all__ = ["all_passages", "chat_prompt", "knowledge_prompt", "plain_question"]
 
 # in the reference's order; a marker that is not listed stays as it is
 _MARKERS = (
@@ -25,6 +27,11 @@ def plain_question(text: str) -> str:
     for marker, words in _MARKERS:
         text = text.replace(marker, words)
     return text.strip()
+
+
+def all_passages(contents: Sequence[str]) -> str:
+    """Passages as one piece of knowledge, numbered, one a line."""
+    return "\n".join(f"[{number}] {content}" for number, content in enumerate(contents, start=1))
 
 
 def knowledge_prompt(question: str, knowledge: str | None) -> str:

@@ -10,18 +10,22 @@ import math
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Any
+from http.client import HTTPException
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from PIL import Image
 
-from generator.generation import Generated, Prompt, propose_prompts
+from generator.generation import Generated, Prompt, candidate_of, prompts_for, propose_prompts
+from generator.modes import ReadingMode
 from generator.prompts import chat_prompt
 from generator.protocol import Candidate, SingleQuestions
+from generator.streaming import CandidateStream
 from knowledge_bases.records import Passage, VisualQuestion
 
 __all__ = ["RemoteError", "RemoteGenerator", "RemoteSettings"]
@@ -29,6 +33,7 @@ __all__ = ["RemoteError", "RemoteGenerator", "RemoteSettings"]
 
 logger = logging.getLogger(__name__)
 
+_Result = TypeVar("_Result")
 MOST_WAIT = 60.0  # seconds between two attempts, whatever the server says
 
 
@@ -50,6 +55,7 @@ class RemoteSettings:
         max_new_tokens: the longest answer.
         max_image_side: larger pictures are scaled down before they are sent, in pixels.
         parallel: requests under way at once.
+        mode: one request a passage, or one for all.
     """
 
     address: str
@@ -61,6 +67,7 @@ class RemoteSettings:
     max_new_tokens: int = 20
     max_image_side: int = 1024
     parallel: int = 4
+    mode: ReadingMode = ReadingMode.RA_VQA
 
     def __post_init__(self) -> None:
         if urlsplit(self.address).scheme not in ("http", "https"):
@@ -93,7 +100,21 @@ class RemoteGenerator(SingleQuestions):
             with ThreadPoolExecutor(max_workers=self.settings.parallel) as pool:
                 return list(pool.map(lambda prompt: self._ask(prompt, pictures[prompt.question_index]), prompts))
 
-        return propose_prompts(questions, passages_of_each, generate, batch_size=max(1, 4 * self.settings.parallel))
+        size = max(1, 4 * self.settings.parallel)
+        return propose_prompts(questions, passages_of_each, generate, batch_size=size, mode=self.settings.mode)
+
+    def stream(self, question: VisualQuestion, passages: Sequence[Passage]) -> CandidateStream:
+        """The answer from the first passage, or from all at once, as the server writes it; then all candidates.
+
+        Raises:
+            RemoteError: the server gave no usable answer.
+        """
+        prompts, picture = prompts_for([question], [passages], self.settings.mode), self._data_url(question.image)
+        with ThreadPoolExecutor(max_workers=self.settings.parallel) as pool:
+            others = [pool.submit(self._ask, prompt, picture) for prompt in prompts[1:]]
+            first = yield from self._ask_streaming(prompts[0], picture)
+            results = [first, *(other.result() for other in others)]
+        return [candidate_of(prompt, result) for prompt, result in zip(prompts, results, strict=True)]
 
     def _data_url(self, image: Image.Image | None) -> str | None:
         if image is None:
@@ -105,57 +126,118 @@ class RemoteGenerator(SingleQuestions):
         return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
 
     def _ask(self, prompt: Prompt, picture: str | None) -> Generated:
+        request = self._request(self._body(prompt, picture))
+
+        def attempt() -> Generated:
+            with self._opened(request) as response, self._reading():
+                return self._whole(response)
+
+        return self._patiently(attempt)
+
+    def _ask_streaming(self, prompt: Prompt, picture: str | None) -> Generator[str, None, Generated]:
+        """Yields the answer so far, from server-sent events; a server that does not stream answers at once."""
+        request = self._request({**self._body(prompt, picture), "stream": True})
+        response = self._patiently(lambda: self._opened(request))
+        try:
+            with response, self._reading():
+                if "event-stream" not in response.headers.get("Content-Type", ""):
+                    return self._whole(response)
+                answer, scores = "", list[float]()
+                for event in self._events(response):
+                    text, values = self._parsed(event, "delta")
+                    answer, scores = answer + text, scores + values
+                    if text and answer.strip():
+                        yield answer.strip()
+                return _generated(answer, scores)
+        except _TemporaryError as error:  # what was shown cannot be taken back
+            raise RemoteError(str(error)) from error
+
+    def _body(self, prompt: Prompt, picture: str | None) -> dict[str, Any]:
         content: list[dict[str, Any]] = [
             {"type": "text", "text": chat_prompt(prompt.question.text, prompt.knowledge)},
         ]
         if picture is not None:
             content.insert(0, {"type": "image_url", "image_url": {"url": picture}})
-        reply = self._post(
-            {
-                "model": self.settings.model,
-                "messages": [{"role": "user", "content": content}],
-                "max_tokens": self.settings.max_new_tokens,
-                "temperature": 0,
-                "logprobs": True,
-            }
-        )
-        try:
-            choice = reply["choices"][0]
-            answer = str(choice["message"]["content"]).strip()
-            tokens = (choice.get("logprobs") or {}).get("content") or []
-            values = [float(token["logprob"]) for token in tokens]
-        except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
-            raise RemoteError(f"{self.settings.address} did not answer like a chat-completions server") from error
-        score = sum(values) / len(values) if values else 0.0
-        return answer, min(0.0, score) if math.isfinite(score) else 0.0
+        return {
+            "model": self.settings.model,
+            "messages": [{"role": "user", "content": content}],
+            "max_tokens": self.settings.max_new_tokens,
+            "temperature": 0,
+            "logprobs": True,
+        }
 
-    def _post(self, body: dict[str, Any]) -> dict[str, Any]:
-        settings = self.settings
-        headers = {"Content-Type": "application/json"}
-        if settings.api_key:
-            headers["Authorization"] = f"Bearer {settings.api_key}"
-        request = urllib.request.Request(
-            f"{settings.address.rstrip('/')}/chat/completions", data=json.dumps(body).encode(), headers=headers
-        )
-        for attempt in range(settings.retries + 1):
+    def _whole(self, response: Any) -> Generated:  # noqa: ANN401  (urllib's response)
+        try:
+            reply = json.load(response)
+        except ValueError as error:
+            raise RemoteError(f"{self.settings.address} did not answer with JSON") from error
+        if not isinstance(reply, dict) or not reply.get("choices"):
+            raise self._odd()
+        return _generated(*self._parsed(reply, "message"))
+
+    def _events(self, response: Any) -> Iterator[Any]:  # noqa: ANN401  (urllib's response; any JSON value)
+        """What stands behind `data:` of each server-sent event, up to `[DONE]`."""
+        for line in response:
+            kind, _, data = line.decode("utf-8", "replace").partition(":")
+            if kind.strip() != "data":
+                continue
+            if data.strip() == "[DONE]":
+                return
             try:
-                reply = self._send(request)
-                break
-            except _TemporaryError as error:
-                if attempt == settings.retries:
-                    raise RemoteError(str(error)) from error
-                wait = settings.first_wait * 2**attempt if error.wait is None else error.wait
-                logger.info("%s; trying again in %.1f s", error, wait)
-                time.sleep(min(wait, MOST_WAIT))
-        if not isinstance(reply, dict):
-            raise RemoteError(f"{settings.address} did not answer like a chat-completions server")
-        return reply
+                yield json.loads(data)
+            except ValueError as error:
+                raise RemoteError(f"{self.settings.address} did not answer with JSON") from error
 
-    def _send(self, request: urllib.request.Request) -> Any:  # noqa: ANN401  (whatever JSON the server sends)
+    def _parsed(self, reply: Any, part: str) -> tuple[str, list[float]]:  # noqa: ANN401  (any JSON value)
+        """The text of a reply's first choice and the log-probabilities of its tokens; an event may hold neither."""
+        try:
+            if not reply["choices"]:  # of usage, at the end of a stream
+                return "", []
+            choice = reply["choices"][0]
+            tokens = (choice.get("logprobs") or {}).get("content") or []
+            text = choice[part].get("content") if part == "delta" else choice[part]["content"]
+            return str(text or ""), [float(token["logprob"]) for token in tokens]
+        except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+            raise self._odd() from error
+
+    def _odd(self) -> RemoteError:
+        return RemoteError(f"{self.settings.address} did not answer like a chat-completions server")
+
+    def _request(self, body: dict[str, Any]) -> urllib.request.Request:
+        headers = {"Content-Type": "application/json"}
+        if self.settings.api_key:
+            headers["Authorization"] = f"Bearer {self.settings.api_key}"
+        address = f"{self.settings.address.rstrip('/')}/chat/completions"
+        return urllib.request.Request(address, data=json.dumps(body).encode(), headers=headers)
+
+    def _patiently(self, attempt: Callable[[], _Result]) -> _Result:
+        """The result of an attempt, which is made again where the server is busy, fails or cannot be reached."""
+        settings, number = self.settings, 0
+        while True:
+            try:
+                return attempt()
+            except _TemporaryError as error:
+                if number == settings.retries:
+                    raise RemoteError(str(error)) from error
+                wait = settings.first_wait * 2**number if error.wait is None else error.wait
+                logger.info("%s; trying again in %.1f s", error, wait)
+            time.sleep(min(wait, MOST_WAIT))
+            number += 1
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
         settings = self.settings
         try:
-            with urllib.request.urlopen(request, timeout=settings.timeout) as response:
-                return json.load(response)
+            yield
+        except TimeoutError as error:
+            raise RemoteError(f"{settings.address} gave no answer within {settings.timeout:g} s") from error
+        except (OSError, HTTPException) as error:
+            raise _TemporaryError(f"{settings.address} broke off its answer ({error})") from error
+
+    def _opened(self, request: urllib.request.Request) -> Any:  # noqa: ANN401  (urllib's response)
+        settings = self.settings
+        try:
+            return urllib.request.urlopen(request, timeout=settings.timeout)
         except urllib.error.HTTPError as error:
             detail = " ".join(error.read(300).decode("utf-8", "replace").split())
             refused = f"{settings.address} refused the request ({error.code}): {detail}"
@@ -166,12 +248,16 @@ class RemoteGenerator(SingleQuestions):
             raise RemoteError(f"{settings.address} gave no answer within {settings.timeout:g} s") from error
         except (urllib.error.URLError, OSError) as error:
             reason = getattr(error, "reason", error)
-            message = f"{settings.address} cannot be reached ({reason}); check address and server"
             if isinstance(reason, TimeoutError):
                 raise RemoteError(f"{settings.address} gave no answer within {settings.timeout:g} s") from error
+            message = f"{settings.address} cannot be reached ({reason}); check address and server"
             raise _TemporaryError(message) from error
-        except ValueError as error:
-            raise RemoteError(f"{settings.address} did not answer with JSON") from error
+
+
+def _generated(answer: str, scores: Sequence[float]) -> Generated:
+    """The answer with the mean of its tokens' log-probabilities; 0 where the server reports none."""
+    score = sum(scores) / len(scores) if scores else 0.0
+    return Generated(answer.strip(), min(0.0, score) if math.isfinite(score) else 0.0)
 
 
 class _TemporaryError(Exception):

@@ -45,7 +45,7 @@ class Answer:
         candidates: the answers considered, in the order of the passages that they came from.
         timings_ms: milliseconds by stage, and `total`.
         abstained: whether the evidence is too weak to stand by the text.
-        complete: False in the first part of a stream, which has the passages and no text yet.
+        complete: False in the first parts of a stream: the passages, then what is written so far of a guess.
     """
 
     text: str

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from generator.loading import load_generator
+from generator.modes import ReadingMode
 from generator.protocol import Generator
 from rag_app.config import Preset, checkpoint_location
 from rag_app.devices import Placement, resolve_placement
@@ -121,7 +122,12 @@ def _load_generator(preset: Preset, placement: Placement) -> Generator:
     with reported_as_input("generator"):
         location = checkpoint_location(preset.generator)
         return load_generator(
-            location, device=placement.device, dtype=placement.dtype, api_key=os.environ.get("RAG_APP_API_KEY")
+            location,
+            device=placement.device,
+            dtype=placement.dtype,
+            mode=ReadingMode(preset.mode),
+            adapter=Path(checkpoint_location(preset.adapter)) if preset.adapter else None,
+            api_key=os.environ.get("RAG_APP_API_KEY"),
         )
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from knowledge_bases.records import VisualQuestion
 from rag_app.answers import Answer
-from rag_app.config import Preset, load_preset, var_folder
+from rag_app.config import Preset, load_preset, var_folder, with_settings
 from rag_app.errors import InputError, one_line
 from rag_app.knowledge import find_knowledge
 from rag_app.pictures import open_picture
@@ -79,11 +79,14 @@ def answer_text(answer: Answer, *, width: int) -> str:
 
 def _preset(args: argparse.Namespace) -> Preset:
     preset = load_preset(args.preset)
-    same_name = ("k", "device", "dtype", "retriever", "generator")
+    same_name = ("k", "device", "dtype", "retriever", "generator", "mode", "adapter")
     given: dict[str, Any] = {name: getattr(args, name) for name in same_name} | {"knowledge_base": args.kb}
-    if args.retriever or args.generator:  # what the preset's own pair needs says nothing of another
-        given |= {"gpu_gb": 0.0, "download_gb": 0.0}
-    return replace(preset, **{name: value for name, value in given.items() if value is not None})
+    changed = replace(preset, **{name: value for name, value in given.items() if value is not None})
+    changed = with_settings(changed, args.set)
+    if (changed.retriever, changed.generator) != (preset.retriever, preset.generator):
+        # what the preset's own pair needs says nothing of another
+        changed = replace(changed, gpu_gb=0.0, download_gb=0.0, license="")
+    return changed
 
 
 def _open(args: argparse.Namespace, *, retrieve: bool = True) -> Application:

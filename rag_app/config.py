@@ -6,18 +6,29 @@ import dataclasses
 import os
 import sys
 import tempfile
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rag_app.errors import InputError, one_line
+from generator.modes import ReadingMode
+from rag_app.errors import InputError, one_line, reported_as_input
 
 if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
 
-__all__ = ["CHECKOUT", "DEFAULT_PRESET", "Preset", "checkpoint_location", "load_preset", "preset_names", "var_folder"]
+__all__ = [
+    "CHECKOUT",
+    "DEFAULT_PRESET",
+    "Preset",
+    "checkpoint_location",
+    "load_preset",
+    "preset_names",
+    "var_folder",
+    "with_settings",
+]
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 DEFAULT_PRESET = "embedded"
@@ -43,6 +54,9 @@ class Preset:
         knowledge_base: name of the knowledge base that is asked when none is given.
         k: passages that are found and read for a question.
         batch_size: questions or passages that go through the models at once.
+        mode: how a generating model reads the passages: `ra_vqa`, one prompt each and a choice, or `long_context`, all
+            in one prompt.
+        adapter: folder of a LoRA adapter that is merged into the generator; "" for none.
         device: `auto`, `cpu`, `cuda`, ...
         dtype: `auto`, `bfloat16`, `float16` or `float32`.
         download_gb: what its checkpoints weigh on the hub, about, in gigabytes; 0 when nothing is downloaded.
@@ -57,6 +71,8 @@ class Preset:
     knowledge_base: str = "world_flags"
     k: int = 5
     batch_size: int = 16
+    mode: str = ReadingMode.RA_VQA.value
+    adapter: str = ""
     device: str = "auto"
     dtype: str = "auto"
     download_gb: float = 0.0
@@ -67,6 +83,9 @@ class Preset:
         for name in ("k", "batch_size"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+        modes = [mode.value for mode in ReadingMode]
+        if self.mode not in modes:
+            raise ValueError(f"unknown mode {self.mode!r}; choose one of {', '.join(modes)}")
         for name in ("name", "retriever", "generator", "knowledge_base"):
             if not getattr(self, name):
                 raise ValueError(f"{name} must not be empty")
@@ -102,8 +121,36 @@ def load_preset(name_or_file: str) -> Preset:
         raise InputError(f"preset file {path}: {one_line(error)}") from error
 
 
-def _from_values(values: dict[str, Any], *, default_name: str) -> Preset:
-    base_name = values.pop("base", None)
+def with_settings(preset: Preset, settings: Sequence[str]) -> Preset:
+    """The preset with single keys changed.
+
+    Args:
+        preset: what to start from.
+        settings: `KEY=VALUE`, the value as in a preset file; a text may stand without quotes.
+
+    Raises:
+        InputError: one is no such pair, or names an unknown key or a value of a wrong kind.
+    """
+    values: dict[str, Any] = {}
+    for setting in settings:
+        key, equals, text = setting.partition("=")
+        if not equals:
+            raise InputError(f"--set takes KEY=VALUE, not {setting!r}")
+        values[key.strip()] = _value(text.strip())
+    with reported_as_input("--set", kinds=(ValueError, TypeError)):
+        _check_values(values)
+        return dataclasses.replace(preset, **values)
+
+
+def _value(text: str) -> Any:  # noqa: ANN401 - any TOML value
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _check_values(values: Mapping[str, Any]) -> None:
+    """A ValueError or TypeError says what is wrong with the keys and values of a preset."""
     fields = {field.name: field for field in dataclasses.fields(Preset)}
     for key, value in values.items():
         if key not in fields:
@@ -111,6 +158,11 @@ def _from_values(values: dict[str, Any], *, default_name: str) -> Preset:
         wanted, kind = _KINDS[str(fields[key].type)]
         if not isinstance(value, wanted) or isinstance(value, bool):
             raise TypeError(f"{key} must be {kind}, not {value!r}")
+
+
+def _from_values(values: dict[str, Any], *, default_name: str) -> Preset:
+    base_name = values.pop("base", None)
+    _check_values(values)
     if base_name is not None:
         if base_name not in preset_names():
             raise ValueError(f"unknown base {base_name!r}; choose one of {', '.join(preset_names())}")

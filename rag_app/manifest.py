@@ -24,6 +24,7 @@ def settings_of(application: Application) -> dict[str, Any]:
     settings: dict[str, Any] = {
         "preset": {key: value for key, value in dataclasses.asdict(preset).items() if key != "description"},
         "generator_fingerprint": _folder_fingerprint(preset.generator),
+        "adapter_fingerprint": _folder_fingerprint(preset.adapter) if preset.adapter else None,
         "device": application.placement.device.type,
         "dtype": str(application.placement.dtype).removeprefix("torch."),
         "seed": None,  # nothing is drawn at random

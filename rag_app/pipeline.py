@@ -14,6 +14,7 @@ from generator.choosing import choose
 from generator.extractive import ExtractiveReader
 from generator.protocol import Candidate, Generator
 from generator.remote import RemoteError
+from generator.streaming import stream_candidates
 from knowledge_bases.records import Passage, ScoredPassage, VisualQuestion
 from rag_app.answers import Answer, AnswerCandidate
 from rag_app.errors import InputError, reported_as_input
@@ -29,7 +30,8 @@ class RagPipeline(Runnable[VisualQuestion, Answer]):
     """Finds passages, reads an answer from each, and chooses among the answers.
 
     A langchain-core Runnable: `invoke` answers one question, `batch` answers many in one pass through the models, and
-    `stream` yields first an `Answer` with the passages only (`complete` is False) and then the whole `Answer`.
+    `stream` yields first an `Answer` with the passages only, then some with more and more text where the generator
+    shows what it writes (`complete` is False for these), and then the whole `Answer`.
     """
 
     def __init__(self, *, finder: PassageFinder | None, generator: Generator, k: int) -> None:
@@ -103,7 +105,7 @@ class RagPipeline(Runnable[VisualQuestion, Answer]):
         config: RunnableConfig | None = None,
         **kwargs: Any,  # noqa: ANN401 - the base class's signature
     ) -> Iterator[Answer]:
-        """Yields the passages as soon as they are found, then the answer.
+        """Yields the passages as soon as they are found, then the text as it grows, then the answer.
 
         Raises:
             InputError: the question has neither a text nor a picture.
@@ -135,7 +137,23 @@ class RagPipeline(Runnable[VisualQuestion, Answer]):
             watch = Stopwatch()
             found = self._find([question], watch)
             yield Answer(text="", confidence=0.0, passages=found[0], timings_ms=watch.timings_ms(), complete=False)
-            yield self._read([question], found, watch)[0]
+            yield from self._growing(question, found[0], watch)
+
+    def _growing(self, question: VisualQuestion, passages: Passages, watch: Stopwatch) -> Iterator[Answer]:
+        """The text as it is written, where the generator can show it, and then the whole answer."""
+        with watch.stage("read"), reported_as_input("generator", kinds=(RemoteError,)):
+            written = stream_candidates(self.generator, question, [one.passage for one in passages])
+            while True:
+                try:
+                    text = next(written)
+                except StopIteration as end:
+                    candidates: list[Candidate] = end.value
+                    break
+                timings = watch.timings_ms()
+                yield Answer(text=text, confidence=0.0, passages=passages, timings_ms=timings, complete=False)
+        with watch.stage("choose"):
+            answer = self._choose(candidates, passages)
+        yield replace(answer, timings_ms=watch.timings_ms())
 
     def _find(self, questions: Sequence[VisualQuestion], watch: Stopwatch) -> list[Passages]:
         if any(question.image is None and not question.text.strip() for question in questions):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 
+from generator.modes import ReadingMode
 from rag_app.config import Preset, load_preset, preset_names
 from rag_app.errors import InputError
 
@@ -33,9 +34,16 @@ def _reason(preset: Preset) -> str:
     from generator.loading import PRESETS as GENERATORS
     from rag_app.devices import reason_not_to_run
 
+    if preset.mode == ReadingMode.LONG_CONTEXT and preset.generator == "reader-mini":
+        return "reader-mini reads single passages; take --mode ra_vqa or a generating model"
     quantised = preset.generator in GENERATORS and GENERATORS[preset.generator].quantization is not None
-    needs = ["bitsandbytes"] if quantised else []
+    needs = [*(["bitsandbytes"] if quantised else []), *(["peft"] if preset.adapter else [])]
     return reason_not_to_run(preset.gpu_gb, device=preset.device, needs=needs)
+
+
+def _reading(preset: Preset) -> str:
+    together = ", all passages in one prompt" if preset.mode == ReadingMode.LONG_CONTEXT else ""
+    return together + (f", with the adapter {preset.adapter}" if preset.adapter else "")
 
 
 def _run_presets(args: argparse.Namespace) -> int:
@@ -47,7 +55,7 @@ def _run_presets(args: argparse.Namespace) -> int:
         download = f"downloads {preset.download_gb:g} GB" if preset.download_gb else "downloads nothing"
         gpu = f"a GPU with {preset.gpu_gb:g} GB" if preset.gpu_gb else "no GPU"
         print(f"{preset.name}: {preset.description}")
-        print(f"    {preset.retriever} + {preset.generator}")
+        print(f"    {preset.retriever} + {preset.generator}{_reading(preset)}")
         print(f"    {download}; needs {gpu}; licence: {preset.license}")
         print(f"    {_reason(preset) or 'can run here'}")
     return 0

@@ -25,7 +25,7 @@ from rag_app.evaluation.report import make_report
 from rag_app.evaluation.shards import WHOLE, Shard, batches
 from rag_app.evaluation.worst import Case, case_of, worst
 from rag_app.locking import folder_lock
-from rag_app.metrics.questions import Extra, answer_score
+from rag_app.metrics.questions import Extra, answer_metric
 from rag_app.metrics.vqa import vqa_accuracy
 from rag_app.pipeline import RagPipeline
 from rag_app.predictions import (
@@ -129,6 +129,7 @@ class _Evaluation:
         self._predictions, self._details = self._resume()
         self._resumed = len(self._predictions)
         self._running: dict[str, float] = {}
+        self._judge = "VQA accuracy"  # the metric of the running score
 
     def finish(self, beside: Sequence[tuple[str, Report]]) -> Report:
         self._ask_all()
@@ -215,12 +216,14 @@ class _Evaluation:
     def _follow(self, example: VqaExample) -> None:
         if example.answers:
             answer, extra = self._predictions[example.question_id].answer, self._run.extra
-            score = answer_score(extra(example, answer)) if extra is not None else None
-            self._running[example.question_id] = vqa_accuracy(answer, example.answers) if score is None else score
+            scores = {"VQA accuracy": vqa_accuracy(answer, example.answers)}
+            scores |= extra(example, answer) if extra is not None else {}
+            self._judge = answer_metric(scores) or self._judge
+            self._running[example.question_id] = scores[self._judge]
 
     def _report_progress(self) -> None:
         scores = self._running.values()
-        note = f"score so far {100 * sum(scores) / len(scores):.1f} %" if scores else ""
+        note = f"{self._judge} {100 * sum(scores) / len(scores):.1f} %" if scores else ""
         self._progress(len(self._predictions) + len(self._problems), self._n_planned, note)
 
     def _score(self) -> tuple[list[Outcome], list[Case]]:

@@ -14,7 +14,7 @@ from transformers import Blip2ForConditionalGeneration, Blip2Processor
 
 from generator.blip2 import Blip2Generator
 from generator.fitting import harmless, shorten_at_sentence
-from generator.generation import GenerationSettings, Prompt, propose_prompts
+from generator.generation import Generated, GenerationSettings, Prompt, propose_prompts
 from generator.llava import LlavaGenerator
 from generator.loading import load_generator
 from generator.prompts import knowledge_prompt
@@ -171,11 +171,11 @@ def test_a_passage_cannot_change_how_llavas_prompt_is_built(llava: LlavaGenerato
 def test_batches_are_halved_when_memory_runs_out() -> None:
     sizes: list[int] = []
 
-    def generate(prompts: Sequence[Prompt]) -> list[tuple[str, float]]:
+    def generate(prompts: Sequence[Prompt]) -> list[Generated]:
         sizes.append(len(prompts))
         if len(prompts) > 2:
             raise torch.OutOfMemoryError("full")
-        return [(str(prompt.knowledge), -1.0) for prompt in prompts]
+        return [Generated(str(prompt.knowledge), -1.0) for prompt in prompts]
 
     passages = [Passage(passage_id=str(n), text=f"text {n}") for n in range(7)]
     (found,) = propose_prompts([QUESTION], [passages], generate, batch_size=7)
@@ -185,7 +185,7 @@ def test_batches_are_halved_when_memory_runs_out() -> None:
         propose_prompts([QUESTION], [passages], _no_memory, batch_size=4)
 
 
-def _no_memory(prompts: Sequence[Prompt]) -> list[tuple[str, float]]:
+def _no_memory(prompts: Sequence[Prompt]) -> list[Generated]:
     raise torch.OutOfMemoryError("full")
 
 

@@ -14,8 +14,10 @@ from typing import Any, ClassVar
 import pytest
 from PIL import Image
 
-from generator.protocol import Generator
+from generator.modes import ReadingMode
+from generator.protocol import Candidate, Generator
 from generator.remote import RemoteError, RemoteGenerator, RemoteSettings
+from generator.streaming import StreamingGenerator
 from knowledge_bases.records import Passage, VisualQuestion
 
 
@@ -28,6 +30,8 @@ class Server(BaseHTTPRequestHandler):
     busy: ClassVar[int] = 0  # requests to turn away
     busy_status: ClassVar[int] = 503
     retry_after: ClassVar[str | None] = None
+    streams: ClassVar[bool] = True
+    breaks_off: ClassVar[bool] = False
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
@@ -46,9 +50,28 @@ class Server(BaseHTTPRequestHandler):
                 self.send_header("Retry-After", self.retry_after)
             self.end_headers()
             return
+        if body.get("stream") and self.streams and self.raw is None:
+            self._stream(answer)
+            return
         self.send_response(self.status)
         self.end_headers()
         self.wfile.write(reply)
+
+    def _stream(self, answer: str) -> None:
+        """One event a letter, as servers send them: a role first, usage last."""
+        self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream; charset=utf-8")
+        self.end_headers()
+        choices: list[Any] = [{"delta": {"role": "assistant", "content": None}}]
+        for letter in answer:
+            tokens = {"content": [{"token": letter, "logprob": -0.5}]}
+            choices.append({"delta": {"content": letter}, "logprobs": tokens})
+        events = [json.dumps({"choices": [choice]}) for choice in choices]
+        if self.breaks_off:
+            events = [*events[:3], "{"]
+        ending = [json.dumps({"choices": [], "usage": {"total_tokens": 9}}), "[DONE]"]
+        for event in [*events, *([] if self.breaks_off else ending)]:
+            self.wfile.write(f": a comment\n\ndata: {event}\n\n".encode())
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: ANN401
         pass
@@ -58,6 +81,7 @@ class Server(BaseHTTPRequestHandler):
 def address() -> Iterator[str]:
     Server.requests, Server.headers_seen = [], []
     Server.status, Server.raw, Server.logprobs, Server.busy = 200, None, None, 0
+    Server.streams, Server.breaks_off = True, False
     server = ThreadingHTTPServer(("127.0.0.1", 0), Server)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
@@ -142,3 +166,47 @@ def test_a_server_that_is_not_there(address: str) -> None:
 def test_only_web_addresses_are_taken() -> None:
     with pytest.raises(ValueError, match="must begin with http"):
         RemoteSettings(address="file:///etc", model="m")
+
+
+def streamed(remote: RemoteGenerator, passages: list[Passage]) -> tuple[list[str], list[Candidate]]:
+    parts, texts = remote.stream(VisualQuestion(text="which city?"), passages), []
+    while True:
+        try:
+            texts.append(next(parts))
+        except StopIteration as end:
+            return texts, end.value
+
+
+def test_the_answer_from_the_first_passage_is_seen_as_it_grows(address: str) -> None:
+    remote = generator(address)
+    assert isinstance(remote, StreamingGenerator)
+    texts, found = streamed(remote, PASSAGES)
+    assert texts == ["P", "Pa", "Par", "Pari", "Paris", "Paris"]
+    assert [(c.answer, c.passage_index, c.log_likelihood) for c in found] == [("Paris", 0, -0.5), ("unknown", 1, 0.0)]
+    assert sorted(bool(request.get("stream")) for request in Server.requests) == [False, True]
+
+
+def test_a_server_that_does_not_stream_answers_at_once(address: str) -> None:
+    Server.streams = False
+    texts, found = streamed(generator(address), PASSAGES[:1])
+    assert texts == []
+    assert [candidate.answer for candidate in found] == ["Paris"]
+
+
+def test_a_stream_that_breaks_off_is_an_error(address: str) -> None:
+    Server.breaks_off = True
+    with pytest.raises(RemoteError, match="did not answer with JSON"):
+        streamed(generator(address), PASSAGES[:1])
+
+
+def test_a_busy_server_is_asked_for_the_stream_again(address: str) -> None:
+    Server.busy, Server.busy_status, Server.retry_after = 1, 503, None
+    assert streamed(generator(address), PASSAGES[:1])[0][-1] == "Paris"
+    assert len(Server.requests) == 2
+
+
+def test_a_long_context_is_one_request(address: str) -> None:
+    (candidate,) = generator(address, mode=ReadingMode.LONG_CONTEXT).propose(VisualQuestion(text="which?"), PASSAGES)
+    assert (candidate.answer, candidate.passage_index) == ("Paris", None)
+    (request,) = Server.requests
+    assert "Knowledge: [1] Paris is a city.\n[2] Rome is a city.\n" in request["messages"][0]["content"][0]["text"]

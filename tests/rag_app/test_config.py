@@ -9,7 +9,16 @@ import torch
 
 from generator.loading import PRESETS as GENERATORS
 from rag_app.cli import main
-from rag_app.config import CHECKOUT, DEFAULT_PRESET, Preset, checkpoint_location, load_preset, preset_names, var_folder
+from rag_app.config import (
+    CHECKOUT,
+    DEFAULT_PRESET,
+    Preset,
+    checkpoint_location,
+    load_preset,
+    preset_names,
+    var_folder,
+    with_settings,
+)
 from rag_app.errors import InputError
 from rag_app.presets_command import check_preset
 from retriever.checkpoints import PRESETS as RETRIEVERS
@@ -62,6 +71,28 @@ def test_a_file_may_stand_alone(tmp_path: Path) -> None:
     assert preset == Preset(name="own", retriever="a/b", generator="c/d")
 
 
+def test_single_keys_are_changed() -> None:
+    preset = load_preset("preflmr-l-llava")
+    changed = with_settings(preset, ["k=9", "mode=long_context", 'adapter = "runs/lora"', "gpu_gb=2"])
+    assert changed == replace(preset, k=9, mode="long_context", adapter="runs/lora", gpu_gb=2)
+    assert with_settings(preset, []) == preset
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("generator.dtype=float16", r"--set: unknown key 'generator\.dtype'; the keys are base, name,"),
+        ("k", r"--set takes KEY=VALUE, not 'k'"),
+        ("k=many", r"--set: k must be a whole number, not 'many'"),
+        ("k=0", r"--set: k must be at least 1, not 0"),
+        ("mode=both", r"--set: unknown mode 'both'; choose one of ra_vqa, long_context"),
+    ],
+)
+def test_faulty_settings(setting: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        with_settings(load_preset(DEFAULT_PRESET), [setting])
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -71,6 +102,7 @@ def test_a_file_may_stand_alone(tmp_path: Path) -> None:
         ('base = "embedded"\nretriever = 3\n', r"retriever must be a text, not 3"),
         ('base = "embedded"\nk = 0\n', r"k must be at least 1, not 0"),
         ('base = "nothing"\n', r"unknown base 'nothing'; choose one of embedded"),
+        ('base = "embedded"\nmode = "long"\n', r"unknown mode 'long'; choose one of ra_vqa, long_context"),
         ("k = 3\n", r"missing retriever and generator; add them, or start from a preset"),
         ("k = \n", r"mine\.toml"),
     ],
@@ -104,6 +136,7 @@ def test_the_list_says_what_each_preset_needs(capsys: pytest.CaptureFixture[str]
     printed = capsys.readouterr().out
     assert all(f"{name}: " in printed for name in preset_names())
     assert "needs a GPU with 12 GB" in printed
+    assert "llava-onevision-7b, all passages in one prompt" in printed
     assert main(["presets", "--json"]) == 0
     rows = json.loads(capsys.readouterr().out)
     assert [row["name"] for row in rows] == preset_names()
@@ -116,4 +149,9 @@ def test_a_preset_that_cannot_run_says_so_before_anything_is_loaded(monkeypatch:
     with pytest.raises(InputError, match=r"preset preflmr-l-blip2 cannot run here: it needs a GPU with 12 GB"):
         check_preset(preset)
     check_preset(replace(preset, device="cpu"))
+    with pytest.raises(InputError, match="reader-mini reads single passages; take --mode ra_vqa"):
+        check_preset(replace(load_preset(DEFAULT_PRESET), mode="long_context"))
+    monkeypatch.setattr("rag_app.devices.find_spec", lambda name: None)
+    with pytest.raises(InputError, match=r"it needs peft; install it with `pip install -r requirements-gpu\.txt`"):
+        check_preset(replace(preset, device="cpu", adapter="runs/lora"))
     check_preset(load_preset(DEFAULT_PRESET))

@@ -1,0 +1,155 @@
+"""Streaming, all passages in one prompt, and adapters, on tiny random checkpoints."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file, save_file
+
+from generator.blip2 import Blip2Generator
+from generator.generation import GenerationSettings
+from generator.llava import LlavaGenerator
+from generator.loading import CheckpointError, Quantization, load_generator
+from generator.modes import ReadingMode
+from generator.protocol import Candidate
+from generator.streaming import StreamingGenerator, stream_candidates, while_generating
+from knowledge_bases.records import Passage, VisualQuestion
+from tests.generator.tiny import save_blip2_checkpoint, save_llava_checkpoint, save_reader_checkpoint
+
+CPU = torch.device("cpu")
+QUESTION = VisualQuestion(text="which city?", image=Image.new("RGB", (40, 30), "red"))
+PASSAGES = [Passage(passage_id="1", text="Paris is old."), Passage(passage_id="2", text="Rome has many people.")]
+Written = LlavaGenerator | Blip2Generator
+
+
+def checkpoint(kind: str, folder: Path) -> Path:
+    if kind == "llava":
+        return save_llava_checkpoint(folder)
+    return save_blip2_checkpoint(folder, language_model=kind)
+
+
+@pytest.fixture(scope="module", params=["llava", "t5", "opt"])
+def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return checkpoint(request.param, tmp_path_factory.mktemp(request.param) / "model")
+
+
+def loaded(folder: Path, **options: Any) -> Written:  # noqa: ANN401
+    generator = load_generator(folder, device=CPU, dtype=torch.float32, **options)
+    assert isinstance(generator, LlavaGenerator | Blip2Generator)
+    return generator
+
+
+def settings(mode: ReadingMode = ReadingMode.LONG_CONTEXT, beams: int = 1) -> GenerationSettings:
+    return GenerationSettings(mode=mode, beams=beams, max_new_tokens=12, max_prompt_tokens=300)
+
+
+def streamed(generator: Written, passages: list[Passage]) -> tuple[list[str], list[Candidate]]:
+    parts, texts = stream_candidates(generator, QUESTION, passages), []
+    while True:
+        try:
+            texts.append(next(parts))
+        except StopIteration as end:
+            return texts, end.value
+
+
+def test_all_passages_in_one_prompt_give_one_answer(folder: Path) -> None:
+    generator = loaded(folder, settings=settings())
+    together, alone = generator.propose_batch([QUESTION, QUESTION], [PASSAGES, PASSAGES[:1]])
+    assert [candidate.passage_index for candidate in (*together, *alone)] == [None, None]
+    assert together[0].log_likelihood != pytest.approx(alone[0].log_likelihood, abs=1e-5)  # the second one is read too
+    as_one = Passage(passage_id="x", text="[1] Paris is old.\n[2] Rome has many people.")
+    apart = loaded(folder, settings=settings(ReadingMode.RA_VQA))
+    (same,) = apart.propose(QUESTION, [as_one])
+    assert together[0].answer == same.answer
+    assert together[0].log_likelihood == pytest.approx(same.log_likelihood, abs=1e-4)
+
+
+def test_the_text_grows_to_the_answer(folder: Path) -> None:
+    generator = loaded(folder, settings=settings())
+    assert isinstance(generator, StreamingGenerator)
+    texts, found = streamed(generator, PASSAGES)
+    expected = generator.propose(QUESTION, PASSAGES)
+    assert [one.answer for one in found] == [one.answer for one in expected]
+    assert found[0].log_likelihood == pytest.approx(expected[0].log_likelihood, abs=1e-4)
+    assert texts == sorted(texts, key=len)
+    assert texts[-1:] == ([found[0].answer] if found[0].answer else [])
+
+
+@pytest.mark.parametrize(("mode", "beams"), [(ReadingMode.RA_VQA, 1), (ReadingMode.LONG_CONTEXT, 2)])
+def test_several_prompts_or_beams_have_no_growing_text(folder: Path, mode: ReadingMode, beams: int) -> None:
+    generator = loaded(folder, settings=settings(mode, beams))
+    texts, found = streamed(generator, PASSAGES)
+    assert texts == []
+    assert [one.answer for one in found] == [one.answer for one in generator.propose(QUESTION, PASSAGES)]
+
+
+def test_a_failure_ends_the_stream(folder: Path) -> None:
+    def fail(streamer: object) -> None:
+        raise RuntimeError("broken")
+
+    tokenizer = getattr(loaded(folder), "tokenizer", None) or loaded(folder).processor.tokenizer  # type: ignore[union-attr]
+    with pytest.raises(RuntimeError, match="broken"):
+        list(while_generating(fail, tokenizer))
+
+
+def test_modes_have_settings_of_their_own(folder: Path, tmp_path: Path) -> None:
+    assert loaded(folder).settings == GenerationSettings()
+    assert loaded(folder, mode=ReadingMode.LONG_CONTEXT).settings.beams == 1
+    reader = save_reader_checkpoint(tmp_path / "reader")
+    with pytest.raises(CheckpointError, match=r"reader of single passages; take a generating model or --mode ra_vqa"):
+        load_generator(reader, device=CPU, dtype=torch.float32, mode=ReadingMode.LONG_CONTEXT)
+
+
+def save_adapter(folder: Path, into: Path, *, zero: bool = False) -> Path:
+    """A random LoRA adapter of the checkpoint, as peft saves it."""
+    from peft import LoraConfig, get_peft_model
+
+    torch.manual_seed(3)
+    config = LoraConfig(r=2, lora_alpha=8, target_modules=["q_proj", "v_proj", "q", "v"], init_lora_weights=zero)
+    get_peft_model(loaded(folder).model, config).save_pretrained(str(into))
+    return into
+
+
+def score(generator: Written) -> float:
+    return generator.propose(QUESTION, PASSAGES[:1])[0].log_likelihood
+
+
+def test_an_adapter_is_merged(folder: Path, tmp_path: Path) -> None:
+    adapter = save_adapter(folder, tmp_path / "adapter")
+    assert {"adapter_config.json", "adapter_model.safetensors"} <= {path.name for path in adapter.iterdir()}
+    plain, adapted = loaded(folder), loaded(folder, adapter=adapter)
+    assert type(adapted.model) is type(plain.model)
+    assert score(adapted) != pytest.approx(score(plain), abs=1e-4)
+    names = [name for name, _ in plain.model.named_parameters()]
+    assert [name for name, _ in adapted.model.named_parameters()] == names
+    neutral = save_adapter(folder, tmp_path / "neutral", zero=True)
+    assert score(loaded(folder, adapter=neutral)) == pytest.approx(score(plain), abs=1e-5)
+
+
+def test_adapters_that_cannot_be_merged(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(CheckpointError, match=r"holds no adapter: there is no adapter_config\.json"):
+        loaded(folder, adapter=tmp_path)
+    adapter = save_adapter(folder, tmp_path / "adapter")
+    with pytest.raises(CheckpointError, match="whole weights; take the checkpoint that is not quantised"):
+        loaded(folder, adapter=adapter, quantization=Quantization.FOUR_BIT)
+    reader = save_reader_checkpoint(tmp_path / "reader")
+    with pytest.raises(CheckpointError, match="reader of single passages; take a generating model"):
+        load_generator(reader, device=CPU, dtype=torch.float32, adapter=adapter)
+    with pytest.raises(CheckpointError, match="a server loads its adapters itself"):
+        load_generator("http://h/v1#m", device=CPU, dtype=torch.float32, adapter=adapter)
+    weights = load_file(adapter / "adapter_model.safetensors")
+    save_file(dict(list(weights.items())[1:]), adapter / "adapter_model.safetensors")
+    with pytest.raises(CheckpointError, match="does not fit the model"):
+        loaded(folder, adapter=adapter)
+    save_file({f"odd.{name}": weight for name, weight in weights.items()}, adapter / "adapter_model.safetensors")
+    with pytest.raises(CheckpointError, match="not all of its weights found their place"):
+        loaded(folder, adapter=adapter)
+    find = importlib.util.find_spec
+    monkeypatch.setattr("generator.adapters.find_spec", lambda name: None if name == "peft" else find(name))
+    with pytest.raises(CheckpointError, match="install it with `pip install peft`"):
+        loaded(folder, adapter=adapter)

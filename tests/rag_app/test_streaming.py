@@ -1,0 +1,58 @@
+"""A pipeline that shows its answer while it is written, with a tiny LLaVA."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from generator.generation import GenerationSettings
+from generator.loading import load_generator
+from generator.modes import ReadingMode
+from knowledge_bases.records import VisualQuestion
+from rag_app.assembly import Application
+from rag_app.cli import main
+from rag_app.pipeline import RagPipeline
+from tests.generator.tiny import save_llava_checkpoint
+from tests.rag_app.test_cli import ask, fails
+
+QUESTION = VisualQuestion(text="what is the capital?", image=Image.new("RGB", (60, 40), "red"))
+
+
+@pytest.fixture(scope="module")
+def llava(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_llava_checkpoint(tmp_path_factory.mktemp("llava") / "model")
+
+
+def test_passages_then_growing_text_then_the_answer(application: Application, llava: Path) -> None:
+    settings = GenerationSettings(mode=ReadingMode.LONG_CONTEXT, beams=1, max_new_tokens=12, max_prompt_tokens=400)
+    generator = load_generator(llava, device=torch.device("cpu"), dtype=torch.float32, settings=settings)
+    pipeline = RagPipeline(finder=application.pipeline.finder, generator=generator, k=3)
+    first, *growing, last = pipeline.stream(QUESTION)
+    assert (first.text, first.complete, len(first.passages)) == ("", False, 3)
+    assert growing
+    assert all(not part.complete and part.passages == first.passages for part in growing)
+    assert [part.text for part in growing] == sorted((part.text for part in growing), key=len)
+    assert growing[-1].text == last.text
+    assert last.complete
+    assert [one.passage_id for one in last.candidates] == [None]
+    assert last.confidence > 0
+    whole = pipeline.invoke(QUESTION)
+    assert replace(last, timings_ms={}, confidence=0, candidates=()) == replace(
+        whole, timings_ms={}, confidence=0, candidates=()
+    )
+    assert list(last.timings_ms) == ["encode", "search", "fetch", "read", "choose", "total"]
+
+
+def test_the_mode_is_chosen_on_the_command_line(
+    world: Path, llava: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("RAG_APP_VAR", str(world / "var"))
+    assert "reader of single passages; take a generating model" in fails(capsys, ask(world, "--mode", "long_context"))
+    assert "unknown key 'depth'" in fails(capsys, ask(world, "--set", "depth=2"))
+    assert "holds no adapter" in fails(capsys, ask(world, "--generator", str(llava), "--adapter", str(world)))
+    assert main(ask(world, "--set", "k=2", "--json")) == 0
+    assert capsys.readouterr().out.count('"text"') == 2
