@@ -232,6 +232,10 @@ def _train_blip2(arguments: argparse.Namespace) -> int:
     settings = Blip2TrainingSettings(
         output=arguments.output, run=arguments.runs / "blip2", wikipedia=arguments.text_pairs, start=arguments.start
     )
+    if arguments.start and not (arguments.start / "config.json").is_file():
+        raise InputError(f"{arguments.start} has no config.json; give the folder of a BLIP-2-mini or of a reader")
+    if arguments.text_pairs and not arguments.text_pairs.is_file():
+        raise InputError(f"{arguments.text_pairs} is missing; give JSON lines with a text, gzipped or not")
     n = arguments.steps
     try:
         if n:

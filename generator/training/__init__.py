@@ -1,1 +1,1 @@
-"""Trains the embedded reader from nothing: invented worlds, real passages with gaps, and the loop over them."""
+"""Trains the embedded reader and BLIP-2-mini: invented worlds, real passages with gaps, and the loop over them."""

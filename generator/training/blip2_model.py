@@ -26,7 +26,16 @@ from transformers import (
 
 from generator.training.vocabulary import make_tokenizer
 
-__all__ = ["NO_ANSWER", "Blip2Shape", "freeze", "new_blip2", "new_tokenizer", "read_vocabulary", "vision_weights"]
+__all__ = [
+    "NO_ANSWER",
+    "Blip2Shape",
+    "freeze",
+    "new_blip2",
+    "new_tokenizer",
+    "read_vocabulary",
+    "take_weights",
+    "vision_weights",
+]
 
 NO_ANSWER = "unknown"
 _IMAGE = "[MASK]"  # stands where the picture's query tokens go; no passage can spell it
