@@ -25,9 +25,9 @@ class PassageFinder:
     """Questions in, scored passages out."""
 
     def __init__(self, *, encoder: Encoder, index: PassageIndex, store: SharedStore) -> None:
-        self._encoder = encoder
+        self.encoder = encoder
         self._index = index
-        self._store = store
+        self.store = store
 
     def find(
         self, questions: Sequence[VisualQuestion], *, k: int, watch: Stopwatch | None = None
@@ -46,25 +46,25 @@ class PassageFinder:
         for question in questions:
             self._check_instruction(question)
         with watch.stage("encode"):
-            queries = self._encoder.encode_queries(questions)
+            queries = self.encoder.encode_queries(questions)
         with watch.stage("search"), reported_as_input("", kinds=(IndexDamagedError,)):
             hits_of_each = self._index.search_batch(queries, k=k)
         with watch.stage("fetch"):
-            n_rows = [self._encoder.picture_rows(question) for question in questions]
+            n_rows = [self.encoder.picture_rows(question) for question in questions]
             return [self._fetch(*found) for found in zip(hits_of_each, queries, n_rows, strict=True)]
 
     def explain(self, question: VisualQuestion, passage: Passage) -> Explanation:
         """Why a passage scores as it does, from both encoded again; within the index's rounding of its score."""
-        return explain(self._encoder, question, passage.content)
+        return explain(self.encoder, question, passage.content)
 
     def _check_instruction(self, question: VisualQuestion) -> None:
         if not question.instruction or not question.text.strip():
             return
-        if not any(span for _, span in self._encoder.processor.question_pieces(question)):
+        if not any(span for _, span in self.encoder.processor.question_pieces(question)):
             raise InputError("the instruction is so long that nothing of the question is read; shorten it")
 
     def _fetch(self, hits: Sequence[Hit], query: Tensor, n_picture_rows: int) -> tuple[ScoredPassage, ...]:
-        passages = self._store.get([passage_id_of(key) for key, _ in hits])
+        passages = self.store.get([passage_id_of(key) for key, _ in hits])
         return tuple(
             ScoredPassage(passage=passage, score=score, picture_score=self._picture_score(key, query, n_picture_rows))
             for passage, (key, score) in zip(passages, hits, strict=True)

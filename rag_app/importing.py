@@ -52,12 +52,14 @@ class ImportProgress:
         total: bytes in all; 0 where that is not known.
         passages: taken so far.
         bad: rows that could not be taken.
+        finished: whether everything is read.
     """
 
     done: int
     total: int
     passages: int
     bad: int
+    finished: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -190,7 +192,7 @@ class _Staging:
                 progress(ImportProgress(done=min(done, total), total=total, passages=self.taken, bad=self.bad))
         self._write()
         _, total = position()
-        progress(ImportProgress(done=total, total=total, passages=self.taken, bad=self.bad))
+        progress(ImportProgress(done=total, total=total, passages=self.taken, bad=self.bad, finished=True))
 
     def _accept(self, entry: Entry) -> None:
         passage = entry.passage

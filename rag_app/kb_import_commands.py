@@ -188,7 +188,11 @@ def _told() -> Callable[[ImportProgress], None]:
 
     def tell(progress: ImportProgress) -> None:
         bad = f", {progress.bad:,} bad rows" if progress.bad else ""
-        line(progress.done // _KILOBYTE, progress.total // _KILOBYTE, f"{progress.passages:,} passages{bad}")
+        total = max(1, progress.total // _KILOBYTE)
+        done = (
+            total if progress.finished else min(progress.done // _KILOBYTE, total - 1)
+        )  # the last ones are not in yet
+        line(done, total, f"{progress.passages:,} passages{bad}")
 
     return tell
 

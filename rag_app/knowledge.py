@@ -29,6 +29,7 @@ __all__ = [
     "changing",
     "find_knowledge",
     "list_knowledge",
+    "named_knowledge",
     "open_store",
     "own_store_path",
 ]
@@ -117,6 +118,18 @@ def find_knowledge(name: str, var: Path) -> Knowledge:
         f"unknown knowledge base {name!r}; choose one of {', '.join(one.name for one in known)}, give the path of a "
         "file or folder of passages, or make your own with `python -m rag_app kb add`"
     )
+
+
+def named_knowledge(name: str, var: Path) -> Knowledge:
+    """The knowledge base of this name. Unlike `find_knowledge` it takes no path, so that strangers may give the name.
+
+    Raises:
+        InputError: there is none; the message lists the names.
+    """
+    known = {knowledge.name: knowledge for knowledge in list_knowledge(var)}
+    if name not in known:
+        raise InputError(f"unknown knowledge base {name!r}; choose one of {', '.join(known)}")
+    return known[name]
 
 
 def _own(path: Path) -> Knowledge:
