@@ -57,13 +57,14 @@ def add_ask_tab(page: gr.Blocks, application: Application, *, feedback: Feedback
         feedback: where thumbs up and down are kept; without it nobody is asked for them.
     """
     asked, history = gr.State(None, time_to_live=3600), gr.State([], time_to_live=3600)
-    with gr.Row(equal_height=False):
-        with gr.Column(scale=5, min_width=300):
+    with gr.Row(equal_height=False, elem_id="ask-grid"):
+        with gr.Column(elem_id="ask-form"):
             form = _add_form(application)
+        with gr.Column(elem_id="ask-more"):
             _add_examples(application, [form.picture, form.question])
             with gr.Accordion("Your questions", elem_id="asked-before"):
                 strip = gr.HTML(history_strip([], None), elem_id="history", js_on_load=CLICKS)
-        with gr.Column(scale=6, min_width=300):
+        with gr.Column(elem_id="ask-answer"):
             answer = gr.HTML(waiting_card(), elem_id="answer")
             with gr.Row(elem_id="below-answer", equal_height=True):
                 entity = gr.HTML(recognised_line(""), elem_id="recognised", min_height=32)
@@ -79,7 +80,8 @@ def add_ask_tab(page: gr.Blocks, application: Application, *, feedback: Feedback
     with gr.Accordion("Copy as API call", open=False, elem_id="closer-call"):
         call = gr.Code(language="python", label="The same question from Python", interactive=False, elem_id="as-call")
 
-    def show_answer(picture: str | None, question: str, instruction: str, k: float) -> Iterator[Parts]:
+    def show_answer(picture: str | None, question: str, instruction: str, k: float) -> Iterator[Parts | list[Any]]:
+        yield [waiting_card("Looking for passages …"), recognised_line(""), gr.skip(), "", None]
         yield from answered(application, picture, question, instruction, k)
 
     def back(past: list[Asked], event: gr.EventData) -> list[Any]:

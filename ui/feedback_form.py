@@ -21,8 +21,8 @@ class FeedbackForm:
     def __init__(self, application: Application, store: FeedbackStore) -> None:
         self._application = application
         self._store = store
-        self.right = gr.Button("👍 Right", size="sm", interactive=False, elem_id="right", scale=0)
-        self.wrong = gr.Button("👎 Wrong", size="sm", interactive=False, elem_id="wrong", scale=0)
+        self.right = gr.Button("✓ Right", size="sm", interactive=False, elem_id="right", scale=0)
+        self.wrong = gr.Button("✗ Wrong", size="sm", interactive=False, elem_id="wrong", scale=0)
 
     def add_details(self, asked: gr.State) -> Section:
         """Adds what follows the buttons, and connects them."""

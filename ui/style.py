@@ -65,6 +65,10 @@ CSS = """
   line-height: 1.4; color: var(--body-text-color); }
 .lit { outline: 2px solid var(--color-accent); outline-offset: -1px; }
 .pairs { margin-top: 12px; } .pairs summary { cursor: pointer; } .pairs .scroll { max-height: 22rem; overflow: auto; }
+#ask-grid {
+  display: grid; grid-template: "form answer" auto "more answer" 1fr / minmax(0, 5fr) minmax(0, 6fr);
+}
+#ask-form { grid-area: form; } #ask-answer { grid-area: answer; } #ask-more { grid-area: more; }
 #below-answer { align-items: center; gap: 8px; flex-wrap: wrap; }
 #below-answer button { min-width: max-content; }
 #recognised { flex: 1 1 180px; }
@@ -79,9 +83,21 @@ CSS = """
 .no-picture { background: var(--border-color-primary); font-size: .75rem; display: grid; place-items: center; }
 .entry-question, .entry-answer { display: block; font-size: .88rem; overflow-wrap: anywhere; }
 .entry-answer { color: var(--body-text-color-subdued); }
+.metrics td:not(:first-child), .metrics th:not(:first-child) { text-align: right; font-variant-numeric: tabular-nums; }
+.plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 340px), 1fr)); gap: 12px;
+  margin-top: 12px; }
+/* plots are drawn dark on light */
+.plots figure { margin: 0; padding: 12px; border-radius: 14px; background: #fff; color: #222; }
+.plots figcaption { font-weight: 600; } .plots svg { max-width: 100%; height: auto; }
+.plots .legend { margin: .3rem 0; font-size: .88rem; color: #222; } .plots .key { margin-right: 1rem; }
+.plots .key i { display: inline-block; width: .8rem; height: .8rem; margin-right: .3rem; }
+.failures { display: grid; grid-template-columns: repeat(auto-fill, minmax(200px, 1fr)); gap: 12px; }
+.failures img { width: 100%; height: 120px; object-fit: contain; margin: 0 0 6px; }
+.failures p { margin: 2px 0; font-size: .9rem; overflow-wrap: anywhere; } .failures summary { cursor: pointer; }
 .about { line-height: 1.6; }
 .about dt { font-weight: 600; margin-top: 8px; }
 .about dd { margin: 0; overflow-wrap: anywhere; }
+@media (max-width: 760px) { #ask-grid { grid-template: "form" "answer" "more" / minmax(0, 1fr); } }
 @media (max-width: 640px) { .answer-text { font-size: 1.5rem; } .card { padding: 12px 14px; } }
 """
 

@@ -101,7 +101,10 @@ def open_uploaded(questions: Path, archive: Path | None, var: Path) -> Dataset:
         InputError: one of them cannot be used.
     """
     if archive is None:
-        return scan_dataset(questions, images=questions.parent / "no-pictures")
+        try:
+            return _best_scan(questions, [questions.parent / "no-pictures"])
+        except InputError as error:
+            raise InputError(f"{one_line(error)}; upload a zip with the pictures that it names") from error
     with reported_as_input("the zip of pictures", kinds=(OSError,)):
         digest = _digest(archive)
         folder = var / "evaluations" / "pictures" / digest
@@ -121,7 +124,8 @@ def _best_scan(questions: Path, folders: Sequence[Path]) -> Dataset:
         try:
             scans.append(scan_dataset(questions, images=images))
         except InputError as error:
-            faults.append(error)
+            message = one_line(error).replace(f"{images}/", "").replace(str(questions), questions.name)
+            faults.append(InputError(message))
     if not scans:
         raise faults[-1]
     return min(scans, key=lambda one: len(one.problems))

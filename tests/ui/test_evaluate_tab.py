@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+import json
+import zipfile
+from pathlib import Path
+
+import pytest
+from gradio_client import Client, handle_file  # type: ignore[import-untyped]
+from gradio_client.exceptions import AppError  # type: ignore[import-untyped]
+
+from rag_app.assembly import Application
+from rag_app.errors import InputError
+from rag_app.evaluation.comparing import Difference
+from rag_app.evaluation.files import CASES, read_report
+from rag_app.evaluation.kept import open_uploaded
+from rag_app.evaluation.worst import read_cases
+from tests.tiny import save_picture
+from ui.evaluate_tab import compared, evaluated
+from ui.evaluation_view import comparison_table, failure_gallery, results
+from ui.stopping import Stopped, Stops
+
+HOSTILE = "<script>alert(1)</script>"
+BOTH = ["with retrieval", "without retrieval"]
+
+
+def save_questions(folder: Path, count: int = 3) -> tuple[Path, Path]:
+    """Questions, of which one has no picture, and their pictures."""
+    rows = [
+        {
+            "question_id": str(number),
+            "image": f"{number}.png",
+            "question": f"{HOSTILE} {number}?",
+            "answers": ["Lima"] * 10,
+            "question_type": HOSTILE if number else "plain",
+        }
+        for number in range(count + 1)
+    ]
+    questions, archive = folder / "asked.jsonl", folder / "pictures.zip"
+    questions.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    with zipfile.ZipFile(archive, "w") as zipped:
+        for number in range(count):
+            zipped.write(save_picture(folder / f"{number}.png"), f"{number}.png")
+    return questions, archive
+
+
+def test_both_ways_are_run_shown_and_compared(application: Application, tmp_path: Path) -> None:
+    dataset = open_uploaded(*save_questions(tmp_path), application.var)
+    told: list[tuple[float, str]] = []
+    found, bare = evaluated(application, dataset, "asked", BOTH, 0, lambda share, text: told.append((share, text)))
+    assert [share for share, _ in told] == sorted(share for share, _ in told)
+    assert told[-1][0] == 1
+    assert "with retrieval: 3 of 3 questions, " in told[-1][1]
+    reports = [read_report(one.folder) for one in (found, bare)]
+    assert [report["manifest"]["mode"] for report in reports] == BOTH
+    html = results([(mode, report) for mode, report in zip(BOTH, reports, strict=True)])
+    assert "3 of 4 rows scored, 1 could not be asked" in html
+    assert html.count("<svg") == 3
+    assert "<td>VQA accuracy</td>" in html
+    assert "<script" not in html
+    gallery = failure_gallery(read_cases(found.folder / CASES))
+    assert "<script" not in gallery
+    assert gallery.count("<article") + reports[0]["verdicts"].get("right", 0) == 3
+    table = compared(application.var, bare.folder.name, found.folder.name)
+    assert "95 % interval" in table
+    assert "<script" not in table
+    assert "Choose two" in compared(application.var, None, found.folder.name)
+    assert "Choose two" in compared(application.var, "../..", found.folder.name)
+
+
+def test_stopping(application: Application, tmp_path: Path) -> None:
+    dataset = open_uploaded(*save_questions(tmp_path), application.var)
+    stops = Stops()
+    stops.ask("another")
+
+    def tell(share: float, text: str) -> None:
+        stops.check("me")
+        if "3 of 3" in text:
+            stops.ask("me")
+
+    with pytest.raises(Stopped):
+        evaluated(application, dataset, "stopping", BOTH, 0, tell)
+    stops.clear("me")
+    assert len(evaluated(application, dataset, "stopping", BOTH[1:], 0, lambda share, text: None)) == 1
+    with pytest.raises(InputError, match="choose with retrieval, without retrieval, or both"):
+        evaluated(application, dataset, "stopping", [], 0, tell)
+
+
+def test_numbers_are_shown_as_they_are() -> None:
+    one = Difference(first=0.25, second=0.5, difference=0.25, low=-0.01, high=0.4, questions=1234)
+    table = comparison_table({HOSTILE: one}, (HOSTILE, "B"))
+    assert "<script" not in table
+    for shown in ("25.00 %", "50.00 %", "+25.00", "-1.00 to +40.00", "1,234"):
+        assert f"<td>{shown}</td>" in table
+
+
+def test_evaluating_over_http(address: str, tmp_path: Path) -> None:
+    client = Client(address, verbose=False, download_files=str(tmp_path))
+    questions, archive = (handle_file(str(path)) for path in save_questions(tmp_path, count=2))
+    reports = client.predict(questions, archive, ["with retrieval"], 2, api_name="/evaluate")
+    assert set(reports) == {"with retrieval"}
+    assert reports["with retrieval"]["counts"]["questions"] == 2
+    with pytest.raises(AppError, match="upload a zip with the pictures that it names"):
+        client.predict(questions, None, api_name="/evaluate")

@@ -1,0 +1,144 @@
+"""A finished evaluation as HTML: numbers, plots, comparison and failures. All text is escaped."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any
+
+from rag_app.evaluation.comparing import Difference
+from rag_app.evaluation.svg import bars, curves, reliability_diagram
+from rag_app.evaluation.worst import Case
+from rag_app.metrics.questions import answer_metric
+
+__all__ = ["comparison_table", "failure_gallery", "results", "said"]
+
+Report = Mapping[str, Any]
+
+_AT_K = re.compile(r"(Recall|Pseudo-Recall)@(\d+)")
+_MOST_TYPES = 20
+
+
+def said(text: str, *, alert: bool = False) -> str:
+    """A note in place of results."""
+    return f'<div class="card muted" role="{"alert" if alert else "status"}">{escape(text)}</div>'
+
+
+def results(runs: Sequence[tuple[str, Report]]) -> str:
+    """Metrics and plots of evaluations side by side.
+
+    Args:
+        runs: titles and reports; the plots of retrieval and calibration show the first one.
+    """
+    first = runs[0][1]
+    counts = first["counts"]
+    line = f"{counts['questions']:,} of {counts['given']:,} rows scored, {counts['reported']:,} could not be asked."
+    plots = "".join(
+        f"<figure><figcaption>{escape(caption)}</figcaption>{plot}</figure>"
+        for caption, plot in (_by_type(runs), _recall(first), _calibration(first))
+        if plot
+    )
+    return (
+        f'<div class="card"><p class="muted">{escape(line)}</p>{_metrics(runs)}{_problems(first)}</div>'
+        f'<div class="plots">{plots}</div>'
+    )
+
+
+def _metrics(runs: Sequence[tuple[str, Report]]) -> str:
+    columns = [_numbers(report) for _, report in runs]
+    names = dict.fromkeys(name for column in columns for name in column)
+    head = "".join(f"<th>{escape(title)}</th>" for title, _ in runs)
+    rows = "".join(
+        f"<tr><td>{escape(name)}</td>{''.join(f'<td>{_percent(column.get(name))}</td>' for column in columns)}</tr>"
+        for name in names
+    )
+    return f'<div class="scroll"><table class="metrics"><tr><th>metric</th>{head}</tr>{rows}</table></div>'
+
+
+def _numbers(report: Report) -> dict[str, float]:
+    calibration = {"ECE": report["calibration"]["ECE"]} if report.get("calibration") else {}
+    return {**report["metrics"], **calibration, **report.get("abstaining", {})}
+
+
+def _by_type(runs: Sequence[tuple[str, Report]]) -> tuple[str, str]:
+    metric = answer_metric(runs[0][1]["metrics"])
+    if metric is None:
+        return "", ""
+    types = runs[0][1]["by_question_type"]
+    wanted = sorted(types, key=lambda name: -types[name]["counts"]["questions"])[:_MOST_TYPES]
+    groups: dict[str, dict[str, float]] = {"all questions": {}, **{name or "(no type)": {} for name in wanted}}
+    for title, report in runs:
+        parts = {"all questions": report}
+        parts |= {name or "(no type)": part for name, part in report["by_question_type"].items()}
+        for name, part in parts.items():
+            if name in groups and metric in part["metrics"]:
+                groups[name][title] = part["metrics"][metric]
+    return f"{metric} by question type", bars(groups, [title for title, _ in runs])
+
+
+def _recall(report: Report) -> tuple[str, str]:
+    series: dict[str, list[tuple[int, float]]] = {}
+    for name, value in report["metrics"].items():
+        if found := _AT_K.fullmatch(name):
+            series.setdefault(f"{found[1]}@K", []).append((int(found[2]), value))
+    if not series:
+        return "", ""
+    return "Retrieval", curves({name: sorted(points) for name, points in series.items()})
+
+
+def _calibration(report: Report) -> tuple[str, str]:
+    bins = report.get("calibration", {}).get("bins")
+    return ("How often answers of a confidence are right", reliability_diagram(bins)) if bins else ("", "")
+
+
+def _problems(report: Report) -> str:
+    problems = report.get("problems", [])
+    if not problems:
+        return ""
+    shown = "".join(f"<li>row {one['line']:,}: {escape(one['problem'])}</li>" for one in problems[:20])
+    return f"<details><summary>{len(problems):,} rows could not be asked</summary><ul>{shown}</ul></details>"
+
+
+def failure_gallery(cases: Sequence[Case]) -> str:
+    """The questions that went most wrong, with their pictures."""
+    if not cases:
+        return said("No answer was wrong.")
+    return f'<div class="failures">{"".join(map(_failure, cases))}</div>'
+
+
+def _failure(case: Case) -> str:
+    outcome = case.outcome
+    picture = f'<img src="{escape(case.thumbnail)}" alt="" loading="lazy">' if case.thumbnail else ""
+    passages = "".join(
+        f"<li>{escape(one.title or one.passage_id)}{' ✓' if one.right or one.holds_answer else ''}</li>"
+        for one in case.passages
+    )
+    found = (
+        f"<details><summary>{len(case.passages)} passages</summary><ol>{passages}</ol></details>" if passages else ""
+    )
+    return (
+        f'<article class="card">{picture}<p><b>{escape(case.question)}</b></p>'
+        f"<p>answered <b>{escape(outcome.answer) or 'nothing'}</b>, {100 * outcome.confidence:.0f} % sure</p>"
+        f"<p>expected {escape(', '.join(case.expected))}</p>"
+        f'<p class="muted">{escape(outcome.verdict)}</p>{found}</article>'
+    )
+
+
+def comparison_table(differences: Mapping[str, Difference], titles: tuple[str, str]) -> str:
+    """Two evaluations and the difference of each metric, with a 95 % interval."""
+    rows = "".join(
+        f"<tr><td>{escape(name)}</td><td>{_percent(one.first)}</td><td>{_percent(one.second)}</td>"
+        f"<td>{100 * one.difference:+.2f}</td><td>{100 * one.low:+.2f} to {100 * one.high:+.2f}</td>"
+        f"<td>{one.questions:,}</td></tr>"
+        for name, one in differences.items()
+    )
+    return (
+        f'<div class="card"><p class="muted">A: {escape(titles[0])}<br>B: {escape(titles[1])}</p><div class="scroll">'
+        '<table class="metrics"><tr><th>metric</th><th>A</th><th>B</th><th>B - A</th><th>95 % interval</th>'
+        f"<th>questions</th></tr>{rows}</table></div></div>"
+    )
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{100 * value:.2f} %"
