@@ -143,6 +143,7 @@ def _add_demo(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -
     demo.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     demo.add_argument("--port", type=int, default=7860, help="port to listen on (default: %(default)s)")
     demo.add_argument("--public", action="store_true", help="visitors are strangers: set limits, change nothing")
+    demo.add_argument("--mcp", action="store_true", help="offer the endpoints to agents as tools as well")
     demo.add_argument("--auth", metavar="FILE", help="who may log in: user:password a line (or set $RAG_APP_AUTH)")
     _add_common(demo)
 

@@ -13,6 +13,7 @@ from rag_app.feedback import FeedbackStore, feedback_path
 from rag_app.serving import PageSettings
 from ui.about_tab import add_about_tab
 from ui.ask_tab import add_ask_tab
+from ui.evaluate_tab import add_evaluate_tab
 from ui.public import check_uploads, gate, prepare_uploads
 from ui.style import CSS, theme
 from ui.zero_gpu import ask_for_gpu
@@ -38,6 +39,9 @@ def build_app(application: Application, settings: PageSettings | None = None) ->
         )
         with gr.Tab("Ask"):
             add_ask_tab(page, application, feedback=None if settings.public else _feedback(application))
+        if not settings.public:
+            with gr.Tab("Evaluate"):
+                add_evaluate_tab(application)
         with gr.Tab("About"):
             add_about_tab(application)
     if settings.public:
@@ -81,7 +85,7 @@ def serve(
             allowed_paths=[],
             blocked_paths=[str(CHECKOUT)] if settings.public else [],
             state_session_capacity=settings.max_sessions,
-            mcp_server=False,
+            mcp_server=settings.mcp,
             server_name=host,
             server_port=port,
             prevent_thread_lock=not wait,
