@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import os
+import shutil
 import socket
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import torch
@@ -11,6 +14,13 @@ import torch
 from rag_app.assembly import Application, open_application
 from rag_app.knowledge import find_knowledge
 from tests.tiny import save_passages, save_picture, save_reader, tiny_preset
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+PATIENCE = 60_000  # milliseconds
 
 
 @pytest.fixture(scope="session")
@@ -45,3 +55,27 @@ def broken_picture(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("broken") / "words.png"
     path.write_text("words", encoding="utf-8")
     return path
+
+
+def chromium() -> str:
+    found = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, BROWSERS)), None)
+    assert found, "no Chromium is installed: `apt-get install chromium`, or name it in $CHROMIUM"
+    return found
+
+
+@pytest.fixture
+def page(tmp_path: Path, address: str) -> Iterator[Page]:
+    """A browser window; whatever a test does in it, no request may go to another host."""
+    from playwright.sync_api import sync_playwright
+
+    leaving: list[str] = []
+    with sync_playwright() as playwright:
+        context = playwright.chromium.launch_persistent_context(
+            tmp_path / "profile", executable_path=chromium(), headless=True, args=FLAGS, timeout=3 * PATIENCE
+        )
+        page = context.new_page()
+        page.set_default_timeout(PATIENCE)
+        page.on("request", lambda request: leaving.append(request.url))
+        yield page
+        context.close()
+    assert [url for url in leaving if not url.startswith((address, "data:", "blob:"))] == []

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
+import contextlib
+import io
+import re
 from pathlib import Path
 
 import pytest
@@ -76,12 +77,36 @@ def test_every_endpoint_and_argument_is_described(client: Client) -> None:
             assert argument["parameter_name"] not in {"", None, "param_0"}, name
 
 
-def test_the_call_that_the_page_shows_runs(address: str, application: Application, tmp_path: Path) -> None:
+def run(program: str) -> list[str]:
+    """What a program prints."""
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        exec(compile(program, "program", "exec"), {})
+    return printed.getvalue().splitlines()
+
+
+def test_the_call_that_the_page_shows_runs(
+    address: str, application: Application, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     *_, (_, _, _, _, asked) = answered(
         application, str(save_picture(tmp_path / "red.png")), 'what is "the" capital?', "", 2
     )
-    (tmp_path / "call.py").write_text(api_call(asked, address) or "", encoding="utf-8")
-    ran = subprocess.run([sys.executable, "call.py"], cwd=tmp_path, capture_output=True, text=True, timeout=300)
-    assert ran.returncode == 0, ran.stderr
     assert asked is not None
-    assert ran.stdout.rstrip().endswith(str(round(asked.answer.confidence, 4)))
+    monkeypatch.chdir(tmp_path)
+    assert run(api_call(asked, address) or "")[-1].endswith(str(round(asked.answer.confidence, 4)))
+
+
+def test_the_program_in_the_readme_runs(
+    address: str, application: Application, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = Path(__file__).resolve().parents[2]
+    (program,) = re.findall(
+        r"^```python\n(.*?)^```", (root / "README.md").read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL
+    )
+    assert "http://127.0.0.1:7860" in program
+    (tmp_path / "knowledge_bases").symlink_to(root / "knowledge_bases")
+    monkeypatch.chdir(tmp_path)
+    before = len(list(FeedbackStore(feedback_path(application.var))))
+    printed = run(program.replace("http://127.0.0.1:7860", address))
+    assert len([line for line in printed if " matched " in line]) == 5
+    assert len(list(FeedbackStore(feedback_path(application.var)))) == before + 1

@@ -1,0 +1,110 @@
+"""A person at the page, going on: corrects, returns, says what was wrong, evaluates."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from rag_app.assembly import Application
+from rag_app.feedback import FeedbackStore, feedback_path
+from tests.tiny import save_picture
+from tests.ui.conftest import PATIENCE
+from tests.ui.test_evaluate_tab import save_questions
+
+pytestmark = pytest.mark.browser
+QUESTION = "what is the capital?"
+
+
+def ask(page: Page, address: str, folder: Path) -> None:
+    page.goto(address)
+    page.locator("#picture input[type=file]").first.set_input_files(save_picture(folder / "red.png"))
+    expect(page.locator("#picture img")).to_be_visible(timeout=PATIENCE)
+    page.locator("#question textarea").fill(QUESTION)
+    page.locator("#question textarea").press("Enter")
+    expect(page.locator("#correct")).to_be_enabled(timeout=PATIENCE)
+
+
+def test_correcting_and_returning(page: Page, address: str, tmp_path: Path) -> None:
+    ask(page, address, tmp_path)
+    recognised = page.locator("#recognised b").inner_text()
+    answer = page.locator("#answer").inner_text()
+    page.locator("#correct").click()
+    names = page.locator("#correct-choice label:has(input)")
+    expect(names.first).to_be_visible(timeout=PATIENCE)
+    other = names.first.inner_text().strip()
+    assert other != recognised
+    names.first.click()
+    expect(page.locator("#recognised")).to_have_text(f"You said: {other}", timeout=PATIENCE)
+    titles = page.locator("#passages .passage-title")
+    assert {title.inner_text() for title in titles.all()} == {other}
+    entries = page.locator("#history .entry")
+    expect(entries).to_have_count(2, timeout=PATIENCE)
+    expect(page.locator("#correct-choice")).to_be_hidden()
+    page.locator("#question textarea").fill("something else")
+    entries.nth(1).click()
+    expect(page.locator("#recognised")).to_have_text(f"Recognised: {recognised}", timeout=PATIENCE)
+    expect(page.locator("#question textarea")).to_have_value(QUESTION)
+    expect(page.locator("#picture img")).to_be_visible()
+    assert page.locator("#answer").inner_text() == answer
+    expect(entries.nth(1)).to_have_attribute("aria-current", "true", timeout=PATIENCE)
+    expect(entries).to_have_count(2)
+
+
+def test_saying_what_was_wrong(page: Page, address: str, application: Application, tmp_path: Path) -> None:
+    page.goto(address)
+    expect(page.locator("#wrong")).to_be_disabled(timeout=PATIENCE)
+    ask(page, address, tmp_path)
+    page.locator("#wrong").click()
+    expect(page.locator("#feedback-told")).to_contain_text("Kept as wrong", timeout=PATIENCE)
+    page.locator("#feedback-reason textarea").fill("blurred <b>")
+    page.locator("#feedback-answer textarea").fill("Lima")
+    page.locator("#feedback-send").click()
+    expect(page.locator("#feedback-details")).to_be_hidden(timeout=PATIENCE)
+    (kept,) = [one for one in FeedbackStore(feedback_path(application.var)) if one.reason == "blurred <b>"]
+    assert (kept.right, kept.right_answer, kept.question) == (False, "Lima", QUESTION)
+    page.locator("#right").click()
+    expect(page.locator("#feedback-told")).to_contain_text("Kept as right", timeout=PATIENCE)
+
+
+def test_nothing_jumps_and_the_call_is_shown(page: Page, address: str, tmp_path: Path) -> None:
+    page.goto(address)
+    expect(page.locator("#ask")).to_be_visible(timeout=PATIENCE)
+    page.locator("#picture input[type=file]").first.set_input_files(save_picture(tmp_path / "red.png"))
+    expect(page.locator("#picture img")).to_be_visible(timeout=PATIENCE)
+    places = ("#question", "#ask", "#answer", "#below-answer", "#passages")
+    before = [page.locator(place).bounding_box() for place in places]
+    page.locator("#question textarea").fill(QUESTION)
+    page.locator("#ask").click()
+    expect(page.locator("#correct")).to_be_enabled(timeout=PATIENCE)
+    after = [page.locator(place).bounding_box() for place in places]
+    for place, old, new in zip(places, before, after, strict=True):
+        assert old is not None, place
+        assert new is not None, place
+        assert new["y"] == pytest.approx(old["y"], abs=1), place
+    page.get_by_role("button", name="Copy as API call").click()
+    expect(page.locator("#as-call")).to_contain_text(f'question="{QUESTION}"', timeout=PATIENCE)
+    expect(page.locator("#as-call")).to_contain_text(f'Client("{address}/")')
+
+
+def test_evaluating(page: Page, address: str, tmp_path: Path) -> None:
+    questions, archive = save_questions(tmp_path)
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.goto(address)
+    page.get_by_role("tab", name="Evaluate").click()
+    page.locator("#evaluate").click()
+    expect(page.locator("#evaluation")).to_contain_text("There is no file of questions", timeout=PATIENCE)
+    page.locator("#evaluate-questions input[type=file]").set_input_files(questions)
+    expect(page.locator("#evaluate-questions")).to_contain_text("asked", timeout=PATIENCE)
+    page.locator("#evaluate-pictures input[type=file]").set_input_files(archive)
+    expect(page.locator("#evaluate-pictures")).to_contain_text("pictures", timeout=PATIENCE)
+    page.locator("#evaluate").click()
+    expect(page.locator("#evaluation")).to_contain_text("3 of 4 rows scored", timeout=3 * PATIENCE)
+    assert page.locator("#evaluation svg").count() == 3
+    with page.expect_download() as download:
+        page.locator("#evaluate-download").click()
+    assert download.value.suggested_filename.endswith(".zip")
+    page.get_by_role("button", name="Failures").click()
+    expect(page.locator("#failures article, #failures .card").first).to_be_visible(timeout=PATIENCE)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
