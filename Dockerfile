@@ -1,5 +1,5 @@
 # The page for everybody, on a CPU, as a user without rights. Its files can be mounted read-only:
-#   docker build --tag ask . && docker run --publish 7860:7860 --read-only --tmpfs /tmp ask
+#   docker build --tag ask . && docker run --publish 7860:7860 --read-only --volume /tmp ask
 FROM python:3.11-slim
 
 WORKDIR /app

@@ -9,8 +9,9 @@ import math
 import os
 import shutil
 import tempfile
+import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ __all__ = ["PublicGate", "check_uploads", "gate", "prepare_uploads"]
 _MODELS = "models"  # concurrency id of the events that make the models work
 _UPLOAD = "/gradio_api/upload"
 _JOIN = "/gradio_api/queue/join"
+_BROKEN_OFF = 60  # seconds since an unfinished upload grew
 _SLACK = 16 * 1024  # bytes of an upload that are not the file: boundaries and names
 
 
@@ -150,7 +152,12 @@ class PublicGate:
         return any(fn.api_name == name and fn.concurrency_id == _MODELS for fn in self._page.fns.values())
 
     def _check_room(self) -> None:
-        stored = sum(_size(Path(folder, name)) for folder, _, names in os.walk(self._uploads) for name in names)
+        """Makes sure of room for one more file.
+
+        Raises:
+            RefusedError: there is none.
+        """
+        stored = sum(_size(path) for path in _stored(self._uploads))
         if stored + self._settings.max_upload_bytes > self._settings.max_stored_bytes:
             wait = self._settings.cache_seconds[0]
             raise RefusedError(503, "there is no room for more pictures now; try again in some minutes", wait=wait)
@@ -181,10 +188,28 @@ def _take(limiter: RateLimiter, visitor: str, what: str) -> None:
         raise RefusedError(429, f"You have sent many {what} in a short time. Wait {told} and try again.", wait=wait)
 
 
+def _stored(uploads: Path) -> Iterator[Path]:
+    """The uploaded files. Those that were broken off lie at the top; gradio never deletes them."""
+    for folder, _, names in os.walk(uploads):
+        for name in names:
+            path = Path(folder, name)
+            if path.parent == uploads and time.time() - _changed(path) > _BROKEN_OFF:
+                path.unlink(missing_ok=True)
+            else:
+                yield path
+
+
+def _changed(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except OSError:  # deleted meanwhile
+        return time.time()
+
+
 def _size(path: Path) -> int:
     try:
         return path.stat().st_size
-    except OSError:  # deleted meanwhile
+    except OSError:
         return 0
 
 
