@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 
 from rag_app.errors import InputError, one_line
 
-__all__ = ["AUTH_VARIABLE", "PageSettings", "Rate", "public_page", "read_accounts"]
+__all__ = ["AUTH_VARIABLE", "MCP_INSTALL", "PageSettings", "Rate", "check_mcp", "public_page", "read_accounts"]
 
 AUTH_VARIABLE = "RAG_APP_AUTH"
+MCP_INSTALL = "pip install 'mcp>=1.21,<2'"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +34,7 @@ class PageSettings:
     Attributes:
         public: visitors are strangers: nothing that they do changes a knowledge base or a setting of the application,
             and each is held to `questions`, `uploads`, `logins` and `requests`.
+        mcp: whether the endpoints are also tools for agents (Model Context Protocol).
         accounts: pairs of a name and a password; without any, everybody is let in.
         max_upload_bytes: of one uploaded file.
         max_pixels: of a picture, before it is decoded.
@@ -47,6 +50,7 @@ class PageSettings:
     """
 
     public: bool = False
+    mcp: bool = False
     accounts: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     max_upload_bytes: int = 25_000_000
     max_pixels: int = 100_000_000
@@ -71,6 +75,18 @@ def public_page(accounts: tuple[tuple[str, str], ...] = ()) -> PageSettings:
         max_sessions=1000,
         cache_seconds=(60, 1800),
     )
+
+
+def check_mcp(*, public: bool) -> None:
+    """Says so before models are loaded when the page cannot serve tools.
+
+    Raises:
+        InputError: the package is missing, or strangers would reach them.
+    """
+    if public:
+        raise InputError("--mcp is not for --public: the limits of a public page know no tools; leave one of them out")
+    if find_spec("mcp") is None:
+        raise InputError(f"--mcp needs the package mcp; install it with `{MCP_INSTALL}`")
 
 
 def read_accounts(file: str | None) -> tuple[tuple[str, str], ...]:
