@@ -15,7 +15,7 @@ from PIL import Image
 from knowledge_bases.records import Passage
 from knowledge_bases.store import PassageStore
 
-__all__ = ["EXPORT_KINDS", "export", "write_csv", "write_jsonl"]
+__all__ = ["EXPORT_KINDS", "export", "picture_ending", "write_csv", "write_jsonl"]
 
 EXPORT_KINDS = (".jsonl", ".csv", ".zip")
 _COLUMNS = ("passage_id", "title", "text", "source")
@@ -72,12 +72,13 @@ def _write_pictures(store: PassageStore, archive: zipfile.ZipFile) -> dict[str, 
     names: dict[str, str] = {}
     for number, passage in enumerate(store, start=1):
         picture = store.picture(passage.passage_id)
-        names[passage.passage_id] = "" if picture is None else f"pictures/{number:07}.{_ending(picture)}"
+        names[passage.passage_id] = "" if picture is None else f"pictures/{number:07}.{picture_ending(picture)}"
         if picture is not None:
             archive.writestr(names[passage.passage_id], picture, zipfile.ZIP_STORED)
     return names
 
 
-def _ending(picture: bytes) -> str:
+def picture_ending(picture: bytes) -> str:
+    """The usual ending of such a picture's file name, without the dot."""
     with Image.open(io.BytesIO(picture)) as opened:
         return {"JPEG": "jpg", "TIFF": "tif"}.get(opened.format or "", (opened.format or "png").lower())

@@ -31,9 +31,9 @@ Notify = Callable[[str], None]
 Progress = Callable[[int, int], None]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True, eq=False)
 class Application:
-    """Everything opened and ready.
+    """Everything opened and ready. `kb_use` changes which knowledge base it is.
 
     Attributes:
         preset: what it was opened with.

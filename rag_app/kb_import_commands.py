@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +25,7 @@ __all__ = ["add_import_arguments", "add_index_arguments", "run_add", "run_build"
 EMBEDDED = "world_flags"
 _ROLES = ("id", "title", "text", "source", "picture")
 _KILOBYTE = 1000
+_A_MOMENT = 2.0  # seconds
 
 
 def add_import_arguments(parser: argparse.ArgumentParser) -> None:
@@ -184,9 +186,12 @@ def _columns(given: list[str]) -> Columns:
 
 
 def _told() -> Callable[[ImportProgress], None]:
-    line = ProgressLine("kB read")
+    """Shows progress on the terminal, of what takes longer than a moment."""
+    line, started = ProgressLine("kB read"), time.monotonic()
 
     def tell(progress: ImportProgress) -> None:
+        if time.monotonic() - started < _A_MOMENT:
+            return
         bad = f", {progress.bad:,} bad rows" if progress.bad else ""
         total = max(1, progress.total // _KILOBYTE)
         done = (

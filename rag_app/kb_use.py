@@ -9,23 +9,20 @@ from rag_app.errors import InputError
 from rag_app.finder import PassageFinder
 from rag_app.kb_checks import mend_words
 from rag_app.knowledge import named_knowledge
-from rag_app.stores import SharedStore
 
 __all__ = ["KnowledgeInUse"]
 
 
 class KnowledgeInUse:
-    """The knowledge base that questions are answered from, for all visitors of a page.
-
-    Attributes:
-        name: of it.
-        store: its passages; None where nothing is retrieved.
-    """
+    """The knowledge base that questions are answered from, for all visitors of a page."""
 
     def __init__(self, application: Application) -> None:
         self._application = application
-        self.name = application.knowledge_base
-        self.store: SharedStore | None = application.store
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return self._application.knowledge_base
 
     def use(self, name: str, *, progress: Callable[[int, int], None] | None = None) -> int:
         """Answers from this knowledge base from now on; questions under way keep the one they began with.
@@ -41,8 +38,7 @@ class KnowledgeInUse:
             InputError: there is no such knowledge base, it is empty, or nothing is retrieved here.
         """
         finder, indexed = self._indexed(name, force=False, progress=progress)
-        self._application.pipeline.finder = finder
-        self.name, self.store = name, finder.store
+        self._take(finder, name, indexed)
         return indexed
 
     def sync(self, name: str, *, force: bool = False, progress: Callable[[int, int], None] | None = None) -> int:
@@ -62,14 +58,21 @@ class KnowledgeInUse:
         mend_words(named_knowledge(name, self._application.var), self._application.var)
         finder, indexed = self._indexed(name, force=force, progress=progress)
         if name == self.name:
-            self._application.pipeline.finder = finder
-            self.store = finder.store
+            self._take(finder, name, indexed)
         return indexed
 
     def follow(self, name: str) -> None:
         """After a change: brings the index up to date if questions are answered from this knowledge base."""
         if name == self.name and self._application.pipeline.finder is not None:
             self.sync(name)
+
+    def _take(self, finder: PassageFinder, name: str, n_passages: int) -> None:
+        application = self._application
+        application.pipeline.finder = finder
+        application.store, application.n_passages = finder.store, n_passages
+        if name != application.knowledge_base:
+            knowledge = named_knowledge(name, application.var)
+            application.knowledge_base, application.knowledge_base_title = knowledge.name, knowledge.title
 
     def _indexed(
         self, name: str, *, force: bool, progress: Callable[[int, int], None] | None

@@ -17,7 +17,7 @@ from rag_app.errors import InputError, reported_as_input
 from rag_app.importing import take_in
 from rag_app.knowledge import bad_rows_path, changing, find_knowledge, open_store, own_store_path
 
-__all__ = ["add_passage", "delete_passages", "edit_passage", "export_passages", "new_id", "remove"]
+__all__ = ["add_passage", "count_passages", "delete_passages", "edit_passage", "export_passages", "remove"]
 
 
 def add_passage(name: str, var: Path, passage: Passage, picture: Path | None = None) -> None:
@@ -92,13 +92,14 @@ def remove(name: str, var: Path) -> None:
         shutil.rmtree(var / "indexes" / name, ignore_errors=True)
 
 
-def new_id(store: PassageStore, wanted: str) -> str:
-    """An id that is free: the wanted one, or with a number behind."""
-    number, found = 1, wanted
-    while found in store:
-        number += 1
-        found = f"{wanted}-{number}"
-    return found
+def count_passages(name: str, var: Path) -> int:
+    """How many passages a knowledge base of your own holds.
+
+    Raises:
+        InputError: there is none of this name.
+    """
+    with _own(name, var) as store:
+        return len(store)
 
 
 @contextmanager
