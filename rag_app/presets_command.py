@@ -9,7 +9,7 @@ from generator.modes import ReadingMode
 from rag_app.config import Preset, load_preset, preset_names
 from rag_app.errors import InputError
 
-__all__ = ["add_presets", "check_preset"]
+__all__ = ["add_presets", "cannot_run", "check_preset"]
 
 
 def add_presets(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -25,12 +25,13 @@ def check_preset(preset: Preset) -> None:
     Raises:
         InputError: it cannot.
     """
-    reason = _reason(preset)
+    reason = cannot_run(preset)
     if reason:
         raise InputError(f"preset {preset.name} cannot run here: {reason}")
 
 
-def _reason(preset: Preset) -> str:
+def cannot_run(preset: Preset) -> str:
+    """Why a preset cannot run here; "" when it can. Nothing is loaded to find out."""
     from generator.loading import PRESETS as GENERATORS
     from rag_app.devices import reason_not_to_run
 
@@ -49,7 +50,7 @@ def _reading(preset: Preset) -> str:
 def _run_presets(args: argparse.Namespace) -> int:
     presets = [load_preset(name) for name in preset_names()]
     if args.json:
-        print(json.dumps([vars(preset) | {"cannot_run": _reason(preset)} for preset in presets], indent=1))
+        print(json.dumps([vars(preset) | {"cannot_run": cannot_run(preset)} for preset in presets], indent=1))
         return 0
     for preset in presets:
         download = f"downloads {preset.download_gb:g} GB" if preset.download_gb else "downloads nothing"
@@ -57,5 +58,5 @@ def _run_presets(args: argparse.Namespace) -> int:
         print(f"{preset.name}: {preset.description}")
         print(f"    {preset.retriever} + {preset.generator}{_reading(preset)}")
         print(f"    {download}; needs {gpu}; licence: {preset.license}")
-        print(f"    {_reason(preset) or 'can run here'}")
+        print(f"    {cannot_run(preset) or 'can run here'}")
     return 0

@@ -7,8 +7,10 @@ from html import escape
 import gradio as gr
 
 from rag_app.assembly import Application
+from rag_app.config import Preset, load_preset, preset_names
+from rag_app.presets_command import cannot_run
 
-__all__ = ["add_about_tab"]
+__all__ = ["add_about_tab", "preset_table"]
 
 _HOW = """
 <p>The question and the picture become a few dozen vectors. Every passage of the knowledge base has vectors of its own,
@@ -31,3 +33,28 @@ def add_about_tab(application: Application) -> None:
     }
     rows = "".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in facts.items())
     gr.HTML(f'<div class="card about">{_HOW}<dl>{rows}</dl></div>')
+    gr.HTML(preset_table(preset.name), elem_id="presets")
+
+
+def preset_table(current: str) -> str:
+    """Every preset, what it needs, and whether it can run here, as HTML.
+
+    Args:
+        current: name of the one that is running.
+    """
+    rows = "".join(_preset_row(load_preset(name), current) for name in preset_names())
+    return (
+        '<div class="card scroll"><table><caption>Presets. Start the page with another one by '
+        "<code>python -m rag_app demo --preset NAME</code>.</caption><thead><tr><th>preset</th><th>what it is</th>"
+        f"<th>downloads</th><th>here</th></tr></thead><tbody>{rows}</tbody></table></div>"
+    )
+
+
+def _preset_row(preset: Preset, current: str) -> str:
+    reason = cannot_run(preset)
+    state = "runs now" if preset.name == current else f"cannot run: {reason}" if reason else "can run"
+    download = f"{preset.download_gb:g} GB" if preset.download_gb else "nothing"
+    return (
+        f"<tr{' class=muted' if reason else ''}><td>{escape(preset.name)}</td><td>{escape(preset.description)}</td>"
+        f"<td>{download}</td><td>{escape(state)}</td></tr>"
+    )

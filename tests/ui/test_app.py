@@ -3,15 +3,19 @@ from __future__ import annotations
 import json
 import urllib.request
 
+import pytest
+
 from rag_app.assembly import Application
+from rag_app.config import DEFAULT_PRESET, Preset, preset_names
 from rag_app.serving import PageSettings
+from ui.about_tab import preset_table
 from ui.app import build_app
 
 
 def test_events_have_names(application: Application) -> None:
     page = build_app(application)
     named = {fn.api_name: fn for fn in page.fns.values() if fn.api_visibility == "public"}
-    assert set(named) == {"ask", "explain", "feedback"}
+    assert set(named) == {"ask", "explain", "feedback", "evaluate"}
     assert page._queue.max_size == PageSettings().max_waiting
     assert page.analytics_enabled is False
     assert page.delete_cache is not None
@@ -26,3 +30,15 @@ def test_the_page_needs_no_network(address: str) -> None:
     assert "fonts.googleapis.com" not in html
     assert "cdnjs" not in html
     assert not [sheet for sheet in config.get("stylesheets") or [] if sheet.startswith("http")]
+
+
+def test_presets_are_listed_with_what_keeps_them_from_running(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none_but_the_default(preset: Preset) -> str:
+        return "" if preset.name == DEFAULT_PRESET else "it needs <a GPU>"
+
+    monkeypatch.setattr("ui.about_tab.cannot_run", none_but_the_default)
+    table = preset_table(DEFAULT_PRESET)
+    assert table.count("<tr") == 1 + len(preset_names())
+    assert table.count("runs now") == 1
+    assert table.count("cannot run: it needs &lt;a GPU&gt;") == len(preset_names()) - 1
+    assert "can run<" in preset_table("mine")
