@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 __all__ = ["sentences", "split"]
 
@@ -13,6 +14,7 @@ _NO_END = re.compile(
     r"e\.g|i\.e|[Aa]pprox|[Ss]ept?|[Jj]an|[Ff]eb|[Mm]ar|[Aa]pr|[Aa]ug|[Oo]ct|[Nn]ov|[Dd]ec)\.)\s*$"
 )
 _WIDE = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
+_Counted = tuple[str, int]  # a sentence and its words
 _WIDE_A_WORD = 2  # characters of a script without spaces that count as one word
 
 
@@ -49,26 +51,25 @@ def split(text: str, *, words: int, overlap: int = 0) -> list[str]:
     if words < 1 or _length(text) <= words:
         return [text] if text else []
     passages: list[str] = []
-    current: list[str] = []
+    current: list[_Counted] = []
     fresh = False  # whether `current` holds more than what it repeats
     for sentence in _short_sentences(text, words):
-        if fresh and _length(" ".join(current)) + _length(sentence) > words:
-            passages.append(" ".join(current))
+        if fresh and _total(current) + sentence[1] > words:
+            passages.append(_joined(current))
             current = _repeated(current, overlap, words // 2)
-            while current and _length(" ".join(current)) + _length(sentence) > words:
+            while current and _total(current) + sentence[1] > words:
                 current = current[1:]
         current, fresh = [*current, sentence], True
-    return [*passages, " ".join(current)]
+    return [*passages, _joined(current)]
 
 
-def _short_sentences(text: str, words: int) -> list[str]:
-    pieces: list[str] = []
+def _short_sentences(text: str, words: int) -> Iterator[_Counted]:
     for sentence in sentences(text):
-        if _length(sentence) <= words:
-            pieces.append(" ".join(sentence.split()))
+        length = _length(sentence)
+        if length <= words:
+            yield " ".join(sentence.split()), length
         else:
-            pieces += _cut(sentence, words)
-    return pieces
+            yield from ((piece, _length(piece)) for piece in _cut(sentence, words))
 
 
 def _cut(sentence: str, words: int) -> list[str]:
@@ -89,14 +90,24 @@ def _cut(sentence: str, words: int) -> list[str]:
     return [*pieces, " ".join(current)]
 
 
-def _repeated(sentences_before: list[str], overlap: int, most: int) -> list[str]:
-    kept = sentences_before[max(0, len(sentences_before) - overlap) :] if overlap else []
-    while kept and _length(" ".join(kept)) > most:
+def _repeated(before: list[_Counted], overlap: int, most: int) -> list[_Counted]:
+    kept = before[max(0, len(before) - overlap) :] if overlap else []
+    while kept and _total(kept) > most:
         kept = kept[1:]
     return kept
 
 
+def _total(counted: list[_Counted]) -> int:
+    return sum(length for _, length in counted)
+
+
+def _joined(counted: list[_Counted]) -> str:
+    return " ".join(sentence for sentence, _ in counted)
+
+
 def _length(text: str) -> int:
     """Words; rounded up, so that a text is never longer than its parts together."""
+    if text.isascii():
+        return len(text.split())
     wide = len(_WIDE.findall(text))
     return len(_WIDE.sub(" ", text).split()) - (-wide // _WIDE_A_WORD) if wide else len(text.split())

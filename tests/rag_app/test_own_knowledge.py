@@ -44,7 +44,8 @@ def content(var: Path, name: str = "mine") -> Content | None:
 
 def test_what_is_sound_goes_in_and_the_rest_is_listed(tmp_path: Path) -> None:
     told: list[ImportProgress] = []
-    items = [entry("a"), BadRow(file="f", line=2, problem="no text", content="x,"), entry("b"), entry("a", "Again.")]
+    bad = BadRow(file="f", line=2, problem="no text", content="x,")
+    items: list[Entry | BadRow] = [entry("a"), bad, entry("b"), entry("a", "Again.")]
     report = take_in(iter(items), "mine", tmp_path, progress=told.append)
     assert (report.added, report.bad, report.holds, told[-1].finished) == (2, 2, 2, True)
     assert report.bad_rows is not None
