@@ -38,7 +38,7 @@ class PictureSettings:
     wave_share: float = 0.65
     cover_share: float = 0.35
     noise_share: float = 0.4
-    outline_share: float = 0.12
+    outline_share: float = 0.0
     rotation: float = 0.3
     perspective: float = 0.18
     other_drawings: float = 0.0
@@ -152,10 +152,11 @@ def _flag_grid(
     shape = torch.rand(n, 1, 1, generator=generator)
     edge = torch.where(shape < 0.08, disc, torch.where(shape < 0.2, corner, edge))
     opacity = (edge * scale[:, None, None] * size / 2 + 0.5).clamp(0, 1) * (w > 0)
-    drawn_round = _chance(n, settings.outline_share, generator)[:, None, None]
-    outline = drawn_round & (edge < _uniform((n, 1, 1), 0.01, 0.08, generator))
-    ink = torch.where(_chance(n, 0.8, generator)[:, None, None], 0.1, 4.0)  # black, or the white rim of a sticker
-    shade = torch.where(outline, ink, shade)
+    if settings.outline_share > 0:
+        outlined = _chance(n, settings.outline_share, generator)[:, None, None]
+        line = outlined & (edge < _uniform((n, 1, 1), 0.01, 0.08, generator))
+        ink = torch.where(_chance(n, 0.8, generator)[:, None, None], 0.1, 4.0)  # black, or the white rim of a sticker
+        shade = torch.where(line, ink, shade)
     return torch.stack([u, v], dim=-1), opacity[:, None], shade[:, None], scale
 
 

@@ -48,7 +48,7 @@ INSTRUCTIONS = (
     (QUESTION_ONLY, "Find passages that hold the answer:"),
 )
 
-_PICTURES = PictureSettings(other_drawings=0.6)
+_PICTURES = PictureSettings(other_drawings=0.6, outline_share=0.12)
 _MAPPING = ("query_vision_projection.", "transformer_mapping_")
 _UPPER_TEXT = (
     *(f"query_text_encoder.bert_model.encoder.layer.{layer}." for layer in range(2, 6)),

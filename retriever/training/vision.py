@@ -35,7 +35,7 @@ class VisionSettings:
     heads: int = 3
     image_size: int = 112
     patch_size: int = 16
-    steps: int = 5600
+    steps: int = 8200
     batch_size: int = 64
     learning_rate: float = 1e-3
     weight_decay: float = 0.05
@@ -44,6 +44,7 @@ class VisionSettings:
     patch_weight: float = 0.3  # of the loss from the penultimate patches
     empty_share: float = 0.02  # pictures without any flag
     other_drawings: float = 0.6  # of the pictures
+    outline_share: float = 0.12  # of the flags
     hard_from: float = 0.25  # part of the training over which pictures grow harder
     average: float = 0.998  # decay of the moving average of weights, which is what is kept
     seed: int = 1
@@ -82,9 +83,10 @@ class _Classifier(nn.Module):
         return self.head(hidden[-1][:, 0]), self.patch_head(hidden[-2][:, 1:].mean(dim=1))
 
 
-def _harder(done: float, other_drawings: float) -> PictureSettings:
+def _harder(done: float, settings: VisionSettings) -> PictureSettings:
     """How varied pictures are when a part `done` (0..1) of the easy phase has passed."""
-    full, done = PictureSettings(other_drawings=other_drawings), min(done, 1.0)
+    full = PictureSettings(other_drawings=settings.other_drawings, outline_share=settings.outline_share)
+    done = min(done, 1.0)
     return replace(
         full,
         flat_share=0.5 + (full.flat_share - 0.5) * done,
@@ -137,7 +139,7 @@ def train_vision(
             )
         flags, classes = _draw_flags(atlas, settings.batch_size, settings.empty_share, generator)
         done = 1.0 if start_from is not None else step / (settings.hard_from * settings.steps)
-        pictures = renderer.render(flags, _harder(done, settings.other_drawings))
+        pictures = renderer.render(flags, _harder(done, settings))
         logits, patch_logits = model(pictures)
         loss = F.cross_entropy(logits, classes, label_smoothing=settings.label_smoothing)
         optimiser.zero_grad(set_to_none=True)
