@@ -47,8 +47,11 @@ check: $(VENV)/.dev
 browser-test: $(VENV)/.dev
 	$(PY) -m pytest -q -m browser
 
+# Short versions, some minutes in all; docs/performance.md has the long runs.
 bench: $(VENV)/.dev
-	$(PY) -m benchmarks.query_encoding
+	$(PY) -m benchmarks.query_encoding --repeats 5
+	$(PY) -m benchmarks.encode --n 8 --rounds 1
+	$(PY) -m benchmarks.index_kernels
 	$(PY) -m benchmarks.search --quick
 
 clean:

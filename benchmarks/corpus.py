@@ -25,7 +25,7 @@ from torch.nn import functional
 
 from retriever.training.initial import minilm_folder
 
-__all__ = ["Corpus", "load_corpus", "noisy_copies", "read_jsonl"]
+__all__ = ["Corpus", "load_corpus", "noisy_copies", "noisy_copy", "read_jsonl"]
 
 DIM = 128
 LONGEST = 180  # tokens of a passage
@@ -103,13 +103,8 @@ def noisy_copies(corpus: Corpus, copies: int, *, swapped: float = 0.3, noise: fl
     The copies are near-duplicates of the originals, which makes finding the exact top 100 artificially hard.
     """
     generator = torch.Generator().manual_seed(seed)
-    blocks = [corpus.embeddings]
-    n_tokens = len(corpus.embeddings)
-    for _ in range(copies):
-        rows = corpus.embeddings.float() + torch.randn(n_tokens, DIM, generator=generator) * noise / DIM**0.5
-        taken = torch.rand(n_tokens, generator=generator) < swapped
-        rows[taken] = corpus.embeddings[torch.randint(n_tokens, (int(taken.sum()),), generator=generator)].float()
-        blocks.append(functional.normalize(rows, dim=1).half())
+    rows = corpus.embeddings
+    blocks = [rows, *(noisy_copy(rows, rows, generator, swapped=swapped, noise=noise) for _ in range(copies))]
     return Corpus(
         ids=[f"{passage_id}~{copy}" if copy else passage_id for copy in range(copies + 1) for passage_id in corpus.ids],
         embeddings=torch.cat(blocks),
@@ -118,6 +113,16 @@ def noisy_copies(corpus: Corpus, copies: int, *, swapped: float = 0.3, noise: fl
         long=corpus.long,
         gold=corpus.gold,
     )
+
+
+def noisy_copy(
+    rows: Tensor, pool: Tensor, generator: torch.Generator, *, swapped: float = 0.3, noise: float = 0.5
+) -> Tensor:
+    """(n, dim) rows with noise, a share of them taken from a pool instead."""
+    copy = rows.float() + torch.randn(rows.shape, generator=generator) * noise / DIM**0.5
+    taken = torch.rand(len(rows), generator=generator) < swapped
+    copy[taken] = pool[torch.randint(len(pool), (int(taken.sum()),), generator=generator)].float()
+    return functional.normalize(copy, dim=1).half()
 
 
 def _questions(rows: list[dict[str, Any]], questions: Path | None, n: int) -> tuple[list[str], list[int]]:

@@ -1,8 +1,8 @@
 """What the compressed index's kernels cost: processor time of one thread, which hardly depends on what else runs.
 
-    python -m benchmarks.index_kernels
+    python -m benchmarks.index_kernels [--centroids 8192] [--tokens 10000]
 
-Random codes and rows of 128 dimensions, 100 tokens a passage, 4,096 centroids; the least of some repeats.
+Random codes and rows of 128 dimensions, 100 tokens a passage; the least of some repeats.
 """
 
 from __future__ import annotations
@@ -19,46 +19,61 @@ from retriever.index import kernels
 
 __all__ = ["least", "main"]
 
-DIM, LENGTH, CENTROIDS, TOKENS = 128, 100, 4096, 20_000
+DIM, LENGTH = 128, 100
 
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.index_kernels")
     parser.add_argument("--repeats", type=int, default=8)
+    parser.add_argument("--centroids", type=int, default=8192)
+    parser.add_argument("--tokens", type=int, default=10_000, help="a multiple of 100")
     options = parser.parse_args(arguments)
+    n_tokens = options.tokens
     random = np.random.default_rng(0)
-    rows = random.integers(0, 256, (TOKENS, DIM)).astype(np.uint8)
-    steps = random.integers(100, 250, (TOKENS, 1)).astype(np.uint8)
-    codes = random.integers(0, CENTROIDS, (TOKENS, 1)).astype(np.uint16)
-    fine = random.integers(0, 256, (TOKENS, 2)).astype(np.uint8)
-    starts = np.arange(0, TOKENS + 1, LENGTH)
-    passages = np.arange(TOKENS // LENGTH)
-    parts = tuple(random.standard_normal((n, DIM)).astype(np.float32) * 0.05 for n in (CENTROIDS, 512, 16))
+    rows = random.integers(0, 256, (n_tokens, DIM)).astype(np.uint8)
+    steps = random.integers(100, 250, (n_tokens, 1)).astype(np.uint8)
+    codes = random.integers(0, options.centroids, (n_tokens, 1)).astype(np.uint16)
+    fine = random.integers(0, 256, (n_tokens, 2)).astype(np.uint8)
+    starts = np.arange(0, n_tokens + 1, LENGTH)
+    passages = np.arange(n_tokens // LENGTH)
     sizes = np.full(256, 0.01, dtype=np.float32)
-    vectors = random.integers(-2000, 2000, (CENTROIDS, DIM)).astype(np.int16)
+    centroids, codebooks = (
+        random.standard_normal((n, DIM)).astype(np.float32) * 0.05 for n in (options.centroids, 512)
+    )
+    parts = sizes, centroids, codebooks, np.full(DIM, 0.05, dtype=np.float32)
+    vectors = random.integers(-2000, 2000, centroids.shape).astype(np.int16)
+    scores = np.zeros(len(passages), dtype=np.float32)
 
     def show(name: str, work: Callable[..., Any], per: int, unit: str) -> None:
         print(f"| {name} | {least(work, options.repeats) / per:.3g} {unit} |", flush=True)
 
+    def stored(n_bits: int) -> tuple[Any, ...]:
+        return np.ascontiguousarray(rows[:, : DIM * n_bits // 8]), steps, codes, fine, parts, starts, passages, scores
+
     print("| step | processor time, one thread |\n|---|---|")
-    for n_rows, width in ((32, 32), (128, 64)):
+    for n_rows, width in ((32, 32), (64, 64), (320, 64)):
         query = random.integers(-2000, 2000, (n_rows // 16, DIM // 2, 16, 2)).astype(np.int16)
-        table = np.zeros((n_rows // width, CENTROIDS, width), dtype=np.uint8)
+        table = np.zeros((n_rows // width, options.centroids, width), dtype=np.uint8)
         fine_table = random.integers(0, 80, (n_rows // width, 512, width)).astype(np.uint8)
         bounds = np.zeros(len(passages), dtype=np.int32)
         fill = partial(kernels.fill_table, vectors, query, np.float32(1e-6), np.float32(9), table, 0, len(query))
-        show(f"table, {n_rows} rows, {CENTROIDS:,} centroids", fill, 1_000_000, "ms")
+        show(f"table, {n_rows} rows, {options.centroids:,} centroids", fill, 1_000_000, "ms")
         table[:] = random.integers(0, 90, table.shape)
-        scan = partial(kernels.scan, table, fine_table, codes, fine, starts, bounds, 0, len(passages))
-        show(f"scan, {n_rows} rows", scan, TOKENS, "ns a token")
+        weights = np.ones(n_rows, dtype=np.int32)
+        if n_rows <= 64:
+            scan = partial(kernels.scan, table, fine_table, weights, codes, fine, starts, bounds, 0, len(passages))
+            show(f"scan, {n_rows} rows", scan, n_tokens, "ns a token")
+        else:
+            asked = random.standard_normal((n_rows, DIM)).astype(np.float32)
+            for n_bits in (8, 4):
+                arrays = table, fine_table, asked, *stored(n_bits)
+                likely = partial(kernels.score_likely, *arrays, 0, len(passages))
+                show(f"likely tokens, {n_rows} rows, {n_bits} bits", likely, n_tokens, "ns a token")
     for n_rows in (32, 320):
         query = random.integers(-2000, 2000, (n_rows // 16, DIM // 2, 16, 2)).astype(np.int16)
-        scores = np.zeros(len(passages), dtype=np.float32)
         for n_bits in (8, 4):
-            stored = np.ascontiguousarray(rows[:, : DIM * n_bits // 8])
-            arrays = stored, steps, codes, fine, (sizes, *parts), starts, passages, scores
-            rescore = partial(kernels.rescore, query, *arrays, 0, len(passages))
-            show(f"rescoring, {n_rows} rows, {n_bits} bits", rescore, TOKENS, "ns a token")
+            rescore = partial(kernels.rescore, query, *stored(n_bits), 0, len(passages))
+            show(f"rescoring, {n_rows} rows, {n_bits} bits", rescore, n_tokens, "ns a token")
     return 0
 
 

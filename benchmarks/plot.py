@@ -6,20 +6,25 @@ import math
 from collections.abc import Mapping, Sequence
 from html import escape
 
-__all__ = ["scatter"]
+__all__ = ["bars", "scatter"]
 
 WIDTH, HEIGHT, LEFT, BOTTOM, TOP = 760, 460, 70, 50, 40
 COLOURS = ("#4269d0", "#efb118", "#ff725c", "#6cc5b0", "#3ca951", "#ff8ab7", "#a463f2", "#97bbf5")
 
 
-def scatter(series: Mapping[str, Sequence[tuple[float, float]]], *, title: str, x: str, y: str) -> str:
+def scatter(
+    series: Mapping[str, Sequence[tuple[float, float]]], *, title: str, x: str, y: str, log_x: bool = False
+) -> str:
     """Lines through (x, y) points, y on a logarithmic axis.
 
     Args:
         series: name -> points.
         title: above the plot.
         x, y: names of the axes.
+        log_x: whether x is on a logarithmic axis, too.
     """
+    if log_x:
+        series = {name: [(math.log10(across), up) for across, up in values] for name, values in series.items()}
     points = [point for values in series.values() for point in values]
     left, right = min(point[0] for point in points) - 0.02, max(point[0] for point in points) + 0.02
     low = math.floor(math.log10(min(point[1] for point in points)))
@@ -45,7 +50,9 @@ def scatter(series: Mapping[str, Sequence[tuple[float, float]]], *, title: str, 
     for step in range(5):
         value = left + (right - left) * step / 4
         across = place((value, 10.0**low))[0]
-        parts.append(f'<text x="{across:.1f}" y="{HEIGHT - BOTTOM + 18}" text-anchor="middle">{value:.2f}</text>')
+        parts.append(
+            f'<text x="{across:.1f}" y="{HEIGHT - BOTTOM + 18}" text-anchor="middle">{_tick(value, log_x)}</text>'
+        )
     for number, (name, values) in enumerate(series.items()):
         colour = COLOURS[number % len(COLOURS)]
         places = [place(point) for point in sorted(values)]
@@ -54,4 +61,31 @@ def scatter(series: Mapping[str, Sequence[tuple[float, float]]], *, title: str, 
         parts += [f'<circle cx="{across:.1f}" cy="{height:.1f}" r="3" fill="{colour}"/>' for across, height in places]
         line = TOP + 18 * number
         parts.append(f'<text x="{WIDTH - 180}" y="{line + 10}" fill="{colour}">{escape(name)}</text>')
+    return "\n".join([*parts, "</svg>", ""])
+
+
+def _tick(value: float, log_x: bool) -> str:
+    return f"{float(f'{10.0**value:.2g}'):,.0f}" if log_x else f"{value:.2f}"
+
+
+def bars(values: Mapping[str, float], *, title: str) -> str:
+    """One horizontal bar a name, with its value beside it.
+
+    Args:
+        values: name -> what its bar is as long as.
+        title: above the plot.
+    """
+    height, left = TOP + 34 * len(values) + 16, 200
+    widest = max(values.values())
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{height}" font-family="sans-serif" '
+        'font-size="12">',
+        f'<rect width="{WIDTH}" height="{height}" fill="white"/>',
+        f'<text x="20" y="22" font-size="14">{escape(title)}</text>',
+    ]
+    for number, (name, value) in enumerate(values.items()):
+        top, length = TOP + 34 * number, value / widest * (WIDTH - left - 90)
+        parts.append(f'<text x="{left - 8}" y="{top + 16}" text-anchor="end">{escape(name)}</text>')
+        parts.append(f'<rect x="{left}" y="{top}" width="{length:.1f}" height="24" fill="{COLOURS[0]}"/>')
+        parts.append(f'<text x="{left + length + 6:.1f}" y="{top + 16}">{value:.3g}</text>')
     return "\n".join([*parts, "</svg>", ""])

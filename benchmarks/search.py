@@ -1,7 +1,7 @@
 """Late-interaction search: our indexes and others, over the same embeddings, in the same run.
 
     python -m benchmarks.search --quick
-    python -m benchmarks.search --passages P.jsonl.gz --questions Q.jsonl --n 20000 --peers fast-plaid
+    python -m benchmarks.search --passages P.jsonl.gz --questions Q.jsonl --n 20000 --peers fast-plaid,plaid
 
 Embeddings and queries are those of `benchmarks/corpus.py`. Every engine has a process of its own; they take turns in
 rounds, after warm-ups, with the same number of threads. R@10 and R@100 are shares of what exact MaxSim over the float16
@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import shutil
 import statistics
 import subprocess
@@ -28,20 +27,25 @@ import numpy as np
 import torch
 
 from benchmarks.corpus import Corpus, load_corpus, noisy_copies
+from benchmarks.machine import BUSY, machine
 from benchmarks.peers import environment
 from benchmarks.plot import scatter
 
-__all__ = ["main"]
+__all__ = ["Worker", "main", "recall"]
 
 ROOT = Path(__file__).resolve().parent.parent
 OURS = ("exact", "ours 8 bit", "ours 4 bit")
 SETTINGS: dict[str, list[dict[str, Any]]] = {
     "exact": [{}],
-    "ours": [{"n_candidates": n} for n in (250, 500, 1000, 2000, 4000)] + [{"target_recall": 0.98}],
+    "ours": [{"n_candidates": n} for n in (500, 1000, 2000, 4000)]
+    + [{"target_recall": recall} for recall in (0.95, 0.98, 0.99)],
     "fast-plaid": [{}, {"n_ivf_probe": 32, "n_full_scores": 8192}],
+    # Only as many rows as `query_maxlen` pick candidates: FLMR leaves it at 32.
+    "plaid": [{}, {"ncells": 4, "centroid_score_threshold": 0.4, "ndocs": 4096, "query_maxlen": 320}],
 }
+IN_BATCHES = ({}, {"target_recall": 0.95}, {"target_recall": 0.98})
+BATCH = 64
 TARGETS = (0.8, 0.9, 0.95, 0.98)
-BUSY = 0.5  # load average above which the machine counts as busy before we start
 
 
 @dataclass
@@ -54,6 +58,7 @@ class Result:
     batch: int
     ms: list[float] = field(default_factory=list)  # of every query in every round
     ms_of_round: list[float] = field(default_factory=list)  # medians
+    processor_ms: list[float] = field(default_factory=list)  # of all threads
     r10: float = 0.0
     r100: float = 0.0
     success5: float = 0.0
@@ -123,19 +128,19 @@ def main(arguments: list[str] | None = None) -> int:
         except RuntimeError as error:
             failed.append(str(error))
             print(error, file=sys.stderr)
-    results, failures = _measured(workers, corpus, options)
+    results, failures = _measured(workers, builds, corpus, options)
     failed += failures
     report = {
         "date": datetime.now(timezone.utc).isoformat(timespec="minutes"),
         "command": " ".join(["python -m benchmarks.search", *(arguments or sys.argv[1:])]),
-        "machine": _machine(),
+        "machine": machine(),
         "threads": options.threads,
         "load": [before, os.getloadavg()[0]],
         "busy": before > BUSY,
         "passages": len(corpus.ids),
         "tokens": len(corpus.embeddings),
         "builds": builds,
-        "results": [{**asdict(result), "ms": [round(value, 3) for value in result.ms]} for result in results],
+        "results": [asdict(result) for result in results],
         "failed": failed,
     }
     (options.output / "search.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
@@ -163,7 +168,7 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--n", type=int, default=20_000, help="passages to take from the file")
     parser.add_argument("--copies", type=int, default=0, help="noisy copies to add to them")
-    parser.add_argument("--peers", default="", help="fast-plaid: installed into an environment of its own")
+    parser.add_argument("--peers", default="", help="fast-plaid, plaid: installed into environments of their own")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--short", type=int, default=100, help="32-row queries")
@@ -207,14 +212,14 @@ def _built(engine: str, python: Path, corpus: Path, options: argparse.Namespace)
 
 
 def _measured(
-    workers: dict[str, Worker], corpus: Corpus, options: argparse.Namespace
+    workers: dict[str, Worker], builds: dict[str, dict[str, float]], corpus: Corpus, options: argparse.Namespace
 ) -> tuple[list[Result], list[str]]:
     plans = [
         Result(engine, setting, queries, batch)
-        for queries, batch in (("short", 1), ("long", 1), ("short", 64), ("long", 64))
+        for queries, batch in (("short", 1), ("long", 1), ("short", BATCH), ("long", BATCH))
         for engine in workers
         for setting in SETTINGS[engine.split()[0]]
-        if batch == 1 or setting in ({}, {"n_candidates": 1000})
+        if batch == 1 or setting in IN_BATCHES
     ]
     numbers = {"short": list(range(min(options.short, len(corpus.short))))}
     numbers["long"] = list(range(min(options.long, len(corpus.long))))
@@ -225,44 +230,35 @@ def _measured(
             if plan.engine in failures:
                 continue
             request = {"queries": plan.queries, "setting": plan.setting, "batch": plan.batch}
+            asked = numbers[plan.queries]
+            if plan.batch > 1:  # a whole batch, with queries repeated where there are too few
+                asked = (asked * plan.batch)[: plan.batch]
             try:
                 if round_number == 0:
-                    workers[plan.engine].ask(do="search", **request, numbers=numbers[plan.queries][:3])
-                answer = workers[plan.engine].ask(do="search", **request, numbers=numbers[plan.queries])
+                    workers[plan.engine].ask(do="search", **request, numbers=asked[:3])
+                answer = workers[plan.engine].ask(do="search", **request, numbers=asked)
             except RuntimeError as error:
                 failures[plan.engine] = str(error)
                 continue
             plan.ms += answer["ms"]
+            plan.processor_ms += answer["processor_ms"]
+            builds[plan.engine]["search_own_mb"] = max(answer["own_mb"], builds[plan.engine].get("search_own_mb", 0))
             plan.ms_of_round.append(statistics.median(answer["ms"]))
             if plan.engine == "exact" and plan.batch == 1:
                 truth[plan.queries] = answer["found"]
-            found, exact = answer["found"], truth[plan.queries]
-            plan.r10, plan.r100 = _recall(found, exact, 10), _recall(found, exact, 100)
+            found = answer["found"][: len(numbers[plan.queries])]
+            exact = truth[plan.queries][: len(found)]
+            plan.r10, plan.r100 = recall(found, exact, 10), recall(found, exact, 100)
             plan.success5 = statistics.mean(gold in hits[:5] for gold, hits in zip(corpus.gold, found, strict=False))
     for worker in workers.values():
         worker.close()
     return [plan for plan in plans if plan.ms], list(failures.values())
 
 
-def _recall(found: list[list[int]], exact: list[list[int]], k: int) -> float:
+def recall(found: list[list[int]], exact: list[list[int]], k: int) -> float:
+    """Share of the first k that are found, on average."""
     shares = [len({*a[:k]} & {*b[:k]}) / len(b[:k]) for a, b in zip(found, exact, strict=True)]
     return statistics.mean(shares)
-
-
-def _machine() -> dict[str, Any]:
-    model = next(
-        (line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line),
-        platform.processor(),
-    )
-    import numba
-
-    return {
-        "processor": model,
-        "cores": os.cpu_count(),
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "numba": numba.__version__,
-    }
 
 
 def _table(report: dict[str, Any], results: list[Result]) -> str:
@@ -273,18 +269,19 @@ def _table(report: dict[str, Any], results: list[Result]) -> str:
         f"{report['passages']:,} passages, {report['tokens']:,} embeddings; load {report['load'][0]:.1f} before, "
         f"{report['load'][1]:.1f} after" + (" (BUSY: compare ratios, not times)" if report["busy"] else ""),
         "",
-        "| engine | build s | build peak MB | open s | bytes a token |",
-        "|---|---|---|---|---|",
+        "| engine | build s | build peak MB | open s | bytes a token | own memory searching, MB |",
+        "|---|---|---|---|---|---|",
     ]
     for engine, built in report["builds"].items():
         lines.append(
             f"| {engine} | {built['build_seconds']:.1f} | {built['build_peak_mb']:.0f} | {built['open_seconds']:.3f} | "
-            f"{built['disk_bytes'] / report['tokens']:.1f} |"
+            f"{built['disk_bytes'] / report['tokens']:.1f} | {built.get('search_own_mb', 0):.0f} |"
         )
     lines += [
         "",
-        "| queries | engine | setting | median ms | p95 ms | exact / this, by round | R@10 | R@100 | success@5 |",
-        "|---|---|---|---|---|---|---|---|---|",
+        "| queries | engine | setting | median ms | p95 ms | processor ms | exact / this, by round | R@10 | R@100 | "
+        "success@5 |",
+        "|---|---|---|---|---|---|---|---|---|---|",
     ]
     exact = {(result.queries, result.batch): result for result in results if result.engine == "exact"}
     for result in results:
@@ -294,8 +291,8 @@ def _table(report: dict[str, Any], results: list[Result]) -> str:
         kind = result.queries + (f", batch of {result.batch}" if result.batch > 1 else "")
         lines.append(
             f"| {kind} | {result.engine} | {setting} | {statistics.median(result.ms):.1f} | "
-            f"{np.percentile(result.ms, 95):.1f} | {ratios} | {result.r10:.3f} | {result.r100:.3f} | "
-            f"{result.success5:.3f} |"
+            f"{np.percentile(result.ms, 95):.1f} | {statistics.median(result.processor_ms):.1f} | {ratios} | "
+            f"{result.r10:.3f} | {result.r100:.3f} | {result.success5:.3f} |"
         )
     lines += ["", "| queries | engine | " + " | ".join(f"ms at R@100 {target}" for target in TARGETS) + " |"]
     lines.append("|" + "---|" * (len(TARGETS) + 2))

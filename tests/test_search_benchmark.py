@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from benchmarks import peers
+from benchmarks import growth, peers
 from benchmarks.corpus import Corpus, noisy_copies
 from benchmarks.plot import scatter
 from benchmarks.search import Worker
@@ -40,6 +41,20 @@ def test_copies_are_near_their_originals_and_not_equal() -> None:
     assert 0.5 < float((cosine > 0.8).float().mean()) < 0.9
 
 
+def test_blocks_grow_the_corpus_by_copies_to_any_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(growth, "BLOCK", 7)
+    one = corpus()
+    parts = list(growth.blocks(one, 31))
+    assert [name for ids, _ in parts for name in ids] == [str(number) for number in range(31)]
+    rows = [passage for _, passages in parts for passage in passages]
+    assert [len(passage) for passage in rows] == [5] * 31
+    assert torch.equal(torch.cat(rows[:12]), one.embeddings)
+    assert not torch.equal(rows[12], rows[0])
+    assert not torch.equal(rows[24], rows[12])
+    cosine = (torch.cat(rows[12:24]).float() * one.embeddings.float()).sum(dim=1)
+    assert 0.5 < float((cosine > 0.8).float().mean()) < 0.9
+
+
 @pytest.mark.parametrize("engine", ["exact", "ours 8 bit", "ours 4 bit"])
 def test_an_engine_in_its_own_process_finds_the_passage(tmp_path: Path, engine: str) -> None:
     data = corpus()
@@ -52,7 +67,8 @@ def test_an_engine_in_its_own_process_finds_the_passage(tmp_path: Path, engine: 
     answer = worker.ask(do="search", queries="short", numbers=[0], setting={}, batch=1)
     worker.close()
     assert answer["found"][0][0] == data.gold[0]
-    assert len(answer["ms"]) == 1
+    assert len(answer["ms"]) == len(answer["processor_ms"]) == 1
+    assert 0 < answer["own_mb"] < answer["peak_mb"]
     assert built["peak_mb"] > 10
 
 
@@ -65,12 +81,20 @@ def test_an_engine_that_ends_is_told(tmp_path: Path) -> None:
 def test_a_peer_that_cannot_be_had_is_named_with_the_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(RuntimeError, match="unknown peer 'x'; choose from fast-plaid, plaid"):
         peers.environment("x", tmp_path)
-    with pytest.raises(RuntimeError, match="not measured"):
-        peers.environment("plaid", tmp_path)
-    monkeypatch.setitem(peers.PEERS, "fast-plaid", ["--no-index", "no-such-package-anywhere==1.0"])
+    nowhere = peers.Peer(("--no-index", "no-such-package-anywhere==1.0"))
+    monkeypatch.setitem(peers.PEERS, "fast-plaid", nowhere)
     with pytest.raises(RuntimeError, match=r"fast-plaid could not be installed: .*no-such-package-anywhere"):
         peers.environment("fast-plaid", tmp_path)
     assert not (tmp_path / "fast-plaid" / ".made").exists()
+
+
+def test_a_peer_beside_ours_sees_our_packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """pip has nothing to install then: what is asked for is there already."""
+    monkeypatch.setitem(peers.PEERS, "plaid", peers.Peer(("--no-index", f"numpy=={np.__version__}"), beside_ours=True))
+    python = peers.environment("plaid", tmp_path)
+    program = "import numpy, sys; print(numpy.__version__, sys.prefix)"
+    done = subprocess.run([str(python), "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == [np.__version__, str(tmp_path / "plaid")]
 
 
 def test_a_plot_is_well_formed() -> None:

@@ -1,14 +1,16 @@
-"""How many candidates must be rescored to find a share of the best passages: measured, and looked up.
+"""How many passages the steps of a search must leave to find a share of the best: measured, and looked up.
 
 Queries for measuring are made up from noisy rows of one passage, of those beside it and of any, for two lengths. Short
 ones, like ColBERT's, consist of a few rows repeated, since padding rows resemble each other and their errors do not
-cancel out. The noise was chosen so that they take as many candidates as real questions: docs/performance.md. Real
-queries can be given instead.
+cancel out. In long ones, like PreFLMR's, rows come in fours that are alike, as patches of a picture do. The noise was
+chosen so that they take as many candidates as real questions: docs/performance.md. Real queries can be given instead.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,24 +18,50 @@ from torch import Tensor
 
 from retriever.index.codec import Codec
 from retriever.index.manifest import Calibration
-from retriever.index.search import Searcher
+from retriever.index.search import Searcher, is_long
 from retriever.index.stored import StoredPassages
 
-__all__ = ["RECALLS", "calibrated", "candidates_for"]
+__all__ = ["RECALLS", "Counts", "calibrated", "candidates_for"]
 
 RECALLS = (0.8, 0.9, 0.95, 0.98, 0.99)
 BEST = 100  # passages that recall is measured on
 N_QUERIES = 8  # of each length
-NOISE = {32: 2.0, 320: 0.7}  # norm of what is added to the rows of made-up queries
-REPEATED = {32: 8, 320: 1}  # times that each row of a made-up query comes
-SHARES = 0.3, 0.3, 0.4  # of its rows from one passage, from those stored beside it, and from any
+MEASURED = 40  # candidates for each of the best that ranks among likely tokens are measured on
 LEAST = 500  # candidates without a calibration
+SPARE = 2  # passages rescored for each that is asked for, without a calibration
+LEAST_RESCORED = 32
+
+
+@dataclass(frozen=True)
+class _MadeUp:
+    """How queries of one length are made up.
+
+    Attributes:
+        noise: norm of what is added to a row.
+        together: copies of a row before noise is added.
+        repeated: copies of it afterwards.
+    """
+
+    noise: float
+    together: int = 1
+    repeated: int = 1
+
+
+MADE_UP = {32: _MadeUp(2.0, repeated=8), 320: _MadeUp(0.7, together=4)}
+SHARES = 0.3, 0.3, 0.4  # of their rows from one passage, from those stored beside it, and from any
+
+
+class Counts(NamedTuple):
+    """Passages that the steps of a search leave for the next."""
+
+    n_candidates: int
+    n_rescored: int
 
 
 def candidates_for(
     calibration: Sequence[Calibration], n_rows: int, n_passages: int, target_recall: float, k: int
-) -> int:
-    """Candidates that reach a recall, for a query of some length in an index of some size.
+) -> Counts:
+    """What reaches a recall, for a query of some length in an index of some size.
 
     Raises:
         ValueError: the recall is not above 0 and at most 1.
@@ -41,15 +69,19 @@ def candidates_for(
     if not 0 < target_recall <= 1:
         raise ValueError(f"target_recall is {target_recall}; give a share above 0 and at most 1")
     if target_recall > RECALLS[-1]:
-        return n_passages
+        return Counts(n_passages, n_passages)
     usable = [entry for entry in calibration if entry.recall >= target_recall]
     if not usable:
-        return max(LEAST, 20 * k, n_passages // 20)
+        n_candidates = max(LEAST, 20 * k, n_passages // 20)
+        return Counts(n_candidates, max(LEAST_RESCORED, SPARE * k))
     nearest = min(abs(np.log(entry.n_rows / max(1, n_rows))) for entry in usable)
     alike = [entry for entry in usable if abs(np.log(entry.n_rows / max(1, n_rows))) == nearest]
     entry = min(alike, key=lambda item: item.recall)
     grown = max(1.0, n_passages / max(1, entry.n_passages))
-    return int(np.ceil(entry.n_candidates * grown))
+    # What stands behind the best few is as dense as behind the best hundred, at most.
+    spare = max(1.0, k / BEST) * (entry.n_rescored - min(BEST, entry.n_rescored))
+    rescored = max(LEAST_RESCORED, k + int(np.ceil(spare)))
+    return Counts(int(np.ceil(entry.n_candidates * grown)), rescored)
 
 
 def calibrated(
@@ -60,7 +92,7 @@ def calibrated(
         return ()
     by_length: dict[int, list[NDArray[np.float32]]] = {}
     if queries is None:
-        for length in NOISE:
+        for length in MADE_UP:
             by_length[length] = [_made_up(stored, codec, length, seed + number) for number in range(N_QUERIES)]
     else:
         for query in queries:
@@ -73,20 +105,44 @@ def calibrated(
 def _measured(
     stored: StoredPassages, searcher: Searcher, n_rows: int, queries: list[NDArray[np.float32]]
 ) -> list[Calibration]:
-    """Ranks that the scan gives to the best passages, pooled over the queries."""
+    """Ranks that the scan and the likely tokens give to the best passages, pooled over the queries.
+
+    Each of the two steps may lose half of what a recall allows.
+    """
     living = np.flatnonzero(stored.alive)
     best = min(BEST, max(1, len(living) // 2))
-    ranks = []
+    scanned, thinned = [], []
     for query in queries:
-        scores = searcher.rescore(query, living)
-        rank = np.empty(len(living), dtype=np.int64)
-        rank[np.argsort(-searcher.approximate(query)[living], kind="stable")] = np.arange(len(living))
-        ranks.append(rank[np.argsort(-scores, kind="stable")[:best]])
-    pooled = np.sort(np.concatenate(ranks))
-    return [
-        Calibration(n_rows, recall, int(pooled[int(np.ceil(recall * len(pooled))) - 1]) + 1, len(living))
-        for recall in RECALLS
-    ]
+        first = np.argsort(-searcher.rescore(query, living), kind="stable")[:best]
+        approximate = searcher.approximate(query)[living]
+        scanned.append(_ranks(approximate)[first])
+        if is_long(n_rows):
+            few = np.sort(np.argsort(-approximate, kind="stable")[: MEASURED * best])
+            among = np.isin(first, few)
+            ranks = _ranks(searcher.likely(query, living[few]))[np.searchsorted(few, first[among])]
+            thinned.append(ranks)
+    found = []
+    for recall in RECALLS:
+        share = (1 + recall) / 2 if thinned else recall
+        n_candidates = _quantile(scanned, share)
+        found.append(
+            Calibration(
+                n_rows, recall, n_candidates, len(living), _quantile(thinned, share) if thinned else n_candidates
+            )
+        )
+    return found
+
+
+def _ranks(scores: NDArray[Any]) -> NDArray[np.int64]:
+    ranks = np.empty(len(scores), dtype=np.int64)
+    ranks[np.argsort(-scores, kind="stable")] = np.arange(len(scores))
+    return ranks
+
+
+def _quantile(ranks: list[NDArray[np.int64]], share: float) -> int:
+    """How many of the first ranks hold a share of all."""
+    together = np.sort(np.concatenate(ranks))
+    return int(together[int(np.ceil(share * len(together))) - 1]) + 1
 
 
 def _made_up(stored: StoredPassages, codec: Codec, n_rows: int, seed: int) -> NDArray[np.float32]:
@@ -99,11 +155,12 @@ def _made_up(stored: StoredPassages, codec: Codec, n_rows: int, seed: int) -> ND
         np.arange(segment.starts[first], segment.starts[last]),
         np.arange(segment.entry.n_tokens),
     )
-    counts = random.multinomial(n_rows // REPEATED[n_rows], SHARES)
+    made = MADE_UP[n_rows]
+    counts = random.multinomial(n_rows // (made.together * made.repeated), SHARES)
     tokens = np.concatenate([random.choice(pool, count) for pool, count in zip(pools, counts, strict=True)])
-    rows = codec.decode({name: field[tokens] for name, field in segment.rows.items()})
-    noise = random.standard_normal(rows.shape) * NOISE[n_rows] * codec.longest / codec.dim**0.5
+    rows = np.repeat(codec.decode({name: field[tokens] for name, field in segment.rows.items()}), made.together, axis=0)
+    noise = random.standard_normal(rows.shape) * made.noise * codec.longest / codec.dim**0.5
     noisy = rows + noise.astype(np.float32)
     lengths = np.linalg.norm(noisy, axis=1, keepdims=True)
     unit: NDArray[np.float32] = (noisy / np.maximum(lengths, 1e-6)).astype(np.float32)
-    return np.repeat(unit, REPEATED[n_rows], axis=0)
+    return np.repeat(unit, made.repeated, axis=0)

@@ -27,13 +27,20 @@ from retriever.index.kmeans import kmeans, nearest
 from retriever.index.manifest import IndexDamagedError, sha256
 from retriever.index.segments import Field, Layout, Rows
 
-__all__ = ["Codec", "CodecSettings", "centroids_for", "sample_size"]
+__all__ = ["LEVELS", "LEVEL_POLYNOMIAL", "STEPS", "Codec", "CodecSettings", "centroids_for", "sample_size"]
 
 SMALLEST_STEP = 2.0**-16
 STEPS = np.exp2(np.arange(256) / 16).astype(np.float32) * np.float32(SMALLEST_STEP)
 N_FINE = 256
 POINTS_A_CENTROID = 32  # of the sample, at most
 POINTS_A_FINE_CODE = 512
+# The best 16 levels for numbers of a standard normal distribution (Max, 1960).
+_POSITIVE = (0.1284, 0.3881, 0.6568, 0.9424, 1.2562, 1.6181, 2.0691, 2.7326)
+LEVELS = np.asarray([*(-level for level in reversed(_POSITIVE)), *_POSITIVE], dtype=np.float32)
+# The odd polynomial through them, of `(number - 7.5) / 7.5`: coefficients of its odd powers, the lowest first.
+LEVEL_POLYNOMIAL = np.linalg.solve(
+    (np.arange(1, 16, 2)[:, None] / 15) ** np.arange(1, 16, 2)[None], np.asarray(_POSITIVE)
+).astype(np.float32)
 HELD_OUT = 1 << 14  # rows of the sample, at most, that the codec is not fitted to but measured on
 TOKENS_AT_ONCE = 1 << 16  # encoded or decoded together
 
@@ -80,7 +87,7 @@ class Codec:
         centroids: (n_centroids, dim) float32, multiples of `centroid_step` that fit into 8 bits.
         codebooks: (512, dim) float32, rounded to float16: 256 fine codes that are zero in the second half of the
             dimensions, then 256 that are zero in the first.
-        levels: (16, dim) float32: what each 4-bit level is worth in each dimension, in steps.
+        deviations: (dim,) float32: how far what is left over is from zero in each dimension, in steps.
         centroid_step: what the centroids are rounded to; what rounding leaves goes into the other codes.
         longest: norm of the longest row of the sample.
         spread: mean squared distance of rows from centroid plus fine codes, as measured on rows held out.
@@ -89,7 +96,7 @@ class Codec:
     n_bits: int
     centroids: NDArray[np.float32]
     codebooks: NDArray[np.float32]
-    levels: NDArray[np.float32]
+    deviations: NDArray[np.float32]
     centroid_step: float
     longest: float
     spread: float
@@ -118,17 +125,20 @@ class Codec:
             found = kmeans(points, n_centroids, generator=generator, iterations=settings.iterations, dtype=dtype)
             centroid_step = float(found.abs().max().clamp(min=1e-6)) / 127
             centroids = torch.round(found / centroid_step) * centroid_step
-            left = points - centroids[nearest(points, centroids, dtype=dtype)]
-            codebooks = _fine_codebooks(left, settings.iterations, generator)
-            left = _left(points, centroids, codebooks)
-            spread = _left(held, centroids, codebooks) if n_held else left
+            few = points[: POINTS_A_FINE_CODE * N_FINE]
+            coarse = few - centroids[nearest(few, centroids, dtype=dtype)]
+            codebooks = _fine_codebooks(coarse, settings.iterations, generator)
+            left = _without_fine(coarse, codebooks)
+            if n_held:
+                spread = _without_fine(held - centroids[nearest(held, centroids, dtype=dtype)], codebooks)
+            else:
+                spread = left
         deviation = left.pow(2).mean(dim=0).sqrt().clamp(min=1e-6)
-        levels = np.outer(_normal_levels(), (deviation / deviation.mean()).cpu().numpy())
         return cls(
             n_bits=settings.n_bits,
             centroids=centroids.cpu().numpy(),
             codebooks=codebooks.cpu().numpy(),
-            levels=levels.astype(np.float16).astype(np.float32),
+            deviations=(deviation / deviation.mean()).half().float().cpu().numpy(),
             centroid_step=centroid_step,
             longest=float(sample.float().norm(dim=1).max().clamp(min=1e-6)),
             spread=float(spread.pow(2).sum(dim=1).mean()),
@@ -158,7 +168,8 @@ class Codec:
             return decoded
         packed = rows["rows"]
         levels = np.concatenate([packed & 15, packed >> 4], axis=1)
-        return self.approximate(rows) + sizes * np.take_along_axis(self.levels, levels.astype(np.int64), axis=0)
+        left: NDArray[np.float32] = sizes * self.deviations * LEVELS[levels]
+        return self.approximate(rows) + left
 
     def approximate(self, rows: Rows) -> NDArray[np.float32]:
         """(n, dim) embeddings as the scan for candidates sees them: centroid plus fine codes."""
@@ -176,7 +187,7 @@ class Codec:
             numbers=np.asarray([self.n_bits, self.centroid_step, self.longest, self.spread]),
             centroids=np.rint(self.centroids / self.centroid_step).astype(np.int8),
             codebooks=self.codebooks.astype(np.float16),
-            levels=self.levels.astype(np.float16),
+            deviations=self.deviations.astype(np.float16),
         )
         return stream.getvalue()
 
@@ -194,13 +205,15 @@ class Codec:
         if sha256(content) != checksum:
             raise IndexDamagedError(f"{path} was altered (wrong checksum); build the index again")
         with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+            if "deviations" not in arrays:
+                raise IndexDamagedError(f"{path} is of an older version; build the index again")
             n_bits, centroid_step, longest, spread = arrays["numbers"].tolist()
             return cls(
                 n_bits=int(n_bits),
                 # The same product in the same precision as when the codec was fitted.
                 centroids=arrays["centroids"].astype(np.float32) * np.float32(centroid_step),
                 codebooks=arrays["codebooks"].astype(np.float32),
-                levels=arrays["levels"].astype(np.float32),
+                deviations=arrays["deviations"].astype(np.float32),
                 centroid_step=centroid_step,
                 longest=longest,
                 spread=spread,
@@ -218,7 +231,7 @@ class Codec:
                 steps, rows = _in_steps(embeddings)
             else:
                 left = left - codebooks[fine[:, 0]] - codebooks[N_FINE + fine[:, 1]]
-                steps, rows = _in_levels(left, torch.from_numpy(self.levels).to(device))
+                steps, rows = _in_levels(left, torch.from_numpy(self.deviations).to(device))
         return {
             "codes": codes[:, None].cpu().numpy().astype(np.uint16),
             "rows": rows.cpu().numpy(),
@@ -234,16 +247,14 @@ def _fine_codebooks(left: Tensor, iterations: int, generator: torch.Generator) -
     """(512, dim) fine codes of what the centroids leave, each half of the dimensions by itself."""
     half = left.shape[1] // 2
     codebooks = torch.zeros(2 * N_FINE, left.shape[1], device=left.device)
-    few = left[: POINTS_A_FINE_CODE * N_FINE]
     for part, dimensions in enumerate((slice(0, half), slice(half, None))):
-        found = kmeans(few[:, dimensions].contiguous(), N_FINE, generator=generator, iterations=iterations)
+        found = kmeans(left[:, dimensions].contiguous(), N_FINE, generator=generator, iterations=iterations)
         codebooks[part * N_FINE : part * N_FINE + len(found), dimensions] = found.half().float()
     return codebooks
 
 
-def _left(rows: Tensor, centroids: Tensor, codebooks: Tensor) -> Tensor:
-    """(n, dim) what centroid and fine codes leave of rows."""
-    left = rows - centroids[nearest(rows, centroids)]
+def _without_fine(left: Tensor, codebooks: Tensor) -> Tensor:
+    """(n, dim) what fine codes leave of what centroids left."""
     fine = _fine_codes(left, codebooks)
     return left - codebooks[fine[:, 0]] - codebooks[N_FINE + fine[:, 1]]
 
@@ -273,10 +284,9 @@ def _in_steps(embeddings: Tensor) -> tuple[Tensor, Tensor]:
     return steps, torch.round(embeddings / sizes).clamp(-127, 127).to(torch.int8)
 
 
-def _in_levels(left: Tensor, levels: Tensor) -> tuple[Tensor, Tensor]:
+def _in_levels(left: Tensor, unit: Tensor) -> tuple[Tensor, Tensor]:
     """Step codes (n, 1), and (n, dim / 2) pairs of 4-bit levels: of several steps the one with the smallest error."""
-    unit = levels[-1] / float(_normal_levels()[-1])  # (dim,) deviation of each dimension
-    normal = torch.from_numpy(_normal_levels()).to(left.device)
+    normal = torch.from_numpy(LEVELS).to(left.device)
     borders = (normal[1:] + normal[:-1]) / 2
     base = (left / unit).pow(2).mean(dim=1, keepdim=True).sqrt()
     best_error = torch.full_like(base, torch.inf)
@@ -293,9 +303,3 @@ def _in_levels(left: Tensor, levels: Tensor) -> tuple[Tensor, Tensor]:
         best_picks = torch.where(better, picks.to(torch.uint8), best_picks)
     half = left.shape[1] // 2
     return best_steps, best_picks[:, :half] | (best_picks[:, half:] << 4)
-
-
-def _normal_levels() -> NDArray[np.float32]:
-    """(16,) best levels for numbers of a standard normal distribution (Max, 1960), ascending."""
-    positive = [0.1284, 0.3881, 0.6568, 0.9424, 1.2562, 1.6181, 2.0691, 2.7326]
-    return np.asarray([-level for level in reversed(positive)] + positive, dtype=np.float32)

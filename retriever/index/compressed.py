@@ -233,6 +233,8 @@ class LateInteractionIndex:
     ) -> list[tuple[str, float]]:
         """The k passages with the highest MaxSim over decoded rows, best first; equal scores in the order of insertion.
 
+        Scores are up to the rounding of rows to 16 bits; where that would leave the order open, they are in float32.
+
         Args:
             query: (n_rows, dim) unit rows.
             k: passages to return; fewer come if the index holds fewer.
@@ -264,7 +266,7 @@ class LateInteractionIndex:
         counts = [candidates_for(calibration, len(query), len(self), target_recall, k) for query in queries]
         candidates = [max(k, n_candidates or count.n_candidates) for count in counts]
         rescored = [max(k, count.n_rescored) for count in counts]
-        rows = [query.detach().cpu().float().numpy() for query in queries]
+        rows = [query.detach().cpu().float().contiguous().numpy() for query in queries]
         return self._searcher.search_batch(rows, k, candidates, rescored)
 
     def contributions(self, query: Tensor, passage_id: str) -> Tensor:

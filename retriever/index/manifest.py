@@ -78,14 +78,16 @@ class Calibration:
     Attributes:
         n_rows: rows of the queries it was measured with.
         recall: share of the best passages found.
-        n_candidates: passages rescored for it.
+        n_candidates: passages that the scan must leave for it.
         n_passages: passages in the index at that time.
+        n_rescored: of these, passages that must be rescored.
     """
 
     n_rows: int
     recall: float
     n_candidates: int
     n_passages: int
+    n_rescored: int
 
 
 @dataclass(frozen=True)

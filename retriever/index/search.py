@@ -1,9 +1,12 @@
 """One query through a compressed index: a table of cosines, a scan of all codes, and the best rescored.
 
-1. The query's rows times centroids and fine codes, in integers, give a table of one byte a cosine.
+1. The query's rows times centroids and fine codes, in integers, give a table of one byte a cosine. Of a long query,
+   rows that are alike take part as their mean, which counts as many times.
 2. The scan sums, passage by passage, the best table entry of each row: an approximate score of every passage.
-3. The passages with the best of these are rescored from their decoded rows, in integers, with every query row.
-4. What can be among the k best within the rounding of step 3 is scored again in float32; that decides.
+3. Of a long query, the passages with the best of these get a better score: each row with the one token that a table of
+   all rows finds best for it. The best of these stay.
+4. What is left is rescored from all decoded rows, in integers, with every query row.
+5. Scores that are closer together than the rounding of step 4 are made again in float32.
 """
 
 from __future__ import annotations
@@ -25,10 +28,10 @@ from retriever.index.ranking import best_places
 from retriever.index.segments import Rows, Segment
 from retriever.index.stored import StoredPassages
 
-__all__ = ["Searcher"]
+__all__ = ["Searcher", "is_long", "pooled"]
 
-QUERY_GRID = 16384  # query rows are rounded to this part of the longest
-ROWS_SCANNED = 128  # of a longer query, the scan takes the first half of these and as many spread over the others
+ROWS_SCANNED = 64  # rows of a longer query are pooled to so many for the scan
+LARGEST_SUM = 2.0**30  # of products, to stay within 32 bits
 BELOW = 0.1, 0.2  # the table reaches down to these negative cosines, with centroids and with fine codes
 PARTS_A_THREAD = 4
 TOKENS_AT_ONCE = 1 << 14  # scored in float32 together
@@ -45,24 +48,36 @@ class _Query:
         rows: (n, dim) float32.
         grid: what a row was multiplied by before it was rounded.
         packed: (n_blocks, dim / 2, 16, 2) int16: for each pair of dimensions 16 rows side by side.
-        rounding: sum over rows of the distance between a row and its rounded self.
     """
 
     rows: NDArray[np.float32]
     grid: float
     packed: NDArray[np.int16]
-    rounding: float
 
     @classmethod
-    def of(cls, rows: NDArray[np.float32], *, width: int = kernels.TILE_ROWS) -> _Query:
-        norms = np.linalg.norm(rows, axis=1)
-        grid = QUERY_GRID / max(1.0, float(norms.max(initial=0.0)))
-        rounded = np.rint(rows * grid)
-        rounding = float(np.linalg.norm(rounded / grid - rows, axis=1).sum())
+    def of(cls, rows: NDArray[np.float32], longest: float, *, width: int = kernels.TILE_ROWS) -> _Query:
+        """The finest grid on which rows fit into 16 bits, and their products with `longest` integer vectors into 32."""
+        norm = max(1e-6, float(np.linalg.norm(rows, axis=1).max(initial=0.0)))
+        grid = min(32767 / max(1e-6, float(np.abs(rows).max(initial=0.0))), LARGEST_SUM / (longest * norm))
         padded = np.zeros((-(-len(rows) // width) * width, rows.shape[1]), dtype=np.int16)
-        padded[: len(rows)] = rounded
+        padded[: len(rows)] = np.rint(rows * grid)
         blocks = padded.reshape(-1, kernels.TILE_ROWS, rows.shape[1] // 2, 2)
-        return cls(rows, grid, np.ascontiguousarray(blocks.transpose(0, 2, 1, 3)), rounding)
+        return cls(rows, grid, np.ascontiguousarray(blocks.transpose(0, 2, 1, 3)))
+
+
+@dataclass(frozen=True)
+class _Tables:
+    """What centroids and fine codes are worth to each query row, in bytes.
+
+    Attributes:
+        coarse: (n_blocks, n_centroids, width) uint8.
+        fine: (n_blocks, 512, width) uint8.
+        weights: (n_blocks * width,) int32: how many rows a column stands for.
+    """
+
+    coarse: NDArray[np.uint8]
+    fine: NDArray[np.uint8]
+    weights: NDArray[np.int32]
 
 
 class Searcher:
@@ -81,7 +96,8 @@ class Searcher:
         self._n_threads = n_threads
         self._centroids = _whole(codec.centroids)
         self._codebooks = _whole(codec.codebooks)
-        self._parts = (STEPS, codec.centroids, codec.codebooks, codec.levels)
+        self._parts = (STEPS, codec.centroids, codec.codebooks, codec.deviations)
+        self._longest = max(127 * codec.dim**0.5, 1.2 * codec.longest * kernels.GRID)  # integer vectors
 
     @cached_property
     def _pool(self) -> ThreadPoolExecutor:
@@ -100,55 +116,70 @@ class Searcher:
         return self._stored.segments
 
     def search_batch(
-        self, queries: Sequence[NDArray[np.float32]], k: int, n_candidates: Sequence[int]
+        self,
+        queries: Sequence[NDArray[np.float32]],
+        k: int,
+        n_candidates: Sequence[int],
+        n_rescored: Sequence[int],
     ) -> list[list[tuple[str, float]]]:
         """The k best passages of each query, best first, equal scores in the order of insertion.
 
         Args:
             queries: (n_rows, dim) each.
             k: passages a query, at most all living ones.
-            n_candidates: passages rescored for each query, at least k; with all of them, the result is exactly
-                MaxSim over the decoded rows.
+            n_candidates: passages that the scan leaves for each query, at least k; with all of them, the result is
+                exactly MaxSim over the decoded rows.
+            n_rescored: of the candidates of a long query, at least k.
         """
         _ = self._segments
         if len(queries) >= 2 * self._n_threads > 2:
-            return list(self._pool.map(lambda query, n: self._search(query, n, k, _alone), queries, n_candidates))
-        return [self._search(query, n, k, self._share) for query, n in zip(queries, n_candidates, strict=True)]
+            search = partial(self._search, k=k, share=_alone)
+            return list(self._pool.map(search, queries, n_candidates, n_rescored))
+        counts = zip(queries, n_candidates, n_rescored, strict=True)
+        return [self._search(query, few, fewer, k, self._share) for query, few, fewer in counts]
 
     def approximate(self, query: NDArray[np.float32]) -> NDArray[np.int32]:
         """(n_passages,) approximate scores, segment by segment; -1 at deleted passages."""
         return self._approximate(query, self._share)
 
+    def likely(self, query: NDArray[np.float32], chosen: NDArray[np.int64]) -> Scores:
+        """Scores of chosen passages (positions as in `rescore`), each query row with its likeliest token."""
+        return self._likely(query, chosen, self._share)
+
     def rescore(self, query: NDArray[np.float32], chosen: NDArray[np.int64]) -> Scores:
         """MaxSim of chosen passages (positions counted through all segments, ascending), up to rounding."""
-        return self._rescore(_Query.of(query), chosen, self._share)
+        return self._rescore(_Query.of(query, self._longest), chosen, self._share)
 
-    def _search(self, rows: NDArray[np.float32], n_candidates: int, k: int, share: Share) -> list[tuple[str, float]]:
+    def _search(
+        self, rows: NDArray[np.float32], n_candidates: int, n_rescored: int, k: int, share: Share
+    ) -> list[tuple[str, float]]:
         stored = self._stored
         if n_candidates >= stored.n_passages:
             chosen = np.flatnonzero(stored.alive)
         else:
-            bounds = self._approximate(rows, share)
-            chosen = np.sort(best_places(bounds, stored.places, n_candidates))
-        query = _Query.of(rows)
-        scores = self._rescore(query, chosen, share)
-        margin = 2 * self._rounding(query)
-        least = np.partition(scores, len(scores) - k)[len(scores) - k] - margin
-        chosen = chosen[scores >= least]
-        final = self._score(query.rows, chosen)
-        return [
-            (stored.names[chosen[best]], float(final[best]))
-            for best in best_places(final, stored.places[chosen], min(k, len(final)))
-        ]
+            chosen = np.sort(best_places(self._approximate(rows, share), stored.places, n_candidates))
+            if is_long(len(rows)) and n_rescored < len(chosen):
+                likely = self._likely(rows, chosen, share)
+                chosen = chosen[np.sort(best_places(likely, stored.places[chosen], n_rescored))]
+        query = _Query.of(rows, self._longest)
+        chosen, scores = self._settled(query, chosen, self._rescore(query, chosen, share), k)
+        best = best_places(scores, stored.places[chosen], k)
+        return [(stored.names[chosen[place]], float(scores[place])) for place in best]
 
     def _approximate(self, rows: NDArray[np.float32], share: Share) -> NDArray[np.int32]:
-        scanned = rows
-        if len(rows) > ROWS_SCANNED:
-            spread = np.linspace(ROWS_SCANNED // 2, len(rows) - 1, ROWS_SCANNED - ROWS_SCANNED // 2)
-            scanned = rows[np.concatenate([np.arange(ROWS_SCANNED // 2), np.rint(spread).astype(int)])]
-        width = 32 if len(scanned) <= 32 else 64
-        query = _Query.of(scanned, width=width)
-        longest = max(1.0, QUERY_GRID / query.grid) * self._codec.longest
+        tables = self._tables(*(pooled(rows) if is_long(len(rows)) else (rows, np.ones(len(rows)))), share)
+        bounds = np.empty(len(self._stored.places), dtype=np.int32)
+        for segment, offset in self._offsets():
+            part = bounds[offset : offset + len(segment.lengths)]
+            arrays = tables.coarse, tables.fine, tables.weights, segment.rows["codes"], segment.rows["fine"]
+            share(partial(kernels.scan, *arrays, segment.starts, part), segment.starts)
+        bounds[~self._stored.alive] = -1
+        return bounds
+
+    def _tables(self, rows: NDArray[np.float32], weights: NDArray[Any], share: Share) -> _Tables:
+        width = 32 if len(rows) <= 32 else 64
+        query = _Query.of(rows, self._longest, width=width)
+        longest = max(1.0, float(np.linalg.norm(rows, axis=1).max())) * self._codec.longest
         gain = 255 / ((1 + BELOW[0] + 2 * BELOW[1]) * longest)
         tables = []
         for vectors, below in zip((self._centroids, self._codebooks), BELOW, strict=True):
@@ -157,22 +188,36 @@ class Searcher:
             fill = partial(kernels.fill_table, vectors, query.packed, scale, lift, table)
             share(fill, np.arange(len(query.packed) + 1))
             tables.append(table)
-        bounds = np.empty(len(self._stored.places), dtype=np.int32)
-        for segment, offset in self._offsets():
-            part = bounds[offset : offset + len(segment.lengths)]
-            codes = segment.rows["codes"], segment.rows["fine"]
-            share(partial(kernels.scan, *tables, *codes, segment.starts, part), segment.starts)
-        bounds[~self._stored.alive] = -1
-        return bounds
+        counts = np.zeros(len(query.packed) * kernels.TILE_ROWS, dtype=np.int32)
+        counts[: len(rows)] = weights
+        return _Tables(*tables, counts)
+
+    def _likely(self, rows: NDArray[np.float32], chosen: NDArray[np.int64], share: Share) -> Scores:
+        tables = self._tables(rows, np.ones(len(rows)), share)
+        scores = np.empty(len(chosen), dtype=np.float32)
+        for segment, here, part in self._chosen(chosen, scores):
+            work = partial(kernels.score_likely, tables.coarse, tables.fine, rows, *self._arrays(segment), here, part)
+            share(work, np.concatenate([[0], np.cumsum(segment.lengths[here])]))
+        return scores
+
+    def _settled(
+        self, query: _Query, chosen: NDArray[np.int64], scores: Scores, k: int
+    ) -> tuple[NDArray[np.int64], Scores]:
+        """Passages that can be among the k best; float32 scores for those whose order the rounding leaves open."""
+        margin = 2 * self._rounding(query)
+        kept = scores >= np.partition(scores, len(scores) - k)[len(scores) - k] - margin
+        chosen, scores = chosen[kept], scores[kept]
+        order = np.argsort(-scores, kind="stable")
+        close = -np.diff(scores[order]) <= margin
+        unsettled = np.sort(order[np.append(close, False) | np.append(False, close)])
+        if len(unsettled):
+            scores[unsettled] = self._score(query.rows, chosen[unsettled])
+        return chosen, scores
 
     def _rescore(self, query: _Query, chosen: NDArray[np.int64], share: Share) -> Scores:
         scores = np.empty(len(chosen), dtype=np.float32)
-        for segment, offset in self._offsets():
-            start, stop = np.searchsorted(chosen, (offset, offset + len(segment.lengths)))
-            here = chosen[start:stop] - offset
-            rows = segment.rows
-            arrays = rows["rows"].view(np.uint8), rows["steps"], rows["codes"], rows["fine"], self._parts
-            work = partial(kernels.rescore, query.packed, *arrays, segment.starts, here, scores[start:stop])
+        for segment, here, part in self._chosen(chosen, scores):
+            work = partial(kernels.rescore, query.packed, *self._arrays(segment), here, part)
             share(work, np.concatenate([[0], np.cumsum(segment.lengths[here])]))
         return scores / np.float32(query.grid)
 
@@ -194,13 +239,23 @@ class Searcher:
         return final
 
     def _rounding(self, query: _Query) -> float:
-        """How far a score of `_rescore` can be from the float32 score."""
+        """How far a score of `_rescore` is from the exact one, at six standard deviations: rounding errors add up as
+        independent ones."""
         longest = 1.1 * self._codec.longest
-        rounding = query.rounding * longest + 1e-6 * len(query.rows) * longest
+        variance = len(query.rows) * (longest / query.grid) ** 2
         if self._codec.n_bits == 4:
-            of_a_row = self._codec.dim**0.5 / 2 / kernels.GRID
-            rounding += of_a_row * float(np.linalg.norm(query.rows, axis=1).sum())
-        return rounding
+            variance += float((query.rows**2).sum()) / kernels.GRID**2
+        return 6 * float(variance / 12) ** 0.5 + 1e-6 * len(query.rows) * longest
+
+    def _arrays(self, segment: Segment) -> tuple[Any, ...]:
+        rows = segment.rows
+        return rows["rows"].view(np.uint8), rows["steps"], rows["codes"], rows["fine"], self._parts, segment.starts
+
+    def _chosen(self, chosen: NDArray[np.int64], scores: Scores) -> Iterator[tuple[Segment, NDArray[np.int64], Scores]]:
+        """Each segment, the chosen passages in it, and where their scores go."""
+        for segment, offset in self._offsets():
+            start, stop = np.searchsorted(chosen, (offset, offset + len(segment.lengths)))
+            yield segment, chosen[start:stop] - offset, scores[start:stop]
 
     def _offsets(self) -> Iterator[tuple[Segment, int]]:
         offset = 0
@@ -222,6 +277,30 @@ class Searcher:
         shares = cumulative[-1] * np.arange(1, n_parts) // n_parts
         borders = [0, *np.searchsorted(cumulative, shares).tolist(), len(cumulative) - 1]
         list(self._pool.map(work, borders[:-1], borders[1:]))
+
+
+def is_long(n_rows: int) -> bool:
+    """Whether a query of so many rows is pooled, and its candidates thinned out before they are rescored."""
+    return n_rows > ROWS_SCANNED
+
+
+def pooled(rows: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """(`ROWS_SCANNED`, dim) means of rows that are alike, and how many each stands for.
+
+    Leaders are picked one by one, the row that is least like those picked before; each row joins the leader that it is
+    most like.
+    """
+    cosines = rows @ rows.T
+    leaders = [0]
+    nearest = cosines[0].copy()
+    for _ in range(ROWS_SCANNED - 1):
+        leaders.append(int(nearest.argmin()))
+        np.maximum(nearest, cosines[leaders[-1]], out=nearest)
+    joined = cosines[leaders].argmax(axis=0)
+    counts = np.bincount(joined, minlength=ROWS_SCANNED)
+    sums = np.zeros((ROWS_SCANNED, rows.shape[1]), dtype=np.float32)
+    np.add.at(sums, joined, rows)
+    return sums / np.maximum(counts, 1).astype(np.float32)[:, None], counts
 
 
 def _alone(work: Callable[[int, int], Any], cumulative: NDArray[np.int64]) -> None:

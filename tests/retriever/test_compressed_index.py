@@ -80,7 +80,8 @@ def maxsim_over_decoded(index: LateInteractionIndex, asked: Tensor, k: int) -> l
 
 
 def same(got: list[tuple[str, float]], expected: list[tuple[str, float]]) -> bool:
-    close = all(abs(a[1] - b[1]) < 1e-4 for a, b in zip(got, expected, strict=True))
+    """The same passages in the same order, and scores up to the rounding of rows to 16 bits."""
+    close = all(abs(a[1] - b[1]) < 3e-3 for a, b in zip(got, expected, strict=True))
     return close and [item for item, _ in got] == [item for item, _ in expected]
 
 
@@ -88,7 +89,6 @@ def share_found(got: list[tuple[str, float]], expected: list[tuple[str, float]])
     return len({item for item, _ in got} & {item for item, _ in expected}) / len(expected)
 
 
-@pytest.mark.parametrize("rows", [1, 9, 33, 70, 150])
 def test_contributions_add_up_to_the_score(index: LateInteractionIndex) -> None:
     for name, score in index.search(query(), k=5):
         shares = index.contributions(query(), name)
@@ -98,6 +98,7 @@ def test_contributions_add_up_to_the_score(index: LateInteractionIndex) -> None:
         index.contributions(query(), "nobody")
 
 
+@pytest.mark.parametrize("rows", [1, 9, 33, 70, 150])
 def test_with_every_passage_a_candidate_search_is_maxsim_over_decoded_rows(
     index: LateInteractionIndex, rows: int
 ) -> None:
@@ -119,7 +120,7 @@ def test_few_candidates_find_nearly_the_same(index: LateInteractionIndex) -> Non
         few, all_of_them = (index.search(query(seed), k=10, n_candidates=number) for number in (30, 120))
         shares.append(share_found(few, all_of_them))
         scores = dict(all_of_them)
-        assert all(score == pytest.approx(scores[item], rel=1e-5) for item, score in few if item in scores)
+        assert all(score == pytest.approx(scores[item], rel=2e-4) for item, score in few if item in scores)
     assert np.mean(shares) > 0.9
 
 
