@@ -6,7 +6,7 @@ import pytest
 
 from rag_app.cli import main
 from rag_app.errors import InputError
-from rag_app.serving import AUTH_VARIABLE, PageSettings, Rate, public_page, read_accounts
+from rag_app.serving import AUTH_VARIABLE, PageSettings, Rate, check_mcp, public_page, read_accounts
 
 
 @pytest.fixture(autouse=True)
@@ -56,3 +56,13 @@ def test_files_of_accounts_that_cannot_be_used(tmp_path: Path) -> None:
     (tmp_path / "bytes").write_bytes(b"\xff\xfe:a")
     with pytest.raises(InputError, match="not a text in UTF-8"):
         read_accounts(str(tmp_path / "bytes"))
+
+
+def test_tools_for_agents_need_their_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rag_app.serving.find_spec", lambda name: None)
+    with pytest.raises(InputError, match="install it with `pip install 'mcp"):
+        check_mcp(public=False)
+    monkeypatch.setattr("rag_app.serving.find_spec", lambda name: object())
+    check_mcp(public=False)
+    with pytest.raises(InputError, match="leave one of them out"):
+        check_mcp(public=True)
