@@ -98,6 +98,7 @@ def serve(
             ssr_mode=False,
             share=False,
             show_error=False,
+            _frontend=False,  # or gradio gives up where its page takes over three seconds to come
         )
     except OSError as error:
         raise InputError(f"cannot serve on {host}:{port} ({one_line(error)}); choose another --port") from error
