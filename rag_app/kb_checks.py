@@ -11,7 +11,7 @@ from rag_app.errors import InputError, one_line, reported_as_input
 from rag_app.knowledge import Knowledge, changing, open_store
 from rag_app.stores import SharedStore
 
-__all__ = ["IndexState", "KnowledgeState", "index_states", "look", "mend_words", "require_sound", "verify"]
+__all__ = ["IndexState", "KnowledgeState", "counted", "index_states", "look", "mend_words", "require_sound", "verify"]
 
 _TOKENS_A_WORD = 1.2  # embeddings; World Flags has 1.1
 _BYTES_A_TOKEN = 256  # 128 numbers in float16, as the exact index keeps
@@ -94,9 +94,17 @@ def look(knowledge: Knowledge, var: Path) -> KnowledgeState:
     Raises:
         InputError: the store is damaged.
     """
-    shared = open_store(knowledge, var)
-    with reported_as_input(f"knowledge base {knowledge.name!r}"), PassageStore.open(shared.path) as store:
-        return KnowledgeState(name=knowledge.name, figures=figures(store), content_hash=store.content_hash())
+    return counted(knowledge.name, open_store(knowledge, var))
+
+
+def counted(name: str, shared: SharedStore) -> KnowledgeState:
+    """Counts the passages of a store.
+
+    Raises:
+        InputError: the store is damaged.
+    """
+    with reported_as_input(f"knowledge base {name!r}"), PassageStore.open(shared.path) as store:
+        return KnowledgeState(name=name, figures=figures(store), content_hash=store.content_hash())
 
 
 def verify(knowledge: Knowledge, var: Path) -> KnowledgeState:

@@ -8,7 +8,7 @@ from gradio.data_classes import ImageData
 __all__ = ["picture_input"]
 
 
-def picture_input() -> gr.Image:
+def picture_input(elem_id: str = "picture") -> gr.Image:
     """Gradio's picture field, whose value is the path of the uploaded file.
 
     The server does not open the file on the way in, as gradio would: `rag_app.pictures` does, with care. (A subclass
@@ -20,7 +20,7 @@ def picture_input() -> gr.Image:
         type="filepath",
         image_mode=None,
         height=300,
-        elem_id="picture",
+        elem_id=elem_id,
         buttons=["fullscreen"],
     )
     field.preprocess = _uploaded_path  # type: ignore[method-assign]

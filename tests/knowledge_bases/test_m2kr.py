@@ -93,7 +93,7 @@ def test_wrong_columns_name_the_row(tmp_path: Path) -> None:
 def test_a_knowledge_base_is_built_from_it_and_again(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("rag_app.kb_commands._build_index", lambda *_: 0)
+    monkeypatch.setattr("rag_app.kb_import_commands._build_index", lambda *_: 0)
     command = ["kb", "build", "--from", "m2kr:evqa", "--folder", str(folder), "--var", str(tmp_path / "var")]
     assert main(command) == 0
     assert "took in 3 of 3 passages" in capsys.readouterr().out

@@ -1,0 +1,161 @@
+"""Knowledge bases on the page: looked at, made from files, changed, asked; and read only where strangers come."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import pytest
+
+from knowledge_bases.importing.items import Columns
+from knowledge_bases.importing.source import Preview
+from rag_app.assembly import Application
+from rag_app.errors import InputError
+from rag_app.importing import ImportReport, Known
+from rag_app.kb_use import KnowledgeInUse
+from tests.tiny import PASSAGES, save_picture
+from ui.knowledge_actions import Tell, browse, import_files, preview_files, read_settings, show, state_of, stored
+from ui.knowledge_tab import add_knowledge_tab
+from ui.knowledge_view import facts_card, preview_card, report_card
+from ui.stopping import Stopped
+
+READING = {"kb_list", "kb_info", "kb_search", "kb_show"}
+CHANGING = {"kb_preview", "kb_import", "kb_add", "kb_edit", "kb_delete", "kb_verify", "kb_sync", "kb_use", "kb_remove"}
+
+
+@pytest.fixture
+def mine(application: Application, tmp_path: Path) -> Iterator[Application]:
+    """The application with a folder of its own, and its finder as it was afterwards."""
+    finder = application.pipeline.finder
+    yield replace(application, var=tmp_path / "var")
+    application.pipeline.finder = finder
+
+
+def rows_file(folder: Path) -> str:
+    save_picture(folder / "red.png")
+    rows: list[dict[str, Any]] = [*PASSAGES, {"passage_id": "bad"}]
+    rows[0] = {**rows[0], "image": "red.png"}
+    (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return str(folder / "rows.jsonl")
+
+
+def quiet(share: float, said: str) -> None:
+    pass
+
+
+def take_in(mine: Application, in_use: KnowledgeInUse, files: list[str], tell: Tell = quiet) -> ImportReport:
+    settings = read_settings(Columns(), split=False, words=120, overlap=1)
+    return import_files("mine", mine.var, files, settings, known=Known.REPORT, strict=False, in_use=in_use, tell=tell)
+
+
+def test_from_files_to_answers(mine: Application, tmp_path: Path) -> None:
+    in_use, files = KnowledgeInUse(mine), [rows_file(tmp_path), str(tmp_path / "red.png")]
+    preview = preview_files(files, read_settings(Columns(), split=False, words=120, overlap=1))
+    card = preview_card(preview)
+    assert "<script>x" not in card
+    assert "&lt;b onclick=x&gt;" in card
+    assert "rows.jsonl, line 7: no text" in card
+    report = take_in(mine, in_use, files)
+    assert (report.added, report.bad) == (len(PASSAGES), 1)
+    assert "rows.jsonl, line 7" in report_card(report)
+    found, pages = browse(stored("mine", mine.var), "", 1)
+    assert ([one.passage_id for one in found], pages) == ([row["passage_id"] for row in PASSAGES], 1)
+    assert [one.passage_id for one in browse(stored("mine", mine.var), "crown", 1)[0]] == ["red-money"]
+    assert show(stored("mine", mine.var), "red-capital", tmp_path / "cache").picture is not None
+    assert show(stored("mine", mine.var), "red-money", tmp_path / "cache").picture is None
+    told: list[tuple[int, int]] = []
+    assert in_use.use("mine", progress=lambda *numbers: told.append(numbers)) == len(PASSAGES)
+    assert told[-1] == (len(PASSAGES), len(PASSAGES))
+    state = state_of("mine", mine.var, checked=True)
+    assert state.sound
+    assert [index.in_step for index in state.indexes] == [True]
+    card = facts_card(state, in_use=in_use.name == "mine", own=True)
+    assert "in step" in card
+
+
+def test_a_cancelled_import_leaves_nothing(mine: Application, tmp_path: Path) -> None:
+    path = tmp_path / "many.jsonl"
+    path.write_text("".join(f'{{"id": "{n}", "text": "x"}}\n' for n in range(20_000)))
+
+    def stop(share: float, said: str) -> None:
+        raise Stopped
+
+    with pytest.raises(Stopped):
+        take_in(mine, KnowledgeInUse(mine), [str(path)], stop)
+    with pytest.raises(InputError, match="unknown knowledge base 'mine'"):
+        browse(stored("mine", mine.var), "", 1)
+
+
+def test_only_names_are_taken_and_no_paths(mine: Application, tmp_path: Path) -> None:
+    path = rows_file(tmp_path)
+    for action in (lambda: stored(path, mine.var), lambda: state_of(path, mine.var)):
+        with pytest.raises(InputError, match="unknown knowledge base"):
+            action()
+
+
+def test_nothing_of_a_problem_is_html() -> None:
+    assert "<b>" not in preview_card(Preview(files=("a",), problem="<b>x</b>", columns=("<b>",)))
+
+
+@pytest.mark.parametrize("read_only", [False, True])
+def test_endpoints(mine: Application, read_only: bool) -> None:
+    with gr.Blocks(analytics_enabled=False) as page:
+        add_knowledge_tab(page, mine, read_only=read_only)
+    named = {fn.api_name: fn for fn in page.fns.values() if fn.api_visibility == "public"}
+    assert set(named) == (set() if read_only else READING | CHANGING)
+    assert all("Returns:" in (function.fn.__doc__ or "") for function in named.values() if function.fn)
+
+
+def test_strangers_see_only_the_one_in_use(mine: Application) -> None:
+    take_rows = [{"passage_id": "secret", "text": "A secret."}]
+    path = mine.var / "diary.jsonl"
+    mine.var.mkdir()
+    path.write_text("".join(json.dumps(row) + "\n" for row in take_rows), encoding="utf-8")
+    settings = read_settings(Columns(), split=False, words=120, overlap=1)
+    in_use = KnowledgeInUse(mine)
+    import_files("diary", mine.var, [str(path)], settings, known=Known.REPORT, strict=False, in_use=in_use, tell=quiet)
+    with gr.Blocks(analytics_enabled=False) as page:
+        add_knowledge_tab(page, mine, read_only=True)
+    assert "diary" not in json.dumps(page.get_config_file(), default=str)
+    (find,) = [function.fn for function in page.fns.values() if function.name == "find"]
+    (look,) = [function.fn for function in page.fns.values() if function.name == "look"]
+    assert find is not None
+    assert look is not None
+    for name in ("diary", "nobody's"):
+        rows = find(name, "", 1).value["data"]
+        assert [row[0] for row in rows] == [row["passage_id"] for row in PASSAGES]
+        assert "diary" not in look(name)
+
+
+def test_over_http(mine: Application, tmp_path: Path) -> None:
+    from gradio_client import Client, handle_file  # type: ignore[import-untyped]
+
+    with gr.Blocks(analytics_enabled=False) as page:
+        add_knowledge_tab(page, mine)
+    _, address, _ = page.launch(prevent_thread_lock=True, quiet=True, _frontend=False)
+    try:
+        client = Client(address, verbose=False, download_files=str(tmp_path))
+        how: tuple[Any, ...] = ([], "", "", 0, 1)
+        files = [handle_file(rows_file(tmp_path)), handle_file(str(tmp_path / "red.png"))]
+        assert client.predict(files, *how, api_name="/kb_preview")["passages"][0]["has_picture"] is True
+        taken = client.predict("mine", files, *how, "report", False, api_name="/kb_import")
+        assert taken["added"] == len(PASSAGES)
+        changes = ("mine", "red-money", "", "They pay with shells.", "", None)
+        after = client.predict(*changes, api_name="/kb_edit")
+        assert (after["title"], after["text"]) == ("The red land", "They pay with shells.")
+        assert client.predict("mine", ["red-money"], api_name="/kb_delete") == {"holds": len(PASSAGES) - 1}
+        assert client.predict("mine", "Oslo", 1, api_name="/kb_search")["passages"][0]["passage_id"] == "blue-capital"
+        assert client.predict("mine", api_name="/kb_use") == {"in_use": "mine", "passages": len(PASSAGES) - 1}
+        added = ("mine", "shells", "The red land", "Shells are money there.", "", None)
+        assert client.predict(*added, api_name="/kb_add") == {"added": "shells"}
+        checked = client.predict("mine", api_name="/kb_verify")
+        assert checked["sound"] is True
+        assert [index["in_step"] for index in checked["indexes"]] == [True]
+        with pytest.raises(Exception, match="use another one first"):
+            client.predict("mine", api_name="/kb_remove")
+    finally:
+        page.close()

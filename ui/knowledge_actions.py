@@ -1,0 +1,214 @@
+"""What the page does with knowledge bases: plain functions that its tab and its endpoints share."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from knowledge_bases.exporting import picture_ending
+from knowledge_bases.importing.items import Columns, ReadSettings, Splitting
+from knowledge_bases.importing.source import FileSource, Preview
+from knowledge_bases.records import Passage
+from knowledge_bases.store import PassageStore
+from rag_app import own_knowledge
+from rag_app.errors import InputError, reported_as_input
+from rag_app.importing import ImportProgress, ImportReport, Known, take_in
+from rag_app.kb_checks import KnowledgeState, look, verify
+from rag_app.kb_use import KnowledgeInUse
+from rag_app.knowledge import list_knowledge, named_knowledge, open_store
+from rag_app.progress import duration
+from rag_app.stores import SharedStore
+
+__all__ = [
+    "PAGE",
+    "Shown",
+    "Tell",
+    "browse",
+    "export",
+    "import_files",
+    "names",
+    "preview_files",
+    "read_settings",
+    "show",
+    "state_of",
+    "stored",
+]
+
+PAGE = 20  # passages shown at a time
+_MOST_SHOWN = 100
+Tell = Callable[[float, str], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shown:
+    """A passage with its picture.
+
+    Attributes:
+        passage: the passage.
+        picture: file of its picture, or None.
+    """
+
+    passage: Passage
+    picture: Path | None
+
+
+def names(var: Path) -> list[str]:
+    """Every knowledge base that has a name."""
+    return [knowledge.name for knowledge in list_knowledge(var)]
+
+
+def state_of(name: str, var: Path, *, checked: bool = False) -> KnowledgeState:
+    """Counts of a knowledge base; `checked` also reads every page of it and of its indexes.
+
+    Raises:
+        InputError: there is no such knowledge base, or its store cannot be read.
+    """
+    knowledge = named_knowledge(name, var)
+    return (verify if checked else look)(knowledge, var)
+
+
+def stored(name: str, var: Path) -> SharedStore:
+    """The passages of a knowledge base.
+
+    Raises:
+        InputError: there is none of this name.
+    """
+    return open_store(named_knowledge(name, var), var)
+
+
+def browse(shared: SharedStore, words: str, page: int) -> tuple[list[Passage], int]:
+    """Passages with these words, best first; without words, one page of all.
+
+    Args:
+        shared: the passages of a knowledge base.
+        words: what to look for.
+        page: from 1; only without words.
+
+    Returns:
+        the passages, and how many pages there are.
+
+    Raises:
+        InputError: there is no such page.
+    """
+    if words.strip():
+        return shared.search_text(words, _MOST_SHOWN), 1
+    with reported_as_input(), PassageStore.open(shared.path) as store:
+        pages = max(1, -(-len(store) // PAGE))
+        if not 1 <= page <= pages:
+            raise InputError(f"there is no page {page}; give 1 to {pages}")
+        return store.part((page - 1) * PAGE, PAGE), pages
+
+
+def show(shared: SharedStore, passage_id: str, folder: Path) -> Shown:
+    """One passage; its picture is written to a file in a folder.
+
+    Raises:
+        InputError: there is no such passage.
+    """
+    with reported_as_input(), PassageStore.open(shared.path) as store:
+        (passage,) = store.get([passage_id])
+        content = store.picture(passage_id)
+    if content is None:
+        return Shown(passage=passage, picture=None)
+    path = _fresh(folder) / f"picture.{picture_ending(content)}"
+    path.write_bytes(content)
+    return Shown(passage=passage, picture=path)
+
+
+def read_settings(
+    columns: Columns, *, split: bool, words: int, overlap: int, encoding: str = "utf-8-sig"
+) -> ReadSettings:
+    """How files are read, as the form says it. Without `split`, documents are split as usual and tables are not.
+
+    Raises:
+        InputError: a number or the encoding makes no sense.
+    """
+    with reported_as_input():
+        splitting = Splitting(words=words if split else None, overlap=overlap)
+        return ReadSettings(columns=columns, splitting=splitting, encoding=encoding.strip() or "utf-8-sig")
+
+
+def preview_files(files: Sequence[str], settings: ReadSettings) -> Preview:
+    """What would go in; nothing is written.
+
+    Raises:
+        InputError: nothing was uploaded, or nothing of it can be read.
+    """
+    with _opened(files) as source:
+        return source.preview(settings, limit=8)
+
+
+def import_files(
+    name: str,
+    var: Path,
+    files: Sequence[str],
+    settings: ReadSettings,
+    *,
+    known: Known,
+    strict: bool,
+    in_use: KnowledgeInUse,
+    tell: Tell,
+) -> ImportReport:
+    """Takes files into a knowledge base, which is made if it is not there.
+
+    Args:
+        name: of the knowledge base.
+        var: folder of derived data.
+        files: paths of uploads.
+        settings: how they are read.
+        known: what happens with ids that are there.
+        strict: take all or nothing.
+        in_use: follows the change.
+        tell: told how far it is, in [0, 1], and in words; what it raises stops the import, and nothing is changed.
+
+    Raises:
+        InputError: nothing can be taken in.
+    """
+    started = time.monotonic()
+
+    def told(progress: ImportProgress) -> None:
+        share = progress.done / max(1, progress.total)
+        left = f", about {duration((time.monotonic() - started) / share * (1 - share))} left" if 0 < share < 1 else ""
+        bad = f", {progress.bad:,} bad rows" if progress.bad else ""
+        tell(share, f"{progress.passages:,} passages read{bad}{left}")
+
+    with _opened(files) as source:
+        report = take_in(
+            source.items(settings),
+            name,
+            var,
+            position=lambda: (source.done, source.total),
+            known=known,
+            strict=strict,
+            progress=told,
+        )
+    in_use.follow(name)
+    return report
+
+
+def export(name: str, var: Path, kind: str, folder: Path) -> Path:
+    """A file with every passage.
+
+    Raises:
+        InputError: there is no such knowledge base or kind of file.
+    """
+    named_knowledge(name, var)
+    path = _fresh(folder) / f"{name}.{kind}"
+    own_knowledge.export_passages(name, var, path)
+    return path
+
+
+def _opened(files: Sequence[str]) -> FileSource:
+    if not files:
+        raise InputError("there are no files; upload some")
+    with reported_as_input():
+        return FileSource([Path(file) for file in files])
+
+
+def _fresh(folder: Path) -> Path:
+    path = folder / secrets.token_hex(8)
+    path.mkdir(parents=True)
+    return path

@@ -1,0 +1,95 @@
+"""Knowledge bases as HTML and tables. Every text that comes from elsewhere is escaped here."""
+
+from __future__ import annotations
+
+from html import escape
+
+from knowledge_bases.importing.source import Preview
+from knowledge_bases.records import Passage
+from rag_app.importing import ImportReport
+from rag_app.kb_checks import KnowledgeState
+from rag_app.progress import duration
+
+__all__ = ["facts_card", "note_card", "preview_card", "report_card", "rows_of"]
+
+_SHOWN = 160  # characters of a passage in the table
+
+
+def note_card(text: str, *, alert: bool = False) -> str:
+    """One sentence."""
+    role, state = ('role="alert"', "error") if alert else ('aria-live="polite"', "done")
+    return f'<div class="card muted" data-state="{state}" {role}>{escape(text)}</div>'
+
+
+def facts_card(state: KnowledgeState, *, in_use: bool, own: bool) -> str:
+    """What a knowledge base holds and takes; where it was checked, its indexes and what is wrong."""
+    figures = state.figures
+    facts = {
+        "Passages": f"{figures.passages:,}",
+        "Words a passage": f"{figures.shortest:,} to {figures.longest:,}",
+        "Pictures": f"{figures.pictures:,}",
+        "On disk": _megabytes(figures.disk_bytes),
+        "Memory for its index": f"about {_megabytes(state.memory_bytes)}",
+        "Questions are answered from it": "yes" if in_use else "no",
+        "Can be changed": "yes" if own else "no, it is part of this application",
+    }
+    rows = "".join(f"<tr><th>{escape(name)}</th><td>{escape(value)}</td></tr>" for name, value in facts.items())
+    wrong = [*state.problems, *(str(index) for index in state.indexes)]
+    lines = "".join(f"<li>{escape(line)}</li>" for line in wrong)
+    return f'<div class="card scroll"><table>{rows}</table>{f"<ul>{lines}</ul>" if lines else ""}</div>'
+
+
+def preview_card(preview: Preview) -> str:
+    """The first passages as they would go in, what the columns are taken for, and the first bad rows."""
+    chosen = preview.chosen
+    roles = {
+        "id": chosen.passage_id,
+        "title": chosen.title,
+        "text": ", ".join(chosen.text),
+        "source": chosen.source,
+        "picture": chosen.picture,
+    }
+    taken = "; ".join(f"{role} = {name}" for role, name in roles.items() if name)
+    columns = f"<p>Columns: {escape(', '.join(preview.columns))}. Taken as: {escape(taken or 'nothing')}.</p>"
+    rows = "".join(
+        f"<tr><td>{escape(entry.passage.passage_id)}</td><td>{escape(entry.passage.title)}</td>"
+        f"<td>{escape(_short(entry.passage.text))}</td><td>{'yes' if entry.picture is not None else ''}</td></tr>"
+        for entry in preview.entries
+    )
+    bad = "".join(f"<li>{escape(str(one))}</li>" for one in preview.bad)
+    return (
+        f'<div class="card scroll" data-state="preview">{_alert(preview.problem)}{columns if preview.columns else ""}'
+        "<table><thead><tr><th>id</th><th>title</th><th>text</th><th>picture</th></tr></thead>"
+        f"<tbody>{rows}</tbody></table>{f'<p>Bad rows:</p><ul>{bad}</ul>' if bad else ''}</div>"
+    )
+
+
+def report_card(report: ImportReport) -> str:
+    """What was taken in, and the first rows that were not."""
+    said = f"Added {report.added:,} passages in {duration(report.seconds)}"
+    said += f", replaced {report.replaced:,}" if report.replaced else ""
+    said += f", passed over {report.skipped:,} that it had" if report.skipped else ""
+    bad = "".join(f"<li>{escape(str(one))}</li>" for one in report.first_bad)
+    more = f"<p>{report.bad:,} rows could not be taken in; the file below lists all of them.</p>" if report.bad else ""
+    return (
+        f'<div class="card" data-state="done" aria-live="polite"><p>{escape(said)}. It holds {report.holds:,} now.</p>'
+        f"{more}{f'<ul>{bad}</ul>' if bad else ''}</div>"
+    )
+
+
+def rows_of(passages: list[Passage]) -> list[list[str]]:
+    """Id, title and the beginning of the text of each."""
+    return [[one.passage_id, one.title, _short(one.text)] for one in passages]
+
+
+def _alert(problem: str) -> str:
+    return f'<p role="alert">{escape(problem)}</p>' if problem else ""
+
+
+def _short(text: str) -> str:
+    plain = " ".join(text.split())
+    return plain if len(plain) <= _SHOWN else f"{plain[:_SHOWN]}…"
+
+
+def _megabytes(n_bytes: int) -> str:
+    return f"{n_bytes / 1e6:,.1f} MB"
