@@ -49,7 +49,7 @@ def stored(n_bits: int, n_tokens: int, dim: int) -> tuple[dict[str, Any], NDArra
         decoded = centroids[codes[:, 0]] + codebooks[fine[:, 0]] + codebooks[256 + fine[:, 1].astype(int)]
         decoded = decoded + sizes[steps] * deviations * LEVELS[picks]
     codec = (sizes, centroids, codebooks, deviations)
-    return {"steps": steps, "codes": codes, "fine": fine, "codec": codec}, rows, decoded
+    return {"steps": steps, "codes": codes, "fine": fine, "codec": codec}, rows, np.asarray(decoded, dtype=np.float32)
 
 
 @pytest.mark.parametrize("width", [32, 64])
