@@ -43,7 +43,7 @@ SETTINGS: dict[str, list[dict[str, Any]]] = {
     # Only as many rows as `query_maxlen` pick candidates: FLMR leaves it at 32.
     "plaid": [{}, {"ncells": 4, "centroid_score_threshold": 0.4, "ndocs": 4096, "query_maxlen": 320}],
 }
-IN_BATCHES = ({}, {"target_recall": 0.95}, {"target_recall": 0.98})
+IN_BATCHES: tuple[dict[str, float], ...] = ({}, {"target_recall": 0.95}, {"target_recall": 0.98})
 BATCH = 64
 TARGETS = (0.8, 0.9, 0.95, 0.98)
 

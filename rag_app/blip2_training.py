@@ -47,5 +47,5 @@ def retriever_vision(clip: Any, runs: Path) -> Vision:  # noqa: ANN401
         weights=vision_weights(clip.state_dict(), spread),
         mean=CLIP_MEAN,
         std=CLIP_STD,
-        pictures=dict(zip(atlas.codes, pictures.split(_PICTURES), strict=True)),
+        pictures=dict(zip(atlas.codes, torch.split(pictures, _PICTURES), strict=True)),
     )

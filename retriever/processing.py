@@ -107,7 +107,7 @@ class FLMRProcessor:
             raise ValueError("the questions have different numbers of regions; encode those of one number apart")
         pictures = [part for one in questions if one.image is not None for part in (one.image, *one.regions)]
         pixels = image_processor(pictures)
-        return pixels.unflatten(0, (len(questions), 1 + n_regions)) if n_regions else pixels
+        return pixels.view(len(questions), 1 + n_regions, *pixels.shape[1:]) if n_regions else pixels
 
     def _after(self, question: VisualQuestion) -> str:
         """What follows `<EOQ>`."""

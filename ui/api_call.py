@@ -19,7 +19,7 @@ def page_address(request: gr.Request) -> str:
     parts = urlsplit(seen)
     if parts.scheme in {"http", "https"} and parts.netloc:
         return f"{parts.scheme}://{parts.netloc}{parts.path or '/'}"
-    return str(request.request.base_url)
+    return "" if request.request is None else str(request.request.base_url)
 
 
 def api_call(asked: Asked | None, address: str) -> str | None:

@@ -11,6 +11,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -167,7 +168,8 @@ class Searcher:
         return [(stored.names[chosen[place]], float(scores[place])) for place in best]
 
     def _approximate(self, rows: NDArray[np.float32], share: Share) -> NDArray[np.int32]:
-        tables = self._tables(*(pooled(rows) if is_long(len(rows)) else (rows, np.ones(len(rows)))), share)
+        scanned, weights = pooled(rows) if is_long(len(rows)) else (rows, np.ones(len(rows)))
+        tables = self._tables(scanned, weights, share)
         bounds = np.empty(len(self._stored.places), dtype=np.int32)
         for segment, offset in self._offsets():
             part = bounds[offset : offset + len(segment.lengths)]
@@ -190,7 +192,8 @@ class Searcher:
             tables.append(table)
         counts = np.zeros(len(query.packed) * kernels.TILE_ROWS, dtype=np.int32)
         counts[: len(rows)] = weights
-        return _Tables(*tables, counts)
+        coarse, fine = tables
+        return _Tables(coarse, fine, counts)
 
     def _likely(self, rows: NDArray[np.float32], chosen: NDArray[np.int64], share: Share) -> Scores:
         tables = self._tables(rows, np.ones(len(rows)), share)
@@ -245,7 +248,7 @@ class Searcher:
         variance = len(query.rows) * (longest / query.grid) ** 2
         if self._codec.n_bits == 4:
             variance += float((query.rows**2).sum()) / kernels.GRID**2
-        return 6 * float(variance / 12) ** 0.5 + 1e-6 * len(query.rows) * longest
+        return 6 * math.sqrt(variance / 12) + 1e-6 * len(query.rows) * longest
 
     def _arrays(self, segment: Segment) -> tuple[Any, ...]:
         rows = segment.rows

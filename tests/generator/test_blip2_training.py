@@ -28,15 +28,15 @@ from knowledge_bases.records import Passage, VisualQuestion
 from tests.generator.test_training import copying, sources
 from tests.generator.tiny import reader_parts, reader_vocabulary
 
-CLIP = {"hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 2, "num_attention_heads": 2}
+CLIP: dict[str, Any] = {"hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 2, "num_attention_heads": 2}
 CLIP |= {"image_size": 28, "patch_size": 14}
 VOCABULARY = [*reader_vocabulary(), NO_ANSWER]
 
 
 def clip() -> Any:  # noqa: ANN401
     torch.manual_seed(1)
-    model: Any = CLIPVisionModel(CLIPVisionConfig(**CLIP, hidden_act="quick_gelu")).eval()
-    return model
+    model: Any = CLIPVisionModel(CLIPVisionConfig(**CLIP, hidden_act="quick_gelu"))
+    return model.eval()
 
 
 def tiny_vision() -> Vision:
@@ -125,7 +125,8 @@ def test_the_vision_encoder_sees_what_clip_sees() -> None:
     model, pixels = clip(), torch.randn(4, 3, 28, 28)
     with torch.no_grad():
         spread = float(model.embeddings(pixel_values=pixels)[:, 1:].std(dim=-1, correction=0).mean())
-        other: Any = Blip2VisionModel(Blip2VisionConfig(**CLIP, hidden_act="quick_gelu", layer_norm_eps=1e-5)).eval()
+        other: Any = Blip2VisionModel(Blip2VisionConfig(**CLIP, hidden_act="quick_gelu", layer_norm_eps=1e-5))
+        other.eval()
         other.load_state_dict(vision_weights(model.state_dict(), spread))
         expected = model.post_layernorm(model(pixel_values=pixels).last_hidden_state)
         cosines = torch.cosine_similarity(other(pixel_values=pixels).last_hidden_state, expected, dim=-1)

@@ -230,4 +230,4 @@ def test_llava_uses_the_chat_template_of_its_checkpoint(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["beams", "max_new_tokens", "max_prompt_tokens", "batch_size"])
 def test_settings_refuse_nothing(name: str) -> None:
     with pytest.raises(ValueError, match=f"{name} must be at least 1"):
-        GenerationSettings(**{name: 0})
+        GenerationSettings(**dict[str, Any]({name: 0}))

@@ -84,7 +84,7 @@ def test_a_person_corrects_what_was_recognised(application: Application, asked: 
         assert line == recognised_line(entity, corrected=True)
         assert "You said" in line
         assert "<script" not in card + line + passages
-    assert asked.entity in other_entities(application, again)
+        assert asked.entity in other_entities(application, again)
 
 
 def test_corrections_that_cannot_be(application: Application, asked: Asked) -> None:
