@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Mapping
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -32,18 +33,18 @@ def merge_adapter(model: Any, folder: Path) -> Any:  # noqa: ANN401  (transforme
             raise ValueError(f"{folder} holds no adapter: there is no {name} in it")
     if find_spec("peft") is None:
         raise ValueError("an adapter is merged with peft; install it with `pip install peft`")
-    from peft import PeftModel, get_peft_model_state_dict
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
+    peft: Any = import_module("peft")
     try:
         stored = load_file(folder / WEIGHTS)
         with warnings.catch_warnings():  # of keys that do not fit, which are an error below
             warnings.simplefilter("ignore", UserWarning)
-            adapted = PeftModel.from_pretrained(model, str(folder))
+            adapted = peft.PeftModel.from_pretrained(model, str(folder))
     except (ValueError, RuntimeError, KeyError, TypeError, OSError, SafetensorError) as error:
         raise ValueError(f"adapter {folder} does not fit the model: {' '.join(str(error).split())[:200]}") from error
-    taken = get_peft_model_state_dict(adapted, save_embedding_layers=False)
+    taken = peft.get_peft_model_state_dict(adapted, save_embedding_layers=False)
     if not _alike(stored, taken):
         raise ValueError(f"adapter {folder} does not fit the model: not all of its weights found their place")
     return adapted.merge_and_unload()

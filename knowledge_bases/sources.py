@@ -22,4 +22,4 @@ def parse_source(text: str, folder: Path | None = None) -> Source:
     Raises:
         ValueError: it is neither; the message lists what there is.
     """
-    return (FlmrSource if text.startswith("flmr:") else M2krSource).parse(text, folder)
+    return FlmrSource.parse(text, folder) if text.startswith("flmr:") else M2krSource.parse(text, folder)
