@@ -14,6 +14,7 @@ from rag_app.serving import PageSettings
 from ui.about_tab import add_about_tab
 from ui.ask_tab import add_ask_tab
 from ui.evaluate_tab import add_evaluate_tab
+from ui.knowledge_tab import add_knowledge_tab
 from ui.public import check_uploads, gate, prepare_uploads
 from ui.style import CSS, theme
 from ui.zero_gpu import ask_for_gpu
@@ -42,6 +43,8 @@ def build_app(application: Application, settings: PageSettings | None = None) ->
         if not settings.public:
             with gr.Tab("Evaluate"):
                 add_evaluate_tab(application)
+            with gr.Tab("Knowledge"):  # any knowledge base, by its name or path: not for strangers
+                add_knowledge_tab(page, application)
         with gr.Tab("About"):
             add_about_tab(application)
     if settings.public:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import shutil
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from knowledge_bases.store import PassageStore
 from rag_app import own_knowledge
 from rag_app.errors import InputError, reported_as_input
 from rag_app.importing import ImportProgress, ImportReport, Known, take_in
-from rag_app.kb_checks import KnowledgeState, look, verify
+from rag_app.kb_checks import KnowledgeState, counted, look, verify
 from rag_app.kb_use import KnowledgeInUse
 from rag_app.knowledge import list_knowledge, named_knowledge, open_store
 from rag_app.progress import duration
@@ -24,9 +25,11 @@ from rag_app.stores import SharedStore
 
 __all__ = [
     "PAGE",
+    "Counts",
     "Shown",
     "Tell",
     "browse",
+    "copied",
     "export",
     "import_files",
     "names",
@@ -76,7 +79,31 @@ def stored(name: str, var: Path) -> SharedStore:
     Raises:
         InputError: there is none of this name.
     """
-    return open_store(named_knowledge(name, var), var)
+    knowledge = named_knowledge(name, var)
+    if knowledge.own_store is None:
+        return open_store(knowledge, var)
+    with reported_as_input(f"knowledge base {name!r}"):
+        return SharedStore(knowledge.own_store)  # without reading it through, which takes long where it is large
+
+
+class Counts:
+    """Counts of knowledge bases, made once for each state of a file."""
+
+    def __init__(self) -> None:
+        self._known: dict[Path, tuple[tuple[int, int], KnowledgeState]] = {}
+
+    def of(self, name: str, shared: SharedStore) -> KnowledgeState:
+        """What a store holds.
+
+        Raises:
+            InputError: it is damaged or gone.
+        """
+        with reported_as_input(f"knowledge base {name!r}", kinds=(OSError,)):
+            file = shared.path.stat()
+        state = (file.st_mtime_ns, file.st_size)
+        if self._known.get(shared.path, (None,))[0] != state:
+            self._known[shared.path] = state, counted(name, shared)
+        return self._known[shared.path][1]
 
 
 def browse(shared: SharedStore, words: str, page: int) -> tuple[list[Passage], int]:
@@ -199,6 +226,11 @@ def export(name: str, var: Path, kind: str, folder: Path) -> Path:
     path = _fresh(folder) / f"{name}.{kind}"
     own_knowledge.export_passages(name, var, path)
     return path
+
+
+def copied(path: Path, folder: Path) -> Path:
+    """A copy in a folder that the page may hand out."""
+    return Path(shutil.copy(path, _fresh(folder)))
 
 
 def _opened(files: Sequence[str]) -> FileSource:

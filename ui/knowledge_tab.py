@@ -12,11 +12,21 @@ from knowledge_bases.importing.source import KINDS
 from rag_app.assembly import Application
 from rag_app.errors import InputError, one_line
 from rag_app.importing import Known
-from rag_app.kb_checks import counted
 from rag_app.kb_use import KnowledgeInUse
 from rag_app.knowledge import named_knowledge
 from rag_app.stores import SharedStore
-from ui.knowledge_actions import browse, import_files, names, preview_files, read_settings, show, state_of, stored
+from ui.knowledge_actions import (
+    Counts,
+    browse,
+    copied,
+    import_files,
+    names,
+    preview_files,
+    read_settings,
+    show,
+    state_of,
+    stored,
+)
 from ui.knowledge_api import add_changing_api, add_reading_api
 from ui.knowledge_editing import add_editor
 from ui.knowledge_view import facts_card, note_card, preview_card, report_card, rows_of
@@ -42,7 +52,7 @@ def add_knowledge_tab(page: gr.Blocks, application: Application, *, read_only: b
         application: whose knowledge bases these are.
         read_only: shows the one in use and offers nothing that changes it; for pages that strangers can reach.
     """
-    in_use = KnowledgeInUse(application)
+    in_use, counts = KnowledgeInUse(application), Counts()
     var = application.var
     choices = [in_use.name] if read_only else names(var)
     chosen = in_use.name if in_use.name in choices else choices[0]
@@ -56,7 +66,7 @@ def add_knowledge_tab(page: gr.Blocks, application: Application, *, read_only: b
     )
     facts = gr.HTML(elem_id="kb-facts")
     if not read_only:
-        _add_upkeep(application, in_use, base, facts)
+        _add_upkeep(application, in_use, counts, base, facts)
     with gr.Accordion("Passages", open=True, elem_id="kb-browse"):
         with gr.Row():
             words = gr.Textbox(label="Search by words", placeholder="Empty: all, in their order", elem_id="kb-words")
@@ -81,9 +91,9 @@ def add_knowledge_tab(page: gr.Blocks, application: Application, *, read_only: b
 
     def look(name: str) -> str:
         if not read_only:
-            return _facts(application, in_use, name)
+            return _facts(application, in_use, counts, name)
         try:
-            return facts_card(counted(in_use.name, passages_of(name)), in_use=True, own=False)
+            return facts_card(counts.of(in_use.name, passages_of(name)), in_use=True, own=False)
         except InputError as error:
             return note_card(_sentence(error))
 
@@ -110,7 +120,7 @@ def add_knowledge_tab(page: gr.Blocks, application: Application, *, read_only: b
         return gr.Dropdown(names(var))
 
     if not read_only:
-        page.load(listed, None, base, **_READING)
+        gr.on([page.load, editor.changed.change], listed, None, base, **_READING)
     gr.on([page.load, base.change, editor.changed.change], look, base, facts, **_READING)
     gr.on(
         [page.load, base.change, words.submit, number.submit, editor.changed.change],
@@ -126,7 +136,9 @@ def add_knowledge_tab(page: gr.Blocks, application: Application, *, read_only: b
         add_changing_api(application, in_use)
 
 
-def _add_upkeep(application: Application, in_use: KnowledgeInUse, base: gr.Dropdown, facts: gr.HTML) -> None:
+def _add_upkeep(
+    application: Application, in_use: KnowledgeInUse, counts: Counts, base: gr.Dropdown, facts: gr.HTML
+) -> None:
     with gr.Row():
         use = gr.Button("Answer questions from it", variant="primary", elem_id="kb-use")
         sync = gr.Button("Bring its index up to date", elem_id="kb-sync")
@@ -157,10 +169,10 @@ def _add_upkeep(application: Application, in_use: KnowledgeInUse, base: gr.Dropd
         return worked(name, progress, "rebuild")
 
     def look(name: str) -> str:
-        return _facts(application, in_use, name)
+        return _facts(application, in_use, counts, name)
 
     def check_it(name: str) -> str:
-        return _facts(application, in_use, name, checked=True)
+        return _facts(application, in_use, counts, name, checked=True)
 
     for button, function in ((use, use_it), (sync, sync_it), (force, rebuild_it)):
         button.click(function, base, said, show_progress_on=said, **_MODELS).then(look, base, facts, **_READING)
@@ -247,7 +259,7 @@ def _add_import(application: Application, in_use: KnowledgeInUse, base: gr.Dropd
             return [note_card("Cancelled. The knowledge base is as it was."), *nothing]
         except InputError as error:
             return [note_card(_sentence(error), alert=True), *nothing]
-        listed = str(report.bad_rows) if report.bad_rows else None
+        listed = str(copied(report.bad_rows, Path(bad_rows.GRADIO_CACHE))) if report.bad_rows else None
         bad = gr.File(value=listed, visible=listed is not None)
         return [report_card(report), bad, gr.Dropdown(names(application.var), value=name), count + 1]
 
@@ -286,9 +298,12 @@ def _settings(
     return read_settings(columns, split=split, words=int(words or 0), overlap=int(overlap), encoding=encoding)
 
 
-def _facts(application: Application, in_use: KnowledgeInUse, name: str, *, checked: bool = False) -> str:
+def _facts(
+    application: Application, in_use: KnowledgeInUse, counts: Counts, name: str, *, checked: bool = False
+) -> str:
     try:
-        state = state_of(name, application.var, checked=checked)
+        var = application.var
+        state = state_of(name, var, checked=True) if checked else counts.of(name, stored(name, var))
     except InputError as error:
         return note_card(_sentence(error))
     own = named_knowledge(name, application.var).own_store is not None
