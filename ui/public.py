@@ -24,7 +24,7 @@ from rag_app.pictures import check_picture
 from rag_app.progress import duration
 from rag_app.serving import PageSettings
 from ui.public_limits import RateLimiter, visitor_of
-from ui.public_requests import MAX_BODY_BYTES, RefusedError, checked_body, is_open_route
+from ui.public_requests import MAX_BODY_BYTES, RefusedError, checked_body, is_open_route, is_part_of_page
 
 __all__ = ["PublicGate", "check_uploads", "gate", "prepare_uploads"]
 
@@ -118,6 +118,9 @@ class PublicGate:
         path, method = scope["path"].removeprefix(scope.get("root_path", "")), scope["method"]
         if not is_open_route(method, path):
             raise RefusedError(404, "there is nothing here")
+        if is_part_of_page(method, path):
+            await self._app(scope, receive, reply)
+            return
         if self._open[visitor] > self._settings.max_open_requests:
             raise RefusedError(429, "you have too many requests open at once; close some pages", wait=10)
         _take(self._requests, visitor, "requests")

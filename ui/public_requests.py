@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 
-__all__ = ["MAX_BODY_BYTES", "RefusedError", "checked_body", "is_open_route"]
+__all__ = ["MAX_BODY_BYTES", "RefusedError", "checked_body", "is_open_route", "is_part_of_page"]
 
 MAX_BODY_BYTES = 256 * 1024  # of a request that is no upload: a question has at most a few thousand characters
 
@@ -51,6 +51,11 @@ def is_open_route(method: str, path: str) -> bool:
         named = path.partition("/file=")[2]
         return _READABLE.fullmatch(path) is not None and not _ADDRESS.match(named)
     return method == "POST" and _WRITABLE.fullmatch(path) is not None
+
+
+def is_part_of_page(method: str, path: str) -> bool:
+    """Whether it reads one of the many small files that a browser loads at once to show the page."""
+    return method == "GET" and path.startswith(("/assets/", "/static/", "/svelte/"))
 
 
 def checked_body(body: bytes) -> object:
