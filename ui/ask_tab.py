@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
+from gradio.blocks import Block
 
 from rag_app.assembly import Application
 from rag_app.feedback import FeedbackStore
@@ -92,7 +93,7 @@ def add_ask_tab(page: gr.Blocks, application: Application, *, feedback: Feedback
         values = [value for section in sections for value in section.refresh(now)]
         return [past, history_strip(past, now), api_call(now, page_address(request)), *values]
 
-    parts = [answer, entity, passages, timings, asked]
+    parts: list[gr.components.Component] = [answer, entity, passages, timings, asked]
     quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
     for event in (
         gr.on([form.button.click, form.question.submit], show_answer, form.fields, parts, **MODELS),
@@ -104,7 +105,7 @@ def add_ask_tab(page: gr.Blocks, application: Application, *, feedback: Feedback
     add_ask_api(application, form.fields, feedback)
 
 
-def _outputs(sections: Sequence[Section]) -> list[gr.components.Component]:
+def _outputs(sections: Sequence[Section]) -> list[Block]:
     return [output for section in sections for output in section.outputs]
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-import gradio as gr
+from gradio.blocks import Block
 
 from knowledge_bases.records import VisualQuestion
 from rag_app.answers import Answer
@@ -64,7 +64,7 @@ class Section:
     """
 
     refresh: Callable[[Asked | None], list[Any]]
-    outputs: list[gr.components.Component]
+    outputs: list[Block]
 
 
 def visual_question(picture: str | None, text: str | None, instruction: str | None) -> VisualQuestion:

@@ -78,8 +78,9 @@ def open_split(knowledge_base: str, split: str, *, pictures: Path = PICTURES) ->
     Raises:
         InputError: there is no such split, or its pictures are not rendered.
     """
-    files = {name: base.questions for base in list_knowledge_bases() if (name := base.name) == knowledge_base}
-    questions = files.get(knowledge_base, {})
+    questions: Mapping[str, Path] = next(
+        (base.questions for base in list_knowledge_bases() if base.name == knowledge_base), {}
+    )
     if split not in questions:
         raise InputError(
             f"{knowledge_base} has no questions called {split!r}; choose {', '.join(questions) or 'a file'}"
