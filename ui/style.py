@@ -89,7 +89,8 @@ CSS = """
 /* plots are drawn dark on light */
 .plots figure { margin: 0; padding: 12px; border-radius: 14px; background: #fff; color: #222; }
 .plots figcaption { font-weight: 600; } .plots svg { max-width: 100%; height: auto; }
-.plots :is(figcaption, .legend, .key) { color: #222 !important; } .plots .legend { margin: .3rem 0; font-size: .88rem; } .plots .key { margin-right: 1rem; }
+.plots :is(figcaption, .legend, .key) { color: #222 !important; }
+.plots .legend { margin: .3rem 0; font-size: .88rem; } .plots .key { margin-right: 1rem; }
 .plots .key i { display: inline-block; width: .8rem; height: .8rem; margin-right: .3rem; }
 .failures { display: grid; grid-template-columns: repeat(auto-fill, minmax(200px, 1fr)); gap: 12px; }
 .failures img { width: 100%; height: 120px; object-fit: contain; margin: 0 0 6px; }
