@@ -68,9 +68,10 @@ CSS = """
 #ask-grid {
   display: grid; grid-template: "form answer" auto "more answer" 1fr / minmax(0, 5fr) minmax(0, 6fr);
 }
+#ask-grid > * { min-width: 0 !important; }
 #ask-form { grid-area: form; } #ask-answer { grid-area: answer; } #ask-more { grid-area: more; }
 #below-answer { align-items: center; gap: 8px; flex-wrap: wrap; }
-#below-answer button { min-width: max-content; }
+#below-answer button { min-width: 0; flex: 0 1 auto; }
 #recognised { flex: 1 1 180px; }
 .recognised { min-height: 1.6em; overflow-wrap: anywhere; color: var(--body-text-color); }
 .history { display: flex; flex-direction: column; gap: 6px; max-height: 22rem; overflow-y: auto; }
