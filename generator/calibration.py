@@ -32,6 +32,8 @@ FEATURES = (
     "best_score",  # retrieval score of the first passage, before the softmax
     "agreement",  # log of the joint probability mass of all candidates with the same answer
     "no_answer",  # the smallest no-answer probability among the passages
+    "lead",  # how far the joint score of the best candidate is above the second best
+    "spread",  # how far the retrieval score of the first passage is above the last one's
     "picture",  # what the picture's rows contribute to the retrieval score of the chosen passage; not always known
 )
 

@@ -123,10 +123,13 @@ def _features(
 ) -> dict[str, float]:
     chosen = candidates[index]
     floor = -30.0  # keeps a hopeless candidate from leaving the range where the logistic model was fitted
+    best, *others = sorted(scores, reverse=True)
     return {
         "reading": max(floor, chosen.log_likelihood),
         "retrieval": max(floor, scores[index] - chosen.log_likelihood),
         "best_score": max(retrieval_scores, default=0.0),
         "agreement": max(floor, mass),
         "no_answer": min(candidate.no_answer_probability for candidate in candidates),
+        "lead": min(-floor, best - others[0]) if others else -floor,
+        "spread": max(retrieval_scores, default=0.0) - min(retrieval_scores, default=0.0),
     }

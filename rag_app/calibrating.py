@@ -20,6 +20,7 @@ __all__ = ["Read", "fit", "read_dataset", "read_questions"]
 
 Progress = Callable[[int, int], None]
 TEMPERATURES = (0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0)
+TOLERANCE = 0.005  # of VQA accuracy: a softer temperature tells sure from unsure better
 BATCH = 16
 
 
@@ -90,7 +91,7 @@ def read_questions(
 
 
 def fit(reads: Sequence[Read], *, most_lost: float = 0.03) -> tuple[Calibration, dict[str, float]]:
-    """The temperature with the best VQA accuracy, then the confidence, then the threshold.
+    """The highest temperature with all but the best VQA accuracy, then the confidence, then the threshold.
 
     Questions that nothing answers teach the confidence what speaks against an answer; how high it is on the whole is
     then set by the answerable ones alone, since people mostly ask what can be answered.
@@ -111,7 +112,8 @@ def fit(reads: Sequence[Read], *, most_lost: float = 0.03) -> tuple[Calibration,
         / max(1, sum(answerable))
         for temperature in TEMPERATURES
     }
-    best = max(TEMPERATURES, key=lambda temperature: accuracy[temperature])
+    enough = max(accuracy.values()) - TOLERANCE
+    best = max(temperature for temperature in TEMPERATURES if accuracy[temperature] >= enough)
     chosen = [read.choose(Calibration(temperature=best)) for read in reads]
     right = [score >= 0.5 for _, score in chosen]
     try:
