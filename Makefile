@@ -20,7 +20,8 @@ demo: $(VENV)/.indexed
 ask: $(VENV)/.indexed
 	@$(PY) -m rag_app ask --image "$(IMAGE)" --question "$(QUESTION)"
 
-# Without passages, with the right ones, with those found; then other people's words, drawings, and what has no answer.
+# Without passages, with the right ones, with those found; then other people's words, drawings, what has no answer, and
+# what was changed after training.
 # Pictures are rendered from npm packages (needs npm, once) into runs/.
 evaluate: $(VENV)/.dev runs/pictures/.made
 	$(PY) -m rag_app evaluate --dataset $(DATASET) --images runs/pictures --no-retrieval \
@@ -31,6 +32,7 @@ evaluate: $(VENV)/.dev runs/pictures/.made
 	$(PY) -m rag_app evaluate --dataset $(QUESTIONS)/own_words.jsonl --images runs/pictures --output $(OUTPUT)/own-words
 	$(PY) -m benchmarks.flag_recognition
 	$(PY) -m benchmarks.abstaining
+	$(PY) -m benchmarks.edited_knowledge
 
 runs/pictures/.made: $(DATASET) $(QUESTIONS)/own_words.jsonl | $(VENV)/.dev
 	$(PY) -m rag_app train pictures --dataset $(DATASET) --output runs/pictures
