@@ -97,14 +97,13 @@ def add_knowledge_tab(page: gr.Blocks, application: Application, *, read_only: b
         except InputError as error:
             return note_card(_sentence(error))
 
-    def find(name: str, text: str, page_number: float) -> Any:  # noqa: ANN401 - a component's update
+    def find(name: str, text: str | None, page_number: float | None) -> Any:  # noqa: ANN401 - a component's update
+        number, text = int(page_number or 1), text or ""
         try:
-            found, pages = browse(passages_of(name), text, int(page_number or 1))
+            found, pages = browse(passages_of(name), text, number)
         except InputError as error:
             return gr.Dataframe(value=[], label=_sentence(error))
-        what = (
-            f"{len(found):,} passages with these words" if text.strip() else f"Page {int(page_number or 1)} of {pages}"
-        )
+        what = f"{len(found):,} passages with these words" if text.strip() else f"Page {number} of {pages}"
         return gr.Dataframe(value=rows_of(found), label=f"{what}; choose one to see it whole")
 
     def choose(name: str, event: gr.SelectData) -> list[Any]:

@@ -101,6 +101,7 @@ CSS = """
 .about dd { margin: 0; overflow-wrap: anywhere; }
 @media (max-width: 760px) { #ask-grid { grid-template: "form" "answer" "more" / minmax(0, 1fr); } }
 @media (max-width: 640px) { .answer-text { font-size: 1.5rem; } .card { padding: 12px 14px; } }
+@media (max-width: 640px) { .tab-container button { padding-inline: 7px !important; } }
 """
 
 
