@@ -27,9 +27,9 @@ class FeedbackForm:
     def add_details(self, asked: gr.State) -> Section:
         """Adds what follows the buttons, and connects them."""
         with gr.Column(visible=False, elem_id="feedback-details") as details:
-            reason = gr.Textbox(label="What was wrong?", max_length=MOST_TEXT, elem_id="feedback-reason")
+            reason = gr.Textbox("", label="What was wrong?", max_length=MOST_TEXT, elem_id="feedback-reason")
             expected = gr.Textbox(
-                label="The right answer, if you know it", max_length=MOST_TEXT, elem_id="feedback-answer"
+                "", label="The right answer, if you know it", max_length=MOST_TEXT, elem_id="feedback-answer"
             )
             send = gr.Button("Send", size="sm", elem_id="feedback-send")
         told = gr.HTML(elem_id="feedback-told")

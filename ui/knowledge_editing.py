@@ -43,10 +43,10 @@ def add_editor(application: Application, in_use: KnowledgeInUse, base: gr.Dropdo
     changed = gr.State(0)
     with gr.Row(equal_height=False):
         with gr.Column(scale=7, min_width=300):
-            passage_id = gr.Textbox(label="Id", interactive=fixed, elem_id="kb-id")
-            title = gr.Textbox(label="Title", interactive=fixed, elem_id="kb-title")
-            text = gr.Textbox(label="Text", lines=5, interactive=fixed, elem_id="kb-text")
-            source = gr.Textbox(label="Source", interactive=fixed, elem_id="kb-source")
+            passage_id = gr.Textbox("", label="Id", interactive=fixed, elem_id="kb-id")
+            title = gr.Textbox("", label="Title", interactive=fixed, elem_id="kb-title")
+            text = gr.Textbox("", label="Text", lines=5, interactive=fixed, elem_id="kb-text")
+            source = gr.Textbox("", label="Source", interactive=fixed, elem_id="kb-source")
         with gr.Column(scale=4, min_width=220):
             if read_only:
                 picture = gr.Image(label="Picture", type="filepath", interactive=False, elem_id="kb-picture")
@@ -76,7 +76,7 @@ def _add_buttons(
         kind = gr.Radio(["jsonl", "csv", "zip"], value="zip", label="Export as (pictures go into a zip only)")
         write = gr.Button("Export", elem_id="kb-export")
         file = gr.File(label="Exported", interactive=False, elem_id="kb-exported")
-        confirm = gr.Textbox(label="To remove it, write its name here", elem_id="kb-confirm")
+        confirm = gr.Textbox("", label="To remove it, write its name here", elem_id="kb-confirm")
         remove = gr.Button("Remove the knowledge base", variant="stop", elem_id="kb-remove")
 
     def done(sentence: str, name: str, count: int) -> list[Any]:

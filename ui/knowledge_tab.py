@@ -69,7 +69,9 @@ def add_knowledge_tab(page: gr.Blocks, application: Application, *, read_only: b
         _add_upkeep(application, in_use, counts, base, facts)
     with gr.Accordion("Passages", open=True, elem_id="kb-browse"):
         with gr.Row():
-            words = gr.Textbox(label="Search by words", placeholder="Empty: all, in their order", elem_id="kb-words")
+            words = gr.Textbox(
+                "", label="Search by words", placeholder="Empty: all, in their order", elem_id="kb-words"
+            )
             number = gr.Number(1, minimum=1, precision=0, label="Page", elem_id="kb-page")
         table = gr.Dataframe(
             headers=["id", "title", "text"],
@@ -97,8 +99,8 @@ def add_knowledge_tab(page: gr.Blocks, application: Application, *, read_only: b
         except InputError as error:
             return note_card(_sentence(error))
 
-    def find(name: str, text: str | None, page_number: float | None) -> Any:  # noqa: ANN401 - a component's update
-        number, text = int(page_number or 1), text or ""
+    def find(name: str, text: str, page_number: float | None) -> Any:  # noqa: ANN401 - a component's update
+        number = int(page_number or 1)
         try:
             found, pages = browse(passages_of(name), text, number)
         except InputError as error:

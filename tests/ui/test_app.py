@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import urllib.request
 
+import gradio as gr
 import pytest
 
 from rag_app.assembly import Application
@@ -42,3 +43,10 @@ def test_presets_are_listed_with_what_keeps_them_from_running(monkeypatch: pytes
     assert table.count("runs now") == 1
     assert table.count("cannot run: it needs &lt;a GPU&gt;") == len(preset_names()) - 1
     assert "can run<" in preset_table("mine")
+
+
+def test_text_fields_of_the_page_start_empty_and_not_as_nothing(application: Application) -> None:
+    """Gradio hands None over for a field without a value that nobody touched; the question alone must be given."""
+    fields = [block for block in build_app(application).blocks.values() if isinstance(block, gr.Textbox)]
+    unset = {field.label for field in fields if field.visible and field.value is None}
+    assert unset <= {"Question"}
