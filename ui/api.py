@@ -1,6 +1,9 @@
 """What programs can ask over HTTP, and agents as tools: the page's own fields, answered in JSON.
 
 Each endpoint hangs on a button that nobody sees. So the page's events stay private, and may change with the page.
+
+Gradio lets a caller leave out an argument whose component has a value, and one whose default here is None: the picture.
+The other defaults are never taken; Python asks for them after the first.
 """
 
 from __future__ import annotations
@@ -94,7 +97,7 @@ def add_ask_api(
         feedback: where it is kept; None offers no such endpoint.
     """
 
-    def ask(picture: str | None, question: str, instruction: str, k: int) -> Json:
+    def ask(picture: str | None = None, question: str = "", instruction: str = "", k: int = 5) -> Json:
         """Answers a question about a picture from the knowledge base, with the passages the answer comes from.
 
         Args:
@@ -111,7 +114,9 @@ def add_ask_api(
             asked = visual_question(picture, question, instruction)
             return answer_json(application, application.pipeline.taking(checked_k(k, application)).invoke(asked))
 
-    def explain(picture: str | None, question: str, instruction: str, passage_id: str) -> Json:
+    def explain(
+        picture: str | None = None, question: str = "", instruction: str = "", passage_id: str = ""
+    ) -> Json:
         """Tells why a passage was found: which word or patch of the question matched which word of the passage.
 
         Args:
@@ -132,7 +137,7 @@ def add_ask_api(
             explanation = application.pipeline.explain(asked, passage)
             return {"passage_id": passage_id, **explanation_json(explanation, asked.text, passage.content)}
 
-    def answer_without_passages(picture: str | None, question: str) -> Json:
+    def answer_without_passages(picture: str | None = None, question: str = "") -> Json:
         """Answers from the picture and the question alone, to compare.
 
         Args:
@@ -158,7 +163,14 @@ def add_ask_api(
 def _add_feedback_api(
     application: Application, fields: Sequence[gr.components.Component], store: FeedbackStore
 ) -> None:
-    def feedback(picture: str | None, question: str, answer: str, right: bool, reason: str, right_answer: str) -> Json:
+    def feedback(
+        picture: str | None = None,
+        question: str = "",
+        answer: str = "",
+        right: bool = False,
+        reason: str = "",
+        right_answer: str = "",
+    ) -> Json:
         """Keeps what a person thought of an answer.
 
         Args:

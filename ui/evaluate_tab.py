@@ -184,7 +184,9 @@ def add_evaluate_tab(application: Application) -> None:
 
 
 def _add_api(application: Application, inputs: list[gr.components.Component]) -> None:
-    def evaluate(questions: str, pictures: str | None, modes: list[str], most: int) -> Json:
+    def evaluate(
+        questions: str, pictures: str | None = None, modes: list[str] | None = None, most: int = _MOST
+    ) -> Json:
         """Asks and scores the questions of a file.
 
         Args:
@@ -198,7 +200,7 @@ def _add_api(application: Application, inputs: list[gr.components.Component]) ->
         """
         with kindly(questions):
             name, dataset = _dataset(application, UPLOADED, questions, pictures)
-            done = evaluated(application, dataset, name, modes, most, lambda share, text: None)
+            done = evaluated(application, dataset, name, modes or [], most, lambda share, text: None)
             reports = [read_report(one.folder) for one in done]
             return {str(report["manifest"]["mode"]): report for report in reports}
 

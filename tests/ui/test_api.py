@@ -39,6 +39,27 @@ def test_ask_answers_in_json(client: Client, picture: dict[str, object]) -> None
     assert len(answer["passages"]) == 5
 
 
+def test_a_picture_may_be_left_out(client: Client) -> None:
+    answer = client.predict(question="what is the capital?", api_name="/ask")
+    assert len(answer["passages"]) == 3
+    best = answer["passages"][0]["passage_id"]
+    why = client.predict(question="what is the capital?", passage_id=best, api_name="/explain")
+    assert {row["kind"] for row in why["rows"]}.isdisjoint({"picture", "patch"})
+    said = client.predict(question="what is the capital?", answer="Oslo", right=True, api_name="/feedback")
+    assert said["feedback_id"]
+    named = client.view_api(return_format="dict")["named_endpoints"]
+    required = {
+        name: [one["parameter_name"] for one in named[name]["parameters"] if not one["parameter_has_default"]]
+        for name in ("/ask", "/explain", "/feedback", "/evaluate")
+    }
+    assert required == {
+        "/ask": ["question"],
+        "/explain": ["question", "passage_id"],
+        "/feedback": ["question", "answer"],
+        "/evaluate": ["questions"],
+    }
+
+
 def test_explain_adds_up(client: Client, picture: dict[str, object]) -> None:
     (best, *_) = client.predict(picture, "what is the capital?", api_name="/ask")["passages"]
     why = client.predict(picture, "what is the capital?", "", best["passage_id"], api_name="/explain")
