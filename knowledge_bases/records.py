@@ -40,11 +40,13 @@ class ScoredPassage:
         passage: what was found.
         score: its late-interaction score; higher is better.
         picture_score: the part of the score that the picture's rows contribute; None without a picture.
+        knowledge_base: name of the one it is from, where several are asked at once; else empty.
     """
 
     passage: Passage
     score: float
     picture_score: float | None = None
+    knowledge_base: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

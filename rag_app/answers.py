@@ -67,6 +67,7 @@ class Answer:
                     "title": found.passage.title,
                     "text": found.passage.text,
                     "score": round(found.score, 4),
+                    **({"knowledge_base": found.knowledge_base} if found.knowledge_base else {}),
                 }
                 for found in self.passages
             ],

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import atexit
+import copy
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
-from dataclasses import dataclass
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from generator.loading import load_generator
@@ -16,16 +18,17 @@ from generator.protocol import Generator
 from rag_app.config import Preset, checkpoint_location
 from rag_app.devices import Placement, resolve_placement
 from rag_app.errors import InputError, one_line, reported_as_input
-from rag_app.finder import PassageFinder
+from rag_app.finder import Finder, PassageFinder
 from rag_app.indexing import sync
+from rag_app.joining import join_finders
 from rag_app.knowledge import Knowledge, open_store
 from rag_app.pipeline import RagPipeline
-from rag_app.stores import SharedStore
+from rag_app.stores import Passages, SharedStore
 from retriever.checkpoints import load_retriever
 from retriever.encoder import Encoder
 from retriever.index.opening import PassageIndex
 
-__all__ = ["Application", "load_encoder", "open_application", "open_index"]
+__all__ = ["Application", "load_encoder", "open_application", "open_finder", "open_index"]
 
 Notify = Callable[[str], None]
 Progress = Callable[[int, int], None]
@@ -33,37 +36,57 @@ Progress = Callable[[int, int], None]
 
 @dataclass(kw_only=True, eq=False)
 class Application:
-    """Everything opened and ready. `kb_use` changes which knowledge base it is.
+    """Everything opened and ready. `kb_use` changes which knowledge bases it asks, `preset_use` its models.
 
     Attributes:
         preset: what it was opened with.
         placement: device and dtype of the models.
         pipeline: answers questions.
-        knowledge_base: name of the knowledge base.
-        knowledge_base_title: the same for people.
-        examples: pairs of a picture and a question to try.
+        knowledge: the knowledge bases, one or several that are asked together.
         store: the passages; None when nothing is retrieved.
         n_passages: how many there are.
         retriever_fingerprint: of the loaded retriever; empty when nothing is retrieved.
         var: folder of derived data and of what people leave behind.
+        changing: held by whoever changes it, from beginning to end.
     """
 
     preset: Preset
     placement: Placement
     pipeline: RagPipeline
-    knowledge_base: str
-    knowledge_base_title: str
-    examples: tuple[tuple[Path, str], ...] = ()
-    store: SharedStore | None = None
+    knowledge: tuple[Knowledge, ...]
+    store: Passages | None = None
     n_passages: int = 0
     retriever_fingerprint: str = ""
     var: Path
+    changing: threading.RLock = field(default_factory=threading.RLock, repr=False)
+
+    @property
+    def knowledge_base(self) -> str:
+        """Name of the knowledge base; several have commas between."""
+        return ",".join(one.name for one in self.knowledge)
+
+    @property
+    def knowledge_base_title(self) -> str:
+        """The same for people."""
+        return " and ".join(one.title for one in self.knowledge)
+
+    @property
+    def examples(self) -> tuple[tuple[Path, str], ...]:
+        """Pairs of a picture and a question to try."""
+        return tuple(example for one in self.knowledge for example in one.examples)
+
+    def snapshot(self) -> Application:
+        """The application as it is now, which no later change reaches."""
+        return copy.copy(self)
+
+    def change(self, **values: object) -> None:
+        """Sets several attributes at once: a snapshot has all of them or none."""
+        vars(self).update(values)
 
 
 def open_application(
     preset: Preset,
-    knowledge: Knowledge,
-    *,
+    *knowledge: Knowledge,
     var: Path,
     retrieve: bool = True,
     notify: Notify = lambda message: None,
@@ -73,7 +96,7 @@ def open_application(
 
     Args:
         preset: which checkpoints, on which device.
-        knowledge: which knowledge base.
+        knowledge: the knowledge base, or several that are asked together.
         var: folder of derived data. Where it cannot be written, a temporary folder serves for this run.
         retrieve: False answers without passages; retriever, store and index are then not opened.
         notify: told what a person should know.
@@ -84,21 +107,18 @@ def open_application(
     """
     placement = resolve_placement(preset.device, preset.dtype)
     generator = _load_generator(preset, placement)
-    finder, store, encoder = None, None, None
+    finder: Finder | None = None
     if retrieve:
-        encoder = load_encoder(preset, placement)
-        store, index = open_index(knowledge, encoder, var=var, notify=notify, progress=progress)
-        finder = PassageFinder(encoder=encoder, index=index, store=store)
+        finder = open_finder(knowledge, load_encoder(preset, placement), var=var, notify=notify, progress=progress)
+    store = finder.store if finder is not None else None
     return Application(
         preset=preset,
         placement=placement,
         pipeline=RagPipeline(finder=finder, generator=generator, k=preset.k),
-        knowledge_base=knowledge.name,
-        knowledge_base_title=knowledge.title,
-        examples=knowledge.examples,
+        knowledge=knowledge,
         store=store,
         n_passages=len(store) if store is not None else 0,
-        retriever_fingerprint=encoder.fingerprint if encoder is not None else "",
+        retriever_fingerprint=finder.encoder.fingerprint if finder is not None else "",
         var=var,
     )
 
@@ -129,6 +149,26 @@ def _load_generator(preset: Preset, placement: Placement) -> Generator:
             adapter=Path(checkpoint_location(preset.adapter)) if preset.adapter else None,
             api_key=os.environ.get("RAG_APP_API_KEY"),
         )
+
+
+def open_finder(
+    knowledge: Sequence[Knowledge],
+    encoder: Encoder,
+    *,
+    var: Path,
+    notify: Notify = lambda message: None,
+    progress: Progress | None = None,
+) -> Finder:
+    """Finds passages in knowledge bases; their indexes are brought up to date one after the other.
+
+    Raises:
+        InputError: as for `open_index`.
+    """
+    parts = {}
+    for one in knowledge:
+        store, index = open_index(one, encoder, var=var, notify=notify, progress=progress)
+        parts[one.name] = PassageFinder(encoder=encoder, index=index, store=store)
+    return join_finders(parts)
 
 
 def open_index(

@@ -121,7 +121,7 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--preset", default=DEFAULT_PRESET, help="a preset's name, or a TOML file (default: %(default)s)"
     )
-    parser.add_argument("--kb", help="the knowledge base's name (default: the preset's)")
+    parser.add_argument("--kb", help="a knowledge base, or several with commas between (default: the preset's)")
     parser.add_argument("--k", type=_positive, help="passages to find and read (default: the preset's)")
     parser.add_argument("--retriever", metavar="NAME", help="another retriever than the preset's")
     parser.add_argument("--generator", metavar="NAME", help="another generator: a name, folder, hub id or URL#MODEL")

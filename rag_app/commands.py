@@ -16,7 +16,7 @@ from knowledge_bases.records import VisualQuestion
 from rag_app.answers import Answer
 from rag_app.config import Preset, load_preset, var_folder, with_settings
 from rag_app.errors import InputError, one_line
-from rag_app.knowledge import find_knowledge
+from rag_app.knowledge import find_together
 from rag_app.pictures import open_picture
 from rag_app.presets_command import check_preset
 from rag_app.progress import ProgressLine
@@ -95,12 +95,12 @@ def _open(args: argparse.Namespace, *, retrieve: bool = True) -> Application:
     """The application that the arguments ask for; names are checked before anything heavy is imported."""
     preset = _preset(args)
     var = var_folder(args.var)
-    knowledge = find_knowledge(preset.knowledge_base, var)
+    knowledge = find_together(preset.knowledge_base, var)
     check_preset(preset)
     from rag_app.assembly import open_application
 
     return open_application(
-        preset, knowledge, var=var, retrieve=retrieve, notify=_notify, progress=ProgressLine("passages encoded")
+        preset, *knowledge, var=var, retrieve=retrieve, notify=_notify, progress=ProgressLine("passages encoded")
     )
 
 

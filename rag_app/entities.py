@@ -7,12 +7,14 @@ knowledge bases (Wikipedia's, M2KR's) a passage's title is its entity; World Fla
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 
 from knowledge_bases.records import Passage, ScoredPassage, VisualQuestion
 from knowledge_bases.world_flags.entities import country_of
 from rag_app.answers import Answer
 from rag_app.errors import InputError
+from rag_app.joining import own_id
 from rag_app.pipeline import RagPipeline
 
 __all__ = ["answer_about", "entities_found", "entity_of", "recognised"]
@@ -30,9 +32,9 @@ def entity_of(passage: Passage, knowledge_base: str) -> str:
 def recognised(answer: Answer, knowledge_base: str) -> str:
     """What the passage that gave the answer is about, or else the best passage; empty without passages."""
     chosen = {one.passage_id for one in answer.candidates if one.chosen}
-    passages = [found.passage for found in answer.passages]
-    best = next((passage for passage in passages if passage.passage_id in chosen), passages[0] if passages else None)
-    return entity_of(best, knowledge_base) if best is not None else ""
+    passages = answer.passages
+    best = next((one for one in passages if one.passage.passage_id in chosen), passages[0] if passages else None)
+    return _entity(best, knowledge_base) if best is not None else ""
 
 
 def entities_found(
@@ -47,9 +49,15 @@ def entities_found(
         raise InputError("nothing is retrieved here, so there is nothing to choose among")
     groups: dict[str, list[ScoredPassage]] = {}
     for found in pipeline.finder.find([question], k=DEPTH)[0]:
-        groups.setdefault(entity_of(found.passage, knowledge_base), []).append(found)
+        groups.setdefault(_entity(found, knowledge_base), []).append(found)
     groups.pop("", None)
     return {entity: tuple(passages) for entity, passages in groups.items()}
+
+
+def _entity(found: ScoredPassage, knowledge_base: str) -> str:
+    """What a passage is about, wherever it is from."""
+    passage = replace(found.passage, passage_id=own_id(found))
+    return entity_of(passage, found.knowledge_base or knowledge_base)
 
 
 def answer_about(pipeline: RagPipeline, question: VisualQuestion, passages: Sequence[ScoredPassage]) -> Answer:

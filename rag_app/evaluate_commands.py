@@ -18,12 +18,12 @@ from rag_app.evaluation.files import SCORES, read_report
 from rag_app.evaluation.modes import Mode
 from rag_app.evaluation.report import report_text
 from rag_app.evaluation.shards import parse_shard
-from rag_app.knowledge import find_knowledge, list_knowledge, open_store
+from rag_app.knowledge import find_together, list_knowledge, open_store
 from rag_app.progress import ProgressLine
+from rag_app.stores import Passages, join_stores
 
 if TYPE_CHECKING:
     from rag_app.assembly import Application
-    from rag_app.stores import SharedStore
 
 __all__ = ["add_compare", "add_evaluate", "add_merge", "run_evaluate"]
 
@@ -160,11 +160,11 @@ def _own_knowledge(task: Benchmark, args: argparse.Namespace) -> str:
     return name
 
 
-def _oracle_store(preset: Preset, var: Path) -> SharedStore:
+def _oracle_store(preset: Preset, var: Path) -> Passages:
     """The passages alone: the oracle needs neither retriever nor index."""
-    knowledge = find_knowledge(preset.knowledge_base, var)
+    knowledge = find_together(preset.knowledge_base, var)
     try:
-        return open_store(knowledge, var)
+        return join_stores({one.name: open_store(one, var) for one in knowledge})
     except OSError as error:
         raise InputError(f"{var} cannot be written ({one_line(error)}); give another folder with --var") from error
 

@@ -3,31 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 from torch import Tensor
 
 from knowledge_bases.records import Passage, ScoredPassage, VisualQuestion
 from rag_app.errors import InputError, reported_as_input
-from rag_app.indexing import passage_id_of
-from rag_app.stores import SharedStore
+from rag_app.indexing import passage_id_of, passage_picture
+from rag_app.stores import Passages, SharedStore
 from rag_app.timing import Stopwatch
 from retriever.encoder import Encoder
 from retriever.explanation import Explanation, QueryRow, RowKind, explain
 from retriever.index.manifest import IndexDamagedError
 from retriever.index.opening import PassageIndex
 
-__all__ = ["Explanation", "PassageFinder", "QueryRow", "RowKind"]
+__all__ = ["EncodedQuestion", "Explanation", "Finder", "PassageFinder", "QueryRow", "RowKind", "encoded"]
 
 Hit = tuple[str, float]  # index key and score
 
 
-class PassageFinder:
+@runtime_checkable
+class Finder(Protocol):
     """Questions in, scored passages out."""
 
-    def __init__(self, *, encoder: Encoder, index: PassageIndex, store: SharedStore) -> None:
-        self.encoder = encoder
-        self._index = index
-        self.store = store
+    @property
+    def encoder(self) -> Encoder:
+        """What questions and passages are encoded with."""
+
+    @property
+    def store(self) -> Passages:
+        """The passages among which it looks."""
 
     def find(
         self, questions: Sequence[VisualQuestion], *, k: int, watch: Stopwatch | None = None
@@ -42,35 +48,89 @@ class PassageFinder:
         Raises:
             InputError: the index on disk is damaged, or an instruction leaves no room for its question.
         """
-        watch = watch or Stopwatch()
-        for question in questions:
-            self._check_instruction(question)
-        with watch.stage("encode"):
-            queries = self.encoder.encode_queries(questions)
-        with watch.stage("search"), reported_as_input("", kinds=(IndexDamagedError,)):
-            hits_of_each = self._index.search_batch(queries, k=k)
-        with watch.stage("fetch"):
-            n_rows = [self.encoder.picture_rows(question) for question in questions]
-            return [self._fetch(*found) for found in zip(hits_of_each, queries, n_rows, strict=True)]
 
     def explain(self, question: VisualQuestion, passage: Passage) -> Explanation:
         """Why a passage scores as it does, from both encoded again; within the index's rounding of its score."""
-        return explain(self.encoder, question, passage.content)
 
-    def _check_instruction(self, question: VisualQuestion) -> None:
-        if not question.instruction or not question.text.strip():
-            return
-        if not any(span for _, span in self.encoder.processor.question_pieces(question)):
-            raise InputError("the instruction is so long that nothing of the question is read; shorten it")
 
-    def _fetch(self, hits: Sequence[Hit], query: Tensor, n_picture_rows: int) -> tuple[ScoredPassage, ...]:
+@dataclass(frozen=True, kw_only=True)
+class EncodedQuestion:
+    """A question as an index searches it.
+
+    Attributes:
+        rows: (n_rows, dim) unit rows.
+        n_picture_rows: how many of them, the last ones, come from the picture.
+    """
+
+    rows: Tensor
+    n_picture_rows: int
+
+
+def encoded(encoder: Encoder, questions: Sequence[VisualQuestion], watch: Stopwatch) -> list[EncodedQuestion]:
+    """Questions in one pass through the encoder.
+
+    Raises:
+        InputError: an instruction leaves no room for its question.
+    """
+    for question in questions:
+        _check_instruction(encoder, question)
+    with watch.stage("encode"):
+        rows = encoder.encode_queries(questions)
+        return [
+            EncodedQuestion(rows=one, n_picture_rows=encoder.picture_rows(question))
+            for one, question in zip(rows, questions, strict=True)
+        ]
+
+
+class PassageFinder:
+    """The finder of one knowledge base."""
+
+    def __init__(self, *, encoder: Encoder, index: PassageIndex, store: SharedStore) -> None:
+        self.encoder = encoder
+        self._index = index
+        self.store = store
+
+    def find(
+        self, questions: Sequence[VisualQuestion], *, k: int, watch: Stopwatch | None = None
+    ) -> list[tuple[ScoredPassage, ...]]:
+        """As `Finder.find`."""
+        watch = watch or Stopwatch()
+        return self.search(encoded(self.encoder, questions, watch), k=k, watch=watch)
+
+    def search(
+        self, questions: Sequence[EncodedQuestion], *, k: int, watch: Stopwatch
+    ) -> list[tuple[ScoredPassage, ...]]:
+        """`find` for questions that are encoded.
+
+        Raises:
+            InputError: the index on disk is damaged.
+        """
+        with watch.stage("search"), reported_as_input("", kinds=(IndexDamagedError,)):
+            hits_of_each = self._index.search_batch([question.rows for question in questions], k=k)
+        with watch.stage("fetch"):
+            return [self._fetch(*found) for found in zip(hits_of_each, questions, strict=True)]
+
+    def explain(self, question: VisualQuestion, passage: Passage) -> Explanation:
+        """As `Finder.explain`."""
+        reads = self.encoder.passage_picture_rows > 0
+        picture = passage_picture(self.store, passage.passage_id) if reads else None
+        return explain(self.encoder, question, passage.content, picture)
+
+    def _fetch(self, hits: Sequence[Hit], question: EncodedQuestion) -> tuple[ScoredPassage, ...]:
         passages = self.store.get([passage_id_of(key) for key, _ in hits])
         return tuple(
-            ScoredPassage(passage=passage, score=score, picture_score=self._picture_score(key, query, n_picture_rows))
+            ScoredPassage(passage=passage, score=score, picture_score=self._picture_score(key, question))
             for passage, (key, score) in zip(passages, hits, strict=True)
         )
 
-    def _picture_score(self, key: str, query: Tensor, n_picture_rows: int) -> float | None:
-        if n_picture_rows == 0:
+    def _picture_score(self, key: str, question: EncodedQuestion) -> float | None:
+        if question.n_picture_rows == 0:
             return None
-        return float(self._index.contributions(query[-n_picture_rows:], key).sum())
+        return float(self._index.contributions(question.rows[-question.n_picture_rows :], key).sum())
+
+
+def _check_instruction(encoder: Encoder, question: VisualQuestion) -> None:
+    if not question.instruction or not question.text.strip():
+        return
+    if not any(span for _, span in encoder.processor.question_pieces(question)):
+        raise InputError("the instruction is so long that nothing of the question is read; shorten it")

@@ -11,7 +11,7 @@ import hashlib
 import os
 import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +27,9 @@ __all__ = [
     "Knowledge",
     "bad_rows_path",
     "changing",
+    "check_names_differ",
     "find_knowledge",
+    "find_together",
     "list_knowledge",
     "named_knowledge",
     "open_store",
@@ -118,6 +120,36 @@ def find_knowledge(name: str, var: Path) -> Knowledge:
         f"unknown knowledge base {name!r}; choose one of {', '.join(one.name for one in known)}, give the path of a "
         "file or folder of passages, or make your own with `python -m rag_app kb add`"
     )
+
+
+def find_together(names: str, var: Path) -> tuple[Knowledge, ...]:
+    """The knowledge bases that are asked together.
+
+    Args:
+        names: as for `find_knowledge`, or several with commas between.
+        var: folder of derived data.
+
+    Raises:
+        InputError: one is not there, or two have the same name.
+    """
+    if "," not in names or Path(names).exists():
+        return (find_knowledge(names, var),)
+    found = tuple(find_knowledge(name.strip(), var) for name in names.split(","))
+    check_names_differ([one.name for one in found])
+    return found
+
+
+def check_names_differ(names: Sequence[str]) -> None:
+    """Makes sure that knowledge bases can be asked together.
+
+    Raises:
+        InputError: there is none, or two have the same name.
+    """
+    if not names:
+        raise InputError("no knowledge base is chosen; choose at least one")
+    twice = [name for name in names if names.count(name) > 1]
+    if twice:
+        raise InputError(f"two of the knowledge bases are called {twice[0]!r}; give each once")
 
 
 def named_knowledge(name: str, var: Path) -> Knowledge:

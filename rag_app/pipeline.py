@@ -18,7 +18,7 @@ from generator.streaming import stream_candidates
 from knowledge_bases.records import Passage, ScoredPassage, VisualQuestion
 from rag_app.answers import Answer, AnswerCandidate
 from rag_app.errors import InputError, reported_as_input
-from rag_app.finder import Explanation, PassageFinder
+from rag_app.finder import Explanation, Finder
 from rag_app.timing import Stopwatch
 
 __all__ = ["RagPipeline"]
@@ -34,7 +34,7 @@ class RagPipeline(Runnable[VisualQuestion, Answer]):
     shows what it writes (`complete` is False for these), and then the whole `Answer`.
     """
 
-    def __init__(self, *, finder: PassageFinder | None, generator: Generator, k: int) -> None:
+    def __init__(self, *, finder: Finder | None, generator: Generator, k: int) -> None:
         """Puts the parts together.
 
         Args:
@@ -62,9 +62,13 @@ class RagPipeline(Runnable[VisualQuestion, Answer]):
             raise InputError(f"k is {k}; ask for at least 1 passage")
         return RagPipeline(finder=self.finder, generator=self.generator, k=k)
 
+    def with_finder(self, finder: Finder | None) -> RagPipeline:
+        """The same models with another finder."""
+        return RagPipeline(finder=finder, generator=self.generator, k=self.k)
+
     def without_retrieval(self) -> RagPipeline:
         """The same generator, answering from the question and the picture alone."""
-        return RagPipeline(finder=None, generator=self.generator, k=self.k)
+        return self.with_finder(None)
 
     def explain(self, question: VisualQuestion, passage: Passage) -> Explanation:
         """Why a passage was found: what each row of the question contributes to its score. For one passage on demand.

@@ -7,7 +7,7 @@ from langchain_core.documents import Document
 from langchain_core.retrievers import BaseRetriever
 
 from knowledge_bases.records import ScoredPassage, VisualQuestion
-from rag_app.finder import PassageFinder
+from rag_app.finder import Finder
 
 __all__ = ["PassageRetriever", "as_document"]
 
@@ -15,7 +15,7 @@ __all__ = ["PassageRetriever", "as_document"]
 class PassageRetriever(BaseRetriever):
     """Finds documents for a text question; `find` takes a picture as well, which the base class has no place for."""
 
-    finder: PassageFinder
+    finder: Finder
     k: int = 5
 
     def _get_relevant_documents(self, query: str, *, run_manager: CallbackManagerForRetrieverRun) -> list[Document]:

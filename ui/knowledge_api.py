@@ -33,13 +33,13 @@ def add_reading_api(application: Application, in_use: KnowledgeInUse) -> None:
         """Names every knowledge base.
 
         Returns:
-            knowledge_bases, each with name, title, description and whether it can be changed; and in_use.
+            knowledge_bases, each with name, title, description and whether it can be changed; and in_use, names.
         """
         found = [
             {"name": one.name, "title": one.title, "description": one.description, "own": one.own_store is not None}
             for one in list_knowledge(var)
         ]
-        return {"knowledge_bases": found, "in_use": in_use.name}
+        return {"knowledge_bases": found, "in_use": list(in_use.names)}
 
     def kb_info(name: str) -> Json:
         """Counts a knowledge base.
@@ -122,17 +122,17 @@ def add_changing_api(application: Application, in_use: KnowledgeInUse) -> None:
             return {"passages": in_use.sync(name, force=force)}
 
     def kb_use(name: str) -> Json:
-        """Answers questions from this knowledge base from now on, for everybody.
+        """Answers questions from this knowledge base, or from several together, from now on, for everybody.
 
         Args:
-            name: of the knowledge base.
+            name: of the knowledge base; several have commas between.
 
         Returns:
-            in_use and passages.
+            in_use, names, and passages.
         """
         with kindly():
-            indexed = in_use.use(name)
-            return {"in_use": name, "passages": indexed}
+            indexed = in_use.use(*(one.strip() for one in name.split(",")))
+            return {"in_use": list(in_use.names), "passages": indexed}
 
     def kb_remove(name: str) -> Json:
         """Removes a whole knowledge base of your own.
@@ -144,7 +144,7 @@ def add_changing_api(application: Application, in_use: KnowledgeInUse) -> None:
             removed: its name.
         """
         with kindly():
-            if name == in_use.name:
+            if name in in_use.names:
                 raise InputError("questions are answered from it; use another one first")
             own_knowledge.remove(name, var)
             return {"removed": name}
@@ -294,7 +294,7 @@ def _add_passage_api(application: Application, in_use: KnowledgeInUse) -> None:
             holds: passages that are left.
         """
         with kindly():
-            if name == in_use.name and own_knowledge.count_passages(name, var) <= len(set(passage_ids)):
+            if name in in_use.names and own_knowledge.count_passages(name, var) <= len(set(passage_ids)):
                 raise InputError("nothing would be left of the knowledge base in use; use another one first")
             holds = own_knowledge.delete_passages(name, var, passage_ids)
             in_use.follow(name)

@@ -107,7 +107,7 @@ def _add_buttons(
 
     def delete_it(name: str, key: str, count: int) -> list[Any]:
         try:
-            if own_knowledge.count_passages(name, var) == 1 and name == in_use.name:
+            if own_knowledge.count_passages(name, var) == 1 and name in in_use.names:
                 raise InputError("this is the last passage of the knowledge base in use; use another one first")
             holds = own_knowledge.delete_passages(name, var, [key])
             return done(f"Deleted {key}; {holds:,} passages are left.", name, count)
@@ -124,7 +124,7 @@ def _add_buttons(
         try:
             if written != name:
                 raise InputError(f"write {name} into the field to remove it")
-            if name == in_use.name:
+            if name in in_use.names:
                 raise InputError("questions are answered from it; use another one first")
             own_knowledge.remove(name, var)
             return [note_card(f"Removed {name}."), count + 1]

@@ -54,8 +54,8 @@ def add_knowledge_tab(page: gr.Blocks, application: Application, *, read_only: b
     """
     in_use, counts = KnowledgeInUse(application), Counts()
     var = application.var
-    choices = [in_use.name] if read_only else names(var)
-    chosen = in_use.name if in_use.name in choices else choices[0]
+    choices = list(in_use.names) if read_only else names(var)
+    chosen = next((name for name in in_use.names if name in choices), choices[0])
     base = gr.Dropdown(
         choices,
         value=chosen,
@@ -85,17 +85,16 @@ def add_knowledge_tab(page: gr.Blocks, application: Application, *, read_only: b
 
     def passages_of(name: str) -> SharedStore:
         """Strangers see the one in use, whatever name they send."""
-        if (read_only or name == in_use.name) and application.store is not None:
-            return application.store
-        if read_only:
+        used = in_use.passages(in_use.names[0] if read_only else name)
+        if used is None and read_only:
             raise InputError("nothing is retrieved here")
-        return stored(name, var)
+        return stored(name, var) if used is None else used
 
     def look(name: str) -> str:
         if not read_only:
             return _facts(application, in_use, counts, name)
         try:
-            return facts_card(counts.of(in_use.name, passages_of(name)), in_use=True, own=False)
+            return facts_card(counts.of(in_use.names[0], passages_of(name)), in_use=True, own=False)
         except InputError as error:
             return note_card(_sentence(error))
 
@@ -308,7 +307,7 @@ def _facts(
     except InputError as error:
         return note_card(_sentence(error))
     own = named_knowledge(name, application.var).own_store is not None
-    return facts_card(state, in_use=name == in_use.name, own=own)
+    return facts_card(state, in_use=name in in_use.names, own=own)
 
 
 def _sentence(error: InputError) -> str:

@@ -14,7 +14,7 @@ from rag_app.errors import InputError, one_line
 from rag_app.evaluation.modes import Mode
 from rag_app.pictures import open_picture
 from rag_app.pipeline import RagPipeline
-from rag_app.stores import SharedStore
+from rag_app.stores import Passages
 
 __all__ = ["Asker", "Prepared"]
 
@@ -38,7 +38,7 @@ class Asker:
     """Turns examples into questions and questions into answers."""
 
     def __init__(
-        self, pipeline: RagPipeline, dataset: Dataset, *, mode: Mode, store: SharedStore | None, depth: int = 0
+        self, pipeline: RagPipeline, dataset: Dataset, *, mode: Mode, store: Passages | None, depth: int = 0
     ) -> None:
         """Puts the parts together.
 

@@ -185,6 +185,7 @@ def evaluate_kept(
     Raises:
         InputError: an answer cannot be had, or the folder cannot be written.
     """
+    application = application.snapshot()
     if most:
         dataset = replace(dataset, examples=dataset.examples[:most])
     if mode is Mode.NOTHING:

@@ -7,7 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -38,7 +38,7 @@ from rag_app.predictions import (
     write_details,
     write_predictions,
 )
-from rag_app.stores import SharedStore
+from rag_app.stores import JoinedStore, Passages
 
 __all__ = ["Run", "evaluate", "prepare_output"]
 
@@ -67,7 +67,7 @@ class Run:
     pipeline: RagPipeline
     dataset: Dataset
     mode: Mode
-    store: SharedStore | None
+    store: Passages | None
     settings: Mapping[str, Any]
     versions: Mapping[str, str]
     batch_size: int
@@ -109,7 +109,19 @@ def evaluate(
         InputError: `output` holds predictions of other settings, or a file cannot be written.
     """
     with reported_as_input(f"output folder {output}", kinds=(OSError,)), folder_lock(output):
+        run = replace(run, dataset=_positives_in(run.dataset, run.store))
         return _Evaluation(run, output, progress).finish(beside)
+
+
+def _positives_in(dataset: Dataset, store: Passages | None) -> Dataset:
+    """The right passages as they are called where several knowledge bases are asked together."""
+    if not isinstance(store, JoinedStore):
+        return dataset
+    examples = tuple(
+        replace(one, pos_passage_ids=tuple(full for own in one.pos_passage_ids for full in store.full_ids(own)))
+        for one in dataset.examples
+    )
+    return replace(dataset, examples=examples)
 
 
 class _Evaluation:

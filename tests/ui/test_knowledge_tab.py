@@ -73,7 +73,7 @@ def test_from_files_to_answers(mine: Application, tmp_path: Path) -> None:
     state = state_of("mine", mine.var, checked=True)
     assert state.sound
     assert [index.in_step for index in state.indexes] == [True]
-    card = facts_card(state, in_use=in_use.name == "mine", own=True)
+    card = facts_card(state, in_use=in_use.names == ("mine",), own=True)
     assert "in step" in card
 
 
@@ -149,7 +149,7 @@ def test_over_http(mine: Application, tmp_path: Path) -> None:
         assert (after["title"], after["text"]) == ("The red land", "They pay with shells.")
         assert client.predict("mine", ["red-money"], api_name="/kb_delete") == {"holds": len(PASSAGES) - 1}
         assert client.predict("mine", "Oslo", 1, api_name="/kb_search")["passages"][0]["passage_id"] == "blue-capital"
-        assert client.predict("mine", api_name="/kb_use") == {"in_use": "mine", "passages": len(PASSAGES) - 1}
+        assert client.predict("mine", api_name="/kb_use") == {"in_use": ["mine"], "passages": len(PASSAGES) - 1}
         added = ("mine", "shells", "The red land", "Shells are money there.", "", None)
         assert client.predict(*added, api_name="/kb_add") == {"added": "shells"}
         checked = client.predict("mine", api_name="/kb_verify")
