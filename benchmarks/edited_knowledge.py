@@ -4,8 +4,8 @@
 
 Half of the facts about every second country are exchanged for invented ones in a knowledge base of its own; questions
 in test phrasings, beside the flag as flag-icons draws it, ask for what was exchanged. Countries that do not exist are
-added to it with a flag of three stripes that no country has; the picture is that flag, waving or flat as it comes.
-Nothing is trained.
+added to it with a flag of three stripes that no country has, drawn beside their passages. They are asked about with
+that drawing, and with it as somebody else's camera may see it: turned, smaller, on another ground. Nothing is trained.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ import dataclasses
 import itertools
 import json
 import random
-from collections.abc import Sequence
+import shutil
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -80,10 +81,31 @@ def _added(rng: random.Random) -> list[tuple[CountryFacts, Image.Image]]:
     return countries
 
 
-def _write(path: Path, passages: Sequence[Passage]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    rows = ({"passage_id": one.passage_id, "title": one.title, "text": one.text} for one in passages)
-    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+def _seen_anew(flag: Image.Image, rng: random.Random) -> Image.Image:
+    def colour() -> tuple[int, ...]:
+        return tuple(rng.randrange(256) for _ in range(3))
+
+    ground = Image.new("RGB", (300, 300), colour())
+    width = rng.randint(170, 260)
+    turned = flag.resize((width, width * flag.height // flag.width)).rotate(
+        rng.uniform(-12, 12), expand=True, resample=Image.Resampling.BICUBIC, fillcolor=colour()
+    )
+    x, y = ((side - size) // 2 + rng.randint(-15, 15) for side, size in zip(ground.size, turned.size, strict=True))
+    ground.paste(turned, (x, y))
+    return ground
+
+
+def _write(folder: Path, passages: Sequence[Passage], pictures: Mapping[str, Image.Image]) -> None:
+    """A folder that can be a knowledge base; `pictures` are shown beside the passages of these ids."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    with (folder / "passages.jsonl").open("w", encoding="utf-8") as file:
+        for one in passages:
+            row = {"passage_id": one.passage_id, "title": one.title, "text": one.text}
+            if one.passage_id in pictures:
+                row["picture"] = f"{one.passage_id}.png"
+                pictures[one.passage_id].save(folder / row["picture"])
+            file.write(json.dumps(row, ensure_ascii=False) + "\n")
 
 
 def _accuracy(pipeline: RagPipeline, cases: Sequence[Case]) -> float:
@@ -116,15 +138,21 @@ def main() -> None:
         edited += [(question, Image.fromarray(pixels.numpy())) for question in _changed(facts, after[code], rng)]
     invented = _added(rng)
     added = [(question, image) for facts, image in invented for question in questions_about(facts, rng, split="test")]
-    path = runs / "edited_knowledge" / "passages.jsonl"
+    seen_anew = [(question, _seen_anew(image, rng)) for question, image in added]
+    folder = runs / "edited_knowledge"
     everyone = [*after.values(), *(facts for facts, _ in invented)]
-    _write(path, [passage for facts in everyone for passage in write_passages(facts)])
+    pictures = {passage.passage_id: image for facts, image in invented for passage in write_passages(facts)}
+    _write(folder, [passage for facts in everyone for passage in write_passages(facts)], pictures)
     preset, var = load_preset(DEFAULT_PRESET), var_folder()
     application = open_application(
-        preset, find_knowledge(str(path), var), var=var, progress=ProgressLine("passages encoded")
+        preset, find_knowledge(str(folder), var), var=var, progress=ProgressLine("passages encoded")
     )
     print(f"{'kind':40} {'questions':>9} {'VQA accuracy':>12}")
-    for kind, cases in (("facts exchanged", edited), ("countries added", added)):
+    for kind, cases in (
+        ("facts exchanged", edited),
+        ("countries added", added),
+        ("countries added, seen anew", seen_anew),
+    ):
         few = rng.sample(cases, min(N_QUESTIONS, len(cases)))
         print(f"{kind:40} {len(few):>9} {_accuracy(application.pipeline, few):>12.3f}")
 

@@ -6,16 +6,22 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from knowledge_bases.importing.items import BadRow, ReadSettings
+from knowledge_bases.importing.items import BadRow, Entry, ReadSettings
 from knowledge_bases.importing.source import FileSource
 from knowledge_bases.importing.tables import csv_rows, json_rows
 from knowledge_bases.records import Passage, VqaExample
 
-__all__ = ["read_examples", "read_passages"]
+__all__ = ["read_entries", "read_examples", "read_passages"]
 
 
 def read_passages(path: Path | str) -> Iterator[Passage]:
-    """Passages from a file, a folder or a zip archive of any kind that `importing.source` reads.
+    """The passages of `read_entries`."""
+    for entry in read_entries(path):
+        yield entry.passage
+
+
+def read_entries(path: Path | str) -> Iterator[Entry]:
+    """Passages, with their pictures, from a file, a folder or a zip archive of any kind that `importing.source` reads.
 
     A row without an id takes "FILE-ROW". A document's relative path is its id, its first heading (or its name) the
     title; where it is long, it is split into several passages.
@@ -27,7 +33,7 @@ def read_passages(path: Path | str) -> Iterator[Passage]:
         for item in source.items(ReadSettings()):
             if isinstance(item, BadRow):
                 raise ValueError(str(item))  # noqa: TRY004
-            yield item.passage
+            yield item
 
 
 def read_examples(path: Path | str) -> Iterator[VqaExample]:

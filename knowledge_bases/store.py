@@ -12,7 +12,7 @@ from typing import Any
 
 from knowledge_bases.records import Passage
 
-__all__ = ["PICTURES", "PassageStore", "StoreError", "check_passage"]
+__all__ = ["PassageStore", "StoreError", "check_passage"]
 
 FORMAT = 1
 SCHEMA = (
@@ -26,10 +26,16 @@ SCHEMA = (
     f"PRAGMA user_version = {FORMAT}",
 )
 # Pictures of passages; made when the first one comes, so that stores from before they were known stay as they are.
-PICTURES = (
+_PICTURES = (
     "CREATE TABLE IF NOT EXISTS pictures (number INTEGER PRIMARY KEY, content BLOB NOT NULL)",
     "CREATE TRIGGER IF NOT EXISTS pictures_deleted AFTER DELETE ON passages BEGIN "
     "DELETE FROM pictures WHERE number = old.number; END",
+    "CREATE TABLE picture_digests (number INTEGER PRIMARY KEY, digest TEXT NOT NULL)",
+    "CREATE TRIGGER digests_added AFTER INSERT ON pictures BEGIN "
+    "INSERT INTO picture_digests VALUES (new.number, digest(new.content)); END",
+    "CREATE TRIGGER digests_deleted AFTER DELETE ON pictures BEGIN "
+    "DELETE FROM picture_digests WHERE number = old.number; END",
+    "INSERT INTO picture_digests SELECT number, digest(content) FROM pictures",
 )
 NO_PICTURES: Mapping[str, bytes] = MappingProxyType({})
 PATIENCE = 60.0  # seconds to wait for another process's change
@@ -70,6 +76,7 @@ class PassageStore:
             connection = sqlite3.connect(path, timeout=PATIENCE, isolation_level=None)
         except sqlite3.Error as error:
             raise StoreError(f"cannot open {path} ({error}); check that its folder exists and is writable") from error
+        connection.create_function("digest", 1, _digest, deterministic=True)
         store = cls(path, connection)
         try:
             store._prepare(create)
@@ -183,15 +190,31 @@ class PassageStore:
         )
         return bytes(rows[0][0]) if rows else None
 
+    def picture_digests(self) -> dict[str, str]:
+        """Passage id -> checksum of its picture, of the passages that have one."""
+        if not self.has_pictures():
+            return {}
+        kept = self._has_table("picture_digests")
+        digests = "picture_digests" if kept else "(SELECT number, digest(content) AS digest FROM pictures)"
+        return dict(self._query(f"SELECT passage_id, digest FROM {digests} JOIN passages USING (number)"))
+
     def has_pictures(self) -> bool:
         """Whether there is a place for pictures, though it may be empty."""
-        return bool(self._query("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'pictures'"))
+        return self._has_table("pictures")
+
+    def make_place_for_pictures(self) -> None:
+        """To be called within `change`, before pictures are written."""
+        if not self._has_table("picture_digests"):
+            for statement in _PICTURES:
+                self._connection.execute(statement)
+
+    def _has_table(self, name: str) -> bool:
+        return bool(self._query("SELECT 1 FROM main.sqlite_master WHERE type = 'table' AND name = ?", [name]))
 
     def _set_picture(self, number: int, picture: bytes | None) -> None:
         if picture is None and not self.has_pictures():
             return
-        for statement in PICTURES:
-            self._connection.execute(statement)
+        self.make_place_for_pictures()
         self._connection.execute("DELETE FROM pictures WHERE number = ?", [number])
         if picture is not None:
             self._connection.execute("INSERT INTO pictures VALUES (?, ?)", (number, picture))
@@ -311,6 +334,10 @@ def check_passage(passage: Passage) -> None:
         raise StoreError(
             f"passage {passage.passage_id!r} holds half a character (a lone surrogate); remove it"
         ) from error
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:12]
 
 
 def _passage(columns: Sequence[object]) -> Passage:

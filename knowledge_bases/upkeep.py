@@ -6,7 +6,7 @@ import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
 
-from knowledge_bases.store import PICTURES, PassageStore, StoreError
+from knowledge_bases.store import PassageStore, StoreError
 
 __all__ = ["StoreFigures", "figures", "merge", "problems", "rebuild_words"]
 
@@ -83,7 +83,9 @@ def merge(store: PassageStore, coming: Path) -> int:
         connection.execute("ATTACH DATABASE ? AS coming", [str(coming)])
         try:
             with store.change():
-                return _take_over(connection, pictures=with_pictures or store.has_pictures(), theirs=with_pictures)
+                if with_pictures:
+                    store.make_place_for_pictures()
+                return _take_over(connection, pictures=store.has_pictures(), theirs=with_pictures)
         finally:
             connection.execute("DETACH DATABASE coming")
     except sqlite3.Error as error:
@@ -104,8 +106,6 @@ def _take_over(connection: sqlite3.Connection, *, pictures: bool, theirs: bool) 
         f"INSERT INTO main.words(rowid, title, text) SELECT number, title, text FROM main.passages WHERE {known}"
     )
     if pictures:
-        for statement in PICTURES:
-            connection.execute(statement)
         connection.execute(
             f"DELETE FROM main.pictures WHERE number IN (SELECT number FROM main.passages WHERE {known})"
         )

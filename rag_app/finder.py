@@ -18,7 +18,7 @@ from retriever.explanation import Explanation, QueryRow, RowKind, explain
 from retriever.index.manifest import IndexDamagedError
 from retriever.index.opening import PassageIndex
 
-__all__ = ["EncodedQuestion", "Explanation", "Finder", "PassageFinder", "QueryRow", "RowKind", "encoded"]
+__all__ = ["EncodedQuestion", "Explanation", "Finder", "PassageFinder", "QueryRow", "RowKind", "encoded", "explained"]
 
 Hit = tuple[str, float]  # index key and score
 
@@ -112,9 +112,7 @@ class PassageFinder:
 
     def explain(self, question: VisualQuestion, passage: Passage) -> Explanation:
         """As `Finder.explain`."""
-        reads = self.encoder.passage_picture_rows > 0
-        picture = passage_picture(self.store, passage.passage_id) if reads else None
-        return explain(self.encoder, question, passage.content, picture)
+        return explained(self, question, passage)
 
     def _fetch(self, hits: Sequence[Hit], question: EncodedQuestion) -> tuple[ScoredPassage, ...]:
         passages = self.store.get([passage_id_of(key) for key, _ in hits])
@@ -127,6 +125,13 @@ class PassageFinder:
         if question.n_picture_rows == 0:
             return None
         return float(self._index.contributions(question.rows[-question.n_picture_rows :], key).sum())
+
+
+def explained(finder: Finder, question: VisualQuestion, passage: Passage) -> Explanation:
+    """`Finder.explain`, of any finder."""
+    reads_pictures = finder.encoder.passage_picture_rows > 0
+    picture = passage_picture(finder.store, passage.passage_id) if reads_pictures else None
+    return explain(finder.encoder, question, passage.content, picture)
 
 
 def _check_instruction(encoder: Encoder, question: VisualQuestion) -> None:

@@ -6,21 +6,26 @@ import hashlib
 import logging
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
+from PIL import Image
+
 from knowledge_bases.records import Passage
+from rag_app.errors import InputError
 from rag_app.locking import folder_lock
+from rag_app.pictures import decode_picture
 from rag_app.progress import duration
-from rag_app.stores import SharedStore
-from retriever.encoder import Encoder
+from rag_app.stores import Passages, SharedStore
+from retriever.encoder import Encoder, OpenPicture
 from retriever.index.exact import ExactIndex
 from retriever.index.opening import COMPRESS_FROM, PassageIndex, compress, estimate, open_index
 
-__all__ = ["SyncReport", "index_key", "passage_id_of", "sync"]
+__all__ = ["SyncReport", "index_key", "index_keys", "passage_id_of", "passage_picture", "sync"]
 
 logger = logging.getLogger(__name__)
 Progress = Callable[[int, int], None]
@@ -47,10 +52,29 @@ class SyncReport:
     seconds: float
 
 
-def index_key(passage: Passage) -> str:
-    """The passage's id in the index: it changes when the content does, so that a changed passage is encoded again."""
-    digest = hashlib.sha256(passage.content.encode("utf-8", errors="surrogatepass")).hexdigest()[:12]
-    return f"{passage.passage_id}{_SEPARATOR}{digest}"
+def index_key(passage: Passage, picture: str | None = None) -> str:
+    """The passage's id in the index: it changes when what is encoded does, so that a changed passage is encoded again.
+
+    Args:
+        passage: the passage.
+        picture: checksum of its picture, empty where it has none; None where the encoder reads texts only.
+    """
+    encoded = passage.content.encode("utf-8", errors="surrogatepass")
+    encoded += b"" if picture is None else f"\0{picture}".encode()
+    return f"{passage.passage_id}{_SEPARATOR}{hashlib.sha256(encoded).hexdigest()[:12]}"
+
+
+def index_keys(store: SharedStore, *, with_pictures: bool) -> dict[str, str]:
+    """Index key -> passage id of all passages of a store.
+
+    Args:
+        store: the passages.
+        with_pictures: whether the index is of an encoder that reads passages' pictures.
+    """
+    digests = store.picture_digests() if with_pictures else None
+    return {
+        index_key(one, None if digests is None else digests.get(one.passage_id, "")): one.passage_id for one in store
+    }
 
 
 def passage_id_of(key: str) -> str:
@@ -109,7 +133,7 @@ def _open_if_current(store: SharedStore, encoder: Encoder, path: Path) -> Passag
     with suppress(ValueError, OSError):
         index = open_index(path, fingerprint=encoder.fingerprint)
         index.verify()
-        if set(index.ids) == {index_key(passage) for passage in store}:
+        if set(index.ids) == index_keys(store, with_pictures=encoder.passage_picture_rows > 0).keys():
             return index
     return None
 
@@ -137,21 +161,47 @@ def _bring_up_to_date(
         (entries deleted, passages added).
     """
     present = set(index.ids)
-    wanted = {index_key(passage): passage.passage_id for passage in store}
+    wanted = index_keys(store, with_pictures=encoder.passage_picture_rows > 0)
     stale = [key for key in index.ids if key not in wanted]
     if stale:
         index.delete(stale)
-    missing = [passage_id for key, passage_id in wanted.items() if key not in present]
+    missing = [key for key in wanted if key not in present]
     done = 0
     remaining = iter(missing)
     while chunk := list(islice(remaining, PASSAGES_PER_COMMIT)):
-        passages = store.get(chunk)
+        passages = store.get([wanted[key] for key in chunk])
         embeddings = encoder.encode_passages(
-            [passage.content for passage in passages], progress=_offset(progress, done, len(missing))
+            [passage.content for passage in passages],
+            _pictures(store, encoder, passages),
+            progress=_offset(progress, done, len(missing)),
         )
-        index.add([index_key(passage) for passage in passages], embeddings)
+        index.add(chunk, embeddings)
         done += len(passages)
     return len(stale), len(missing)
+
+
+def _pictures(store: SharedStore, encoder: Encoder, passages: Sequence[Passage]) -> dict[int, OpenPicture]:
+    """What opens the picture of each passage that has one."""
+    digests = store.picture_digests() if encoder.passage_picture_rows else {}
+    return {
+        place: partial(passage_picture, store, passage.passage_id)
+        for place, passage in enumerate(passages)
+        if passage.passage_id in digests
+    }
+
+
+def passage_picture(store: Passages, passage_id: str) -> Image.Image | None:
+    """The picture of a passage; None, with a warning, where it cannot be read.
+
+    Raises:
+        StoreError: the store is damaged.
+    """
+    content = store.picture(passage_id)
+    try:
+        return None if content is None else decode_picture(content, name=f"the picture of passage {passage_id!r}")
+    except InputError as error:
+        logger.warning("%s; the passage is found by its text alone", error)
+        return None
 
 
 def _compressed_if_large(index: PassageIndex, folder: Path, notify: Notify) -> PassageIndex:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from knowledge_bases.records import Passage, ScoredPassage, VisualQuestion
-from rag_app.finder import Explanation, Finder, PassageFinder, encoded
+from rag_app.finder import Explanation, Finder, PassageFinder, encoded, explained
 from rag_app.stores import JoinedStore, full_id, joined_passage
 from rag_app.timing import Stopwatch
 from retriever.encoder import Encoder
@@ -62,7 +62,7 @@ class JoinedFinder:
 
     def explain(self, question: VisualQuestion, passage: Passage) -> Explanation:
         """As `Finder.explain`."""
-        return next(iter(self._parts.values())).explain(question, passage)
+        return explained(self, question, passage)
 
 
 def _of(name: str, found: ScoredPassage) -> ScoredPassage:

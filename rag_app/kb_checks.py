@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -145,13 +146,14 @@ def index_states(knowledge: Knowledge, store: SharedStore, var: Path) -> tuple[I
     folder = var / "indexes" / knowledge.folder
     if not folder.is_dir():
         return ()
-    from rag_app.indexing import index_key
+    from rag_app.indexing import index_keys
 
-    wanted = {index_key(passage) for passage in store}
-    return tuple(_index_state(path, wanted) for path in sorted(folder.iterdir()) if path.is_dir())
+    ways = [set(index_keys(store, with_pictures=shown)) for shown in (False, True)]
+    return tuple(_index_state(path, ways) for path in sorted(folder.iterdir()) if path.is_dir())
 
 
-def _index_state(path: Path, wanted: set[str]) -> IndexState:
+def _index_state(path: Path, ways: Sequence[set[str]]) -> IndexState:
+    """`ways`: the keys of all passages, for encoders that read texts only and for those that read pictures too."""
     from retriever.index.exact import ExactIndex
     from retriever.index.opening import open_index
 
@@ -161,6 +163,7 @@ def _index_state(path: Path, wanted: set[str]) -> IndexState:
     except (ValueError, OSError) as error:
         return IndexState(checkpoint=path.name, damage=one_line(error))
     present = set(index.ids)
+    wanted = max(ways, key=lambda keys: len(keys & present))
     return IndexState(
         checkpoint=path.name,
         kind="exact" if isinstance(index, ExactIndex) else "compressed",

@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from knowledge_bases.catalog import KnowledgeBase, find_knowledge_base, list_knowledge_bases
-from knowledge_bases.files import read_passages
+from knowledge_bases.files import read_entries
+from knowledge_bases.records import Passage
 from knowledge_bases.store import PassageStore, StoreError
 from rag_app.errors import InputError, one_line, reported_as_input
 from rag_app.locking import folder_lock
@@ -225,8 +226,21 @@ def _checksum(passages: Path) -> str:
     return digest.hexdigest()[:16]
 
 
+def _entries(passages: Path, pictures: dict[str, bytes]) -> Iterator[Passage]:
+    """The passages one by one, while `pictures` holds the picture of the last one."""
+    shown = passages.is_dir() or passages.suffix.lower() == ".zip"
+    for entry in read_entries(passages):
+        pictures.clear()
+        if shown and entry.picture is not None:
+            pictures[entry.passage.passage_id] = entry.picture
+        yield entry.passage
+
+
 def _derive(passages: Path, path: Path) -> None:
     """Makes a store from passages; it appears whole or not at all.
+
+    It has the pictures of a folder's or an archive's passages. Pictures beside a single file are left out, since its
+    checksum would not tell when they change: `kb build` takes them in.
 
     Raises:
         InputError: the passages have a fault.
@@ -237,7 +251,8 @@ def _derive(passages: Path, path: Path) -> None:
     part.touch()  # an OSError where the folder cannot be written
     try:
         with PassageStore.open(part, create=True) as store:
-            store.add(read_passages(passages))
+            pictures: dict[str, bytes] = {}
+            store.add(_entries(passages, pictures), pictures)
         os.replace(part, path)
     except ValueError as error:
         raise InputError(one_line(error).replace(part.name, path.name)) from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from PIL.Image import Transpose
 
 from rag_app.errors import InputError, one_line
 
-__all__ = ["LONGEST_SIDE", "MAX_ASPECT", "MAX_PIXELS", "check_picture", "open_picture"]
+__all__ = ["LONGEST_SIDE", "MAX_ASPECT", "MAX_PIXELS", "check_picture", "decode_picture", "open_picture"]
 
 MAX_PIXELS = 100_000_000  # decoded with alpha this is 0.4 GB: more is refused before it is decoded
 LONGEST_SIDE = 4096  # larger pictures are scaled down at once: the encoders see a few hundred pixels
@@ -48,9 +49,20 @@ def open_picture(path: Path | str) -> Image.Image:
         raise InputError(f"there is no picture at {path}; check the path")
     if not path.is_file():
         raise InputError(f"{path} is not a file; give a picture such as a PNG or JPEG file")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Pillow's warning of large pictures: they have our own limit below
-        return _decode(path)
+    return _decode(path, name=str(path))
+
+
+def decode_picture(content: bytes, *, name: str) -> Image.Image:
+    """As `open_picture`, of a file that is in memory.
+
+    Args:
+        content: the file.
+        name: what errors call it.
+
+    Raises:
+        InputError: as `open_picture`.
+    """
+    return _decode(BytesIO(content), name=name)
 
 
 def check_picture(path: Path | str, *, max_pixels: int) -> None:
@@ -61,19 +73,19 @@ def check_picture(path: Path | str, *, max_pixels: int) -> None:
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        with _opened(Path(path), _OF_STRANGERS) as picture:
+        with _opened(Path(path), str(path), _OF_STRANGERS) as picture:
             _check_size(path, picture.size, max_pixels)
 
 
-def _opened(path: Path, formats: tuple[str, ...] | None = None) -> Image.Image:
+def _opened(file: Path | BytesIO, name: str, formats: tuple[str, ...] | None = None) -> Image.Image:
     try:
-        return Image.open(path, formats=formats)
+        return Image.open(file, formats=formats)
     except Image.DecompressionBombError as error:
-        raise InputError(f"{path} has too many pixels (at most {MAX_PIXELS:,}); make it smaller") from error
+        raise InputError(f"{name} has too many pixels (at most {MAX_PIXELS:,}); make it smaller") from error
     except PermissionError as error:
-        raise InputError(f"{path} cannot be read: permission denied; check its permissions") from error
+        raise InputError(f"{name} cannot be read: permission denied; check its permissions") from error
     except Exception as error:  # decoders of broken files raise errors of many kinds
-        raise InputError(f"{path} is not a picture that can be read; give a PNG, JPEG, WebP or GIF file") from error
+        raise InputError(f"{name} is not a picture that can be read; give a PNG, JPEG, WebP or GIF file") from error
 
 
 def _check_size(path: Path | str, size: tuple[int, int], most: int) -> None:
@@ -82,12 +94,16 @@ def _check_size(path: Path | str, size: tuple[int, int], most: int) -> None:
         raise InputError(f"{path} is {width} x {height} pixels; at most {most:,} pixels are read. Make it smaller")
 
 
-def _decode(path: Path) -> Image.Image:
-    with _opened(path) as picture:
+def _decode(file: Path | BytesIO, *, name: str) -> Image.Image:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Pillow's warning of large pictures: they have our own limit below
+        picture = _opened(file, name)
+    with picture, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
         try:
             if max(picture.size) > LONGEST_SIDE:
                 picture.draft("RGB", (LONGEST_SIDE, LONGEST_SIDE))  # JPEG decodes straight to a smaller size
-            _check_size(path, picture.size, MAX_PIXELS)
+            _check_size(name, picture.size, MAX_PIXELS)
             picture.load()
             turn = _UPRIGHT.get(_orientation(picture))  # after loading: TIFF pictures are turned by Pillow
             decoded = _to_rgb(_shrunk(picture))
@@ -95,7 +111,7 @@ def _decode(path: Path) -> Image.Image:
         except InputError:
             raise
         except Exception as error:  # as above: the header was fine and the rest is not
-            raise InputError(f"{path} is damaged or cut short ({one_line(error)}); save it again") from error
+            raise InputError(f"{name} is damaged or cut short ({one_line(error)}); save it again") from error
 
 
 def _shrunk(picture: Image.Image) -> Image.Image:

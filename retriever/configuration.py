@@ -204,6 +204,15 @@ class FLMRConfig(_JsonConfig):
         return self.use_transformer_mapping_network and self.use_vision_encoder
 
     @property
+    def passage_picture_weight(self) -> float:
+        """Length of the rows of a passage's picture in an index, where the rows of its text have length 1.
+
+        Two pictures are always more alike than a picture and a text, so a checkpoint that learnt from passages without
+        pictures wants less than 1. No published file has this key: there it is 1.
+        """
+        return float(self.extra.get("passage_picture_weight", 1.0))
+
+    @property
     def mapping_folder(self) -> str | None:
         """Name of the folder inside the checkpoint that holds the mapping network's base, or None if built in."""
         base = self.transformer_mapping_config_base

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
+from types import MappingProxyType
 
 import torch
+from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
 from knowledge_bases.records import VisualQuestion
 from retriever.modeling import FLMRModelForRetrieval, Rows
+from retriever.parts import Parts
 from retriever.processing import FLMRProcessor
 
-__all__ = ["Encoder"]
+__all__ = ["Encoder", "OpenPicture"]
 
 Progress = Callable[[int, int], None]
+OpenPicture = Callable[[], Image.Image | None]
+
+NO_PICTURES: Mapping[int, OpenPicture] = MappingProxyType({})
 
 QUERIES_A_BATCH = 16
 TOKENS_A_BATCH = 8192  # passages are batched by length up to this many tokens, padding included
@@ -85,15 +91,31 @@ class Encoder:
                 encoded.update(zip(batch, _ragged(rows), strict=True))
         return [encoded[index] for index in range(len(questions))]
 
-    def encode_passages(self, texts: Sequence[str], *, progress: Progress | None = None) -> list[Tensor]:
+    @property
+    def passage_picture_rows(self) -> int:
+        """How many rows, the first ones, a passage's picture gives; 0 where the checkpoint reads texts only."""
+        config = self.model.config
+        reads = config.context_concat_output_from_vision_encoder and self.processor.image_processor is not None
+        return config.mapping_network_prefix_length if reads else 0
+
+    def encode_passages(
+        self,
+        texts: Sequence[str],
+        pictures: Mapping[int, OpenPicture] = NO_PICTURES,
+        *,
+        progress: Progress | None = None,
+    ) -> list[Tensor]:
         """Encodes passages; passages of similar length are encoded together.
 
         Args:
             texts: what each passage says.
+            pictures: what opens the picture of a passage, by its position in `texts` (None: it cannot be read); they
+                are opened one at a time, and not at all where the checkpoint reads texts only.
             progress: called with (passages done, passages in all) after each batch.
 
         Returns:
             one (n_rows, dim) float32 tensor of unit rows a passage, on the CPU; padding and punctuation are dropped.
+            Rows of a picture come first and are as long as the checkpoint's `passage_picture_weight`.
         """
         encoded: dict[int, Tensor] = {}
         for batch, inputs in self._passage_batches(texts):
@@ -102,7 +124,25 @@ class Encoder:
             encoded.update(zip(batch, _ragged(rows), strict=True))
             if progress is not None:
                 progress(len(encoded), len(texts))
+        if self.passage_picture_rows:
+            for position, rows_of_picture in self._encode_pictures(pictures):
+                encoded[position] = torch.cat([rows_of_picture, encoded[position]])
         return [encoded[index] for index in range(len(texts))]
+
+    def _encode_pictures(self, pictures: Mapping[int, OpenPicture]) -> Iterator[tuple[int, Tensor]]:
+        """The rows of passages' pictures; they do not depend on the texts beside them."""
+        weight, process = self.model.config.passage_picture_weight, self.processor.image_processor
+        assert process is not None
+        places = list(pictures)
+        for start in range(0, len(places), QUERIES_A_BATCH):
+            opened = ((place, pictures[place]()) for place in places[start : start + QUERIES_A_BATCH])
+            pixels = {place: process([picture]) for place, picture in opened if picture is not None}
+            if not pixels:
+                continue
+            inputs = self._to_device({"pixel_values": torch.cat(list(pixels.values()))})
+            with torch.inference_mode():
+                rows = self.model.doc(**inputs, parts=Parts.IMAGE)  # type: ignore[arg-type]
+            yield from zip(pixels, (weight * one for one in _ragged(rows)), strict=True)
 
     def _passage_batches(self, texts: Sequence[str]) -> Iterator[tuple[list[int], dict[str, Tensor]]]:
         """Batches of similar length: the passages' positions and the model's inputs."""

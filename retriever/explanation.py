@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 import torch
+from PIL import Image
 
 from knowledge_bases.records import VisualQuestion
 from retriever.encoder import Encoder
@@ -20,6 +21,7 @@ __all__ = ["Explanation", "PassageToken", "QueryRow", "RowKind", "explain"]
 
 Span = tuple[int, int]
 FILL = "[MASK]"  # what short queries are filled up with
+PICTURE = "[picture]"  # stands for each row of the passage's own picture
 
 
 class RowKind(str, Enum):
@@ -41,7 +43,8 @@ class QueryRow:
         span: characters of the token in the question's text; None where it stands for none.
         place: row and column of the patch in the grid, from 0; None for other rows.
         best: position in `Explanation.tokens` of the passage token with the highest cosine; the first of equal ones.
-        cosine: that cosine, in [-1, 1]: what the row contributes to the score.
+        cosine: what the row contributes to the score: that cosine, in [-1, 1], times the length of the passage's row,
+            which is less than 1 only for rows of its picture.
     """
 
     kind: RowKind
@@ -57,8 +60,8 @@ class PassageToken:
     """One token of the passage that takes part.
 
     Attributes:
-        token: as the tokenizer writes it.
-        span: its characters in the passage's content; None for `[CLS]`, the marker and `[SEP]`.
+        token: as the tokenizer writes it; `[picture]` for a row of the passage's own picture.
+        span: its characters in the passage's content; None for `[CLS]`, the marker, `[SEP]` and `[picture]`.
     """
 
     token: str
@@ -103,13 +106,16 @@ class _Label:
     place: tuple[int, int] | None = None
 
 
-def explain(encoder: Encoder, question: VisualQuestion, content: str) -> Explanation:
+def explain(
+    encoder: Encoder, question: VisualQuestion, content: str, picture: Image.Image | None = None
+) -> Explanation:
     """Encodes both again and takes their score apart.
 
     Args:
         encoder: the one that made the index.
         question: as it was asked, with its instruction.
         content: what was encoded of the passage (`Passage.content`).
+        picture: its own picture.
 
     Returns:
         contributions that add up to MaxSim of the freshly encoded rows. An index keeps rows in fewer bits, so its own
@@ -119,9 +125,10 @@ def explain(encoder: Encoder, question: VisualQuestion, content: str) -> Explana
         ValueError: the question has neither a text nor a picture, or the checkpoint takes no pictures.
     """
     query = encoder.encode_queries([question])[0]
-    passage = encoder.encode_passages([content])[0]
+    passage = encoder.encode_passages([content], {0: lambda: picture})[0]
     labels = _query_labels(encoder, question)
-    tokens = _passage_tokens(encoder, content)
+    n_shown = encoder.passage_picture_rows if picture is not None else 0
+    tokens = (*[PassageToken(token=PICTURE)] * n_shown, *_passage_tokens(encoder, content))
     if len(labels) != len(query) or len(tokens) != len(passage):
         raise RuntimeError(
             f"{len(labels)} labels for {len(query)} query rows, {len(tokens)} tokens for {len(passage)} passage rows"

@@ -147,3 +147,29 @@ def test_any_unicode_survives(rows: list[tuple[str, str, str]]) -> None:
         store.add(passages)
         assert list(store) == passages
         assert store.get([key for key, _, _ in rows]) == passages
+
+
+def test_pictures_are_told_apart_by_checksums_that_follow_them(tmp_path: Path) -> None:
+    with PassageStore.open(tmp_path / "s.sqlite", create=True) as store:
+        store.add([passage(1), passage(2), passage(3)], {"p1": b"one", "p2": b"two"})
+        first = store.picture_digests()
+        assert first.keys() == {"p1", "p2"}
+        assert first["p1"] != first["p2"]
+        store.replace(passage(1), b"two")
+        store.delete(["p2"])
+        assert store.picture_digests() == {"p1": first["p2"]}
+        store.replace(passage(1), keep_picture=False)
+        assert store.picture_digests() == {}
+
+
+def test_a_store_from_before_checksums_of_pictures_were_kept(tmp_path: Path) -> None:
+    with PassageStore.open(tmp_path / "s.sqlite", create=True) as store:
+        store.add([passage(1), passage(2)], {"p1": b"one"})
+        expected = store.picture_digests()
+        for kind, name in (("TRIGGER", "digests_added"), ("TRIGGER", "digests_deleted"), ("TABLE", "picture_digests")):
+            store.connection.execute(f"DROP {kind} {name}")
+    with PassageStore.open(tmp_path / "s.sqlite") as old:
+        assert old.picture_digests() == expected
+        old.replace(passage(2), b"new")
+        assert old.picture_digests().keys() == {"p1", "p2"}
+        assert old.picture_digests()["p1"] == expected["p1"]

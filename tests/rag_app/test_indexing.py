@@ -1,13 +1,17 @@
 from __future__ import annotations
 
+import copy
 import json
 import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from knowledge_bases.records import Passage, VisualQuestion
 from knowledge_bases.store import PassageStore
@@ -203,3 +207,31 @@ def test_an_empty_knowledge_base(tmp_path: Path, encoder: Encoder) -> None:
     knowledge = Knowledge(name="none", title="none", own_store=tmp_path / "none.sqlite", folder="none")
     with pytest.raises(InputError, match="'none' is empty; add passages"):
         open_index(knowledge, encoder, var=tmp_path / "var")
+
+
+def png(colour: str) -> bytes:
+    file = BytesIO()
+    Image.new("RGB", (30, 20), colour).save(file, "PNG")
+    return file.getvalue()
+
+
+def test_a_passage_is_encoded_again_when_its_picture_changes(
+    tmp_path: Path, encoder: Encoder, store: PassageStore
+) -> None:
+    model = copy.deepcopy(encoder.model)
+    model.config = replace(model.config, context_concat_output_from_vision_encoder=True)
+    reader = Encoder(model, encoder.processor, identify=lambda: "pictures")
+    plain, _ = sync(shared(tmp_path), reader, tmp_path / "i")
+    red = store.get(["red-money"])[0]
+    for picture, rows in ((png("red"), reader.passage_picture_rows), (png("blue"), reader.passage_picture_rows)):
+        store.replace(red, picture)
+        index, report = sync(shared(tmp_path), reader, tmp_path / "i")
+        assert (report.added, report.deleted) == (1, 1)
+        assert index.n_tokens == plain.n_tokens + rows
+    store.replace(red, png("blue")[:40])  # nothing that Pillow could read
+    index, report = sync(shared(tmp_path), reader, tmp_path / "i")
+    assert (report.added, index.n_tokens) == (1, plain.n_tokens)
+    _, report = sync(shared(tmp_path), encoder, tmp_path / "i")  # reads texts only: an index of its own
+    store.replace(red, png("green"))
+    _, report = sync(shared(tmp_path), encoder, tmp_path / "i")
+    assert report.added == 0

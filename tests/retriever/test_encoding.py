@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 import string
 from dataclasses import replace
 
@@ -162,3 +163,38 @@ def test_a_vocabulary_without_the_marker_is_an_error() -> None:
 def test_a_length_without_room_is_an_error() -> None:
     with pytest.raises(ValueError, match="use 3 or more"):
         FLMRQueryTokenizer(VOCABULARY)("what", max_length=2)
+
+
+def reading_pictures(encoder: Encoder, weight: float) -> Encoder:
+    """The same encoder, of a checkpoint that reads passages' pictures."""
+    model = copy.deepcopy(encoder.model)
+    model.config = replace(
+        model.config, context_concat_output_from_vision_encoder=True, extra={"passage_picture_weight": weight}
+    )
+    return Encoder(model, encoder.processor, identify=lambda: "pictures")
+
+
+def test_a_passages_picture_gives_rows_before_its_text(encoder: Encoder) -> None:
+    texts, picture = ["one short passage", "another", "a third"], Image.new("RGB", (40, 30), "red")
+    reader = reading_pictures(encoder, 0.5)
+    n = reader.passage_picture_rows
+    assert n == encoder.model.config.mapping_network_prefix_length
+    plain = reader.encode_passages(texts)
+    shown = reader.encode_passages(texts, {0: lambda: picture, 1: lambda: None, 2: lambda: picture})
+    assert torch.equal(shown[1], plain[1])  # a picture that cannot be read leaves the text
+    for place in (0, 2):
+        assert torch.equal(shown[place][n:], plain[place])
+        assert shown[place][:n].norm(dim=-1) == pytest.approx(0.5, abs=1e-5)
+    assert torch.equal(shown[0][:n], shown[2][:n])
+    query = reader.encode_queries([VisualQuestion(image=picture)])[0]
+    if not reader.model.config.separate_query_and_context_vision_encoder:
+        first = query[-reader.picture_rows(VisualQuestion(image=picture)) :][:n]
+        assert torch.allclose(shown[0][:n], 0.5 * first, atol=1e-5)  # as the question's picture is encoded
+
+
+def test_pictures_of_passages_are_not_opened_where_texts_alone_count(encoder: Encoder) -> None:
+    def opened() -> Image.Image:
+        raise AssertionError
+
+    assert encoder.passage_picture_rows == 0
+    assert torch.equal(encoder.encode_passages(["a"], {0: opened})[0], encoder.encode_passages(["a"])[0])

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import copy
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -151,3 +153,19 @@ def test_the_seen_part_is_what_is_cropped(size: tuple[int, int]) -> None:
     image.paste(255, (round(left), round(top), round(right), round(bottom)))
     pixels = ImageProcessor(height=32, width=32, shortest_edge=32, mean=None, std=None)([image])
     assert float(pixels[0, :, 2:-2, 2:-2].min()) > 0.99
+
+
+def test_rows_of_the_passages_own_picture_have_their_share(encoder: Encoder) -> None:
+    model = copy.deepcopy(encoder.model)
+    model.config = replace(
+        model.config, context_concat_output_from_vision_encoder=True, extra={"passage_picture_weight": 0.9}
+    )
+    reader = Encoder(model, encoder.processor, identify=lambda: "pictures")
+    found = explain(reader, QUESTIONS[0], CONTENT, PICTURE)
+    query = reader.encode_queries([QUESTIONS[0]])[0]
+    passage = reader.encode_passages([CONTENT], {0: lambda: PICTURE})[0]
+    assert found.score == pytest.approx(float((passage @ query.T).amax(dim=0).sum()), abs=1e-4)
+    n = reader.passage_picture_rows
+    assert {token.token for token in found.tokens[:n]} == {"[picture]"}
+    assert found.tokens[n:] == explain(reader, QUESTIONS[0], CONTENT).tokens
+    assert any(row.best < n for row in found.rows)
