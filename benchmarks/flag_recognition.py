@@ -22,7 +22,7 @@ from knowledge_bases.records import VisualQuestion
 from knowledge_bases.world_flags.questions import load_look_alikes
 from rag_app.assembly import open_application
 from rag_app.config import DEFAULT_PRESET, load_preset, var_folder
-from rag_app.finder import PassageFinder
+from rag_app.finder import Finder
 from rag_app.knowledge import find_knowledge
 from rag_app.pictures import open_picture
 from rag_app.progress import ProgressLine
@@ -46,7 +46,7 @@ def country_of(passage_id: str) -> str:
     return passage_id.removeprefix("wf-").rsplit("-", 1)[0]
 
 
-def find_ranks(finder: PassageFinder, pictures: Sequence[Path], codes: Sequence[str]) -> list[int | None]:
+def find_ranks(finder: Finder, pictures: Sequence[Path], codes: Sequence[str]) -> list[int | None]:
     """Place (from 0) of the first passage about each picture's country; None beyond the deepest."""
     alike = {code: set(group) for group in load_look_alikes() for code in group}
     ranks: list[int | None] = []

@@ -141,7 +141,7 @@ class Encoder:
                 continue
             inputs = self._to_device({"pixel_values": torch.cat(list(pixels.values()))})
             with torch.inference_mode():
-                rows = self.model.doc(**inputs, parts=Parts.IMAGE)  # type: ignore[arg-type]
+                rows = self.model.doc(**inputs, parts=Parts.IMAGE)
             yield from zip(pixels, (weight * one for one in _ragged(rows)), strict=True)
 
     def _passage_batches(self, texts: Sequence[str]) -> Iterator[tuple[list[int], dict[str, Tensor]]]:
