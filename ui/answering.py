@@ -31,7 +31,8 @@ def answered(application: Application, picture: str | None, text: str, instructi
         started = time.perf_counter()
         question = visual_question(picture, text, instruction)
         opened = (time.perf_counter() - started) * 1000
-        pipeline = application.pipeline.taking(checked_k(k, application))
+        now = application.snapshot()  # another preset or knowledge base may come while this is answered
+        pipeline = now.pipeline.taking(checked_k(k, now))
         for answer in pipeline.stream(question):
             timed = replace(answer, timings_ms={"picture": opened, **answer.timings_ms} if answer.complete else {})
             yield parts_of(
@@ -41,8 +42,10 @@ def answered(application: Application, picture: str | None, text: str, instructi
                     instruction=question.instruction,
                     k=pipeline.k,
                     answer=timed,
-                    entity=recognised(answer, application.knowledge_base),
+                    entity=recognised(answer, now.knowledge_base),
                     thumbnail=_thumbnail(question),
+                    knowledge_base=now.knowledge_base,
+                    preset=now.preset.name,
                 )
             )
     except InputError as error:
@@ -85,11 +88,11 @@ def other_entities(application: Application, asked: Asked) -> list[str]:
 def corrected(application: Application, asked: Asked, entity: str) -> Parts:
     """The answer from the passages about what a person said that it is."""
     try:
-        question = asked.open()
-        passages = entities_found(application.pipeline, question, application.knowledge_base).get(entity, ())
+        question, now = asked.open(), application.snapshot()
+        passages = entities_found(now.pipeline, question, now.knowledge_base).get(entity, ())
         if not passages:
             raise InputError(f"no passage found here is about {entity!r}; choose one of the names offered")
-        answer: Answer = answer_about(application.pipeline.taking(asked.k), question, passages)
+        answer: Answer = answer_about(now.pipeline.taking(asked.k), question, passages)
     except InputError as error:
         return _refused(error, asked.picture)
     again = Asked(
@@ -101,6 +104,8 @@ def corrected(application: Application, asked: Asked, entity: str) -> Parts:
         entity=entity,
         corrected=True,
         thumbnail=asked.thumbnail,
+        knowledge_base=now.knowledge_base,
+        preset=now.preset.name,
     )
     return parts_of(again)
 

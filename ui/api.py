@@ -87,7 +87,9 @@ def explanation_json(explanation: Explanation, question: str, content: str) -> J
 
 
 def add_ask_api(
-    application: Application, fields: Sequence[gr.components.Component], feedback: FeedbackStore | None
+    application: Application,
+    fields: Sequence[gr.components.Component],
+    feedback: FeedbackStore | None,
 ) -> None:
     """Adds the endpoints `ask`, `explain`, and, where they are of use, `answer_without_passages` and `feedback`.
 
@@ -112,11 +114,10 @@ def add_ask_api(
         """
         with kindly(picture):
             asked = visual_question(picture, question, instruction)
-            return answer_json(application, application.pipeline.taking(checked_k(k, application)).invoke(asked))
+            now = application.snapshot()
+            return answer_json(now, now.pipeline.taking(checked_k(k, now)).invoke(asked))
 
-    def explain(
-        picture: str | None = None, question: str = "", instruction: str = "", passage_id: str = ""
-    ) -> Json:
+    def explain(picture: str | None = None, question: str = "", instruction: str = "", passage_id: str = "") -> Json:
         """Tells why a passage was found: which word or patch of the question matched which word of the passage.
 
         Args:
@@ -129,12 +130,12 @@ def add_ask_api(
             score, and rows of kind, text, patch, passage_text and cosine; the cosines add up to the score.
         """
         with kindly(picture):
-            asked = visual_question(picture, question, instruction)
-            if application.store is None:
+            asked, now = visual_question(picture, question, instruction), application.snapshot()
+            if now.store is None:
                 raise InputError("nothing is retrieved here, so there is no score to explain")
             with reported_as_input():
-                (passage,) = application.store.get([passage_id])
-            explanation = application.pipeline.explain(asked, passage)
+                (passage,) = now.store.get([passage_id])
+            explanation = now.pipeline.explain(asked, passage)
             return {"passage_id": passage_id, **explanation_json(explanation, asked.text, passage.content)}
 
     def answer_without_passages(picture: str | None = None, question: str = "") -> Json:
@@ -148,8 +149,10 @@ def add_ask_api(
             As ask, without passages.
         """
         with kindly(picture):
-            asked = visual_question(picture, question, "")
-            return answer_json(application, application.pipeline.without_retrieval().invoke(asked))
+            asked, now = visual_question(picture, question, ""), application.snapshot()
+            if now.pipeline.needs_passages:
+                raise InputError(f"the reader of {now.preset.name} takes its answers from passages; ask for some")
+            return answer_json(now, now.pipeline.without_retrieval().invoke(asked))
 
     passage_id = gr.Textbox(label="Passage id", visible=False)
     add_endpoint("ask", ask, fields)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from html import escape
-
 import gradio as gr
 
 from rag_app.assembly import Application
@@ -17,6 +15,7 @@ from ui.evaluate_tab import add_evaluate_tab
 from ui.knowledge_tab import add_knowledge_tab
 from ui.public import check_uploads, gate, prepare_uploads
 from ui.style import CSS, theme
+from ui.what_answers import add_fixed_line, add_what_answers
 from ui.zero_gpu import ask_for_gpu
 
 __all__ = ["build_app", "serve"]
@@ -36,10 +35,14 @@ def build_app(application: Application, settings: PageSettings | None = None) ->
     with page:
         gr.HTML(
             f'<div class="page-head"><h1>{_TITLE}</h1><p>Answers from knowledge that is not in the picture, '
-            f"with the passages they come from. Knowledge base: {escape(application.knowledge_base_title)}.</p></div>"
+            "with the passages they come from.</p></div>"
         )
-        with gr.Tab("Ask"):
-            add_ask_tab(page, application, feedback=None if settings.public else _feedback(application))
+        with gr.Tab("Ask") as ask:
+            if settings.public:
+                add_fixed_line(application)
+            changes = [] if settings.public else add_what_answers(page, ask, application)
+            feedback = None if settings.public else _feedback(application)
+            add_ask_tab(page, application, changes=changes, feedback=feedback)
         if not settings.public:
             with gr.Tab("Evaluate"):
                 add_evaluate_tab(application)

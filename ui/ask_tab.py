@@ -8,6 +8,7 @@ from typing import Any
 
 import gradio as gr
 from gradio.blocks import Block
+from gradio.events import Dependency
 
 from rag_app.assembly import Application
 from rag_app.feedback import FeedbackStore
@@ -49,12 +50,19 @@ class _Form:
         return [self.picture, self.question, self.instruction, self.k]
 
 
-def add_ask_tab(page: gr.Blocks, application: Application, *, feedback: FeedbackStore | None = None) -> None:
+def add_ask_tab(
+    page: gr.Blocks,
+    application: Application,
+    *,
+    changes: Sequence[Dependency] = (),
+    feedback: FeedbackStore | None = None,
+) -> None:
     """Adds the tab to the page under construction.
 
     Args:
         page: the page.
         application: what answers.
+        changes: events after which something else answers.
         feedback: where thumbs up and down are kept; without it nobody is asked for them.
     """
     asked, history = gr.State(None, time_to_live=3600), gr.State([], time_to_live=3600)
@@ -70,7 +78,7 @@ def add_ask_tab(page: gr.Blocks, application: Application, *, feedback: Feedback
             with gr.Row(elem_id="below-answer", equal_height=True):
                 entity = gr.HTML(recognised_line(""), elem_id="recognised", min_height=32)
                 correction = Correction(application)
-                thumbs = FeedbackForm(application, feedback) if feedback is not None else None
+                thumbs = FeedbackForm(feedback) if feedback is not None else None
             correction.add_choice()
             sections = [correction.section]
             if thumbs is not None:
@@ -99,6 +107,7 @@ def add_ask_tab(page: gr.Blocks, application: Application, *, feedback: Feedback
         gr.on([form.button.click, form.question.submit], show_answer, form.fields, parts, **MODELS),
         correction.connect(asked, parts, MODELS),
         strip.click(back, history, [*form.fields, *parts], **quiet),
+        *changes,
     ):
         event.then(refresh, [asked, history], [history, strip, call, *_outputs(sections)], **quiet)
     add_deep_links(page, question=form.question, k=form.k, instruction=form.instruction)

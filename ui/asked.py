@@ -31,6 +31,8 @@ class Asked:
         entity: what the picture was recognised as; empty where nothing tells.
         corrected: whether a person said so.
         thumbnail: the picture, small, as a data address; empty without one.
+        knowledge_base: that was asked.
+        preset: that answered.
         asked_id: of this answer.
     """
 
@@ -42,6 +44,8 @@ class Asked:
     entity: str = ""
     corrected: bool = False
     thumbnail: str = ""
+    knowledge_base: str = ""
+    preset: str = ""
     asked_id: str = field(default_factory=Feedback.new_id)
 
     def open(self) -> VisualQuestion:

@@ -11,7 +11,7 @@ from rag_app.assembly import Application
 from rag_app.errors import InputError
 from ui.asked import Asked, Section, problem
 from ui.explanation import LINK_PAIRS, explanation_card, no_explanation
-from ui.rendering import answer_card, candidates_table, error_card
+from ui.rendering import answer_card, candidates_table, error_card, passage_name
 
 __all__ = ["add_closer_look", "answered_alone", "explained", "refreshed"]
 
@@ -54,23 +54,23 @@ def add_closer_look(application: Application, asked: gr.State) -> Section:
 
     choice.input(show_why, [asked, choice], why, **models)
     button.click(ask_alone, asked, alone, **models)
-    return Section(refresh=refresh, outputs=[choice, why, candidates, alone, copy])
+    return Section(refresh=refresh, outputs=[choice, why, candidates, button, alone, copy])
 
 
 def refreshed(application: Application, asked: Asked | None) -> list[Any]:
-    """Values of `Closer.outputs` after a question; empty ones where there is no answer."""
+    """Values of the section's outputs after a question; empty ones where there is no answer."""
+    able = gr.Button(visible=not application.pipeline.needs_passages)
     alone = no_explanation(_alone_note(application))
     if asked is None:
-        return [gr.Radio([], value=None, info=_FIRST), "", no_explanation(_FIRST), alone, None]
-    choices = [
-        (f"{rank}. {found.passage.title or found.passage.passage_id}", rank)
-        for rank, found in enumerate(asked.answer.passages, start=1)
-    ]
-    everything = {"question": asked.text, "instruction": asked.instruction, **asked.answer.as_json()}
+        return [gr.Radio([], value=None, info=_FIRST), "", no_explanation(_FIRST), able, alone, None]
+    choices = [(f"{rank}. {passage_name(found)}", rank) for rank, found in enumerate(asked.answer.passages, start=1)]
+    names = {"preset": asked.preset, "knowledge_base": asked.knowledge_base}
+    everything = {"question": asked.text, "instruction": asked.instruction, **asked.answer.as_json(), **names}
     return [
         gr.Radio(choices, value=None, info=_CHOOSE),
         "",
         candidates_table(asked.answer),
+        able,
         alone,
         json.dumps(everything, indent=2, ensure_ascii=False),
     ]
@@ -80,6 +80,8 @@ def explained(application: Application, asked: Asked | None, rank: int | None) -
     """Why the passage at a rank, from 1, was found, as HTML."""
     if asked is None or rank is None or not 1 <= rank <= len(asked.answer.passages):
         return no_explanation(_FIRST)
+    if asked.preset not in ("", application.preset.name):
+        return no_explanation(f"This is an answer of the preset {asked.preset}. Choose it, or ask again, to see why.")
     found = asked.answer.passages[rank - 1]
     try:
         question = asked.open()

@@ -1,4 +1,4 @@
-"""Links that fill in the form: `?q=...&k=...&instruction=...`. Nothing is asked until the visitor says so."""
+"""Links that fill in the form: `?q=...&k=...&instruction=...&kb=...`. Nothing is asked until the visitor says so."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import gradio as gr
 
 from rag_app.questions import MAX_INSTRUCTION_CHARACTERS, MAX_QUESTION_CHARACTERS
 
-__all__ = ["add_deep_links", "fields_of"]
+__all__ = ["add_deep_links", "fields_of", "knowledge_of"]
 
 
 def add_deep_links(page: gr.Blocks, *, question: gr.Textbox, k: gr.Slider, instruction: gr.Textbox) -> None:
@@ -21,6 +21,12 @@ def add_deep_links(page: gr.Blocks, *, question: gr.Textbox, k: gr.Slider, instr
         return [gr.skip() if value is None else value for value in (text, number, told)]
 
     page.load(fill, None, [question, k, instruction], api_visibility="private", show_progress="hidden", queue=False)
+
+
+def knowledge_of(parameters: Mapping[str, str]) -> list[str]:
+    """The names of the knowledge bases that an address asks for, each once; none where it says nothing."""
+    names = (name.strip() for name in parameters.get("kb", "").split(","))
+    return list(dict.fromkeys(name for name in names if name))
 
 
 def fields_of(

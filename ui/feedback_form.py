@@ -7,7 +7,6 @@ from typing import Any
 
 import gradio as gr
 
-from rag_app.assembly import Application
 from rag_app.errors import InputError
 from rag_app.feedback import MOST_TEXT, Feedback, FeedbackStore, picture_bytes
 from ui.asked import Asked, Section, problem
@@ -18,8 +17,7 @@ __all__ = ["FeedbackForm", "kept"]
 class FeedbackForm:
     """Two buttons, and below them what was wrong."""
 
-    def __init__(self, application: Application, store: FeedbackStore) -> None:
-        self._application = application
+    def __init__(self, store: FeedbackStore) -> None:
         self._store = store
         self.right = gr.Button("✓ Right", size="sm", interactive=False, elem_id="right", scale=0)
         self.wrong = gr.Button("✗ Wrong", size="sm", interactive=False, elem_id="wrong", scale=0)
@@ -35,13 +33,13 @@ class FeedbackForm:
         told = gr.HTML(elem_id="feedback-told")
 
         def right(remembered: Asked | None) -> list[Any]:
-            return [kept(self._application, self._store, remembered, right=True), gr.Column(visible=False)]
+            return [kept(self._store, remembered, right=True), gr.Column(visible=False)]
 
         def wrong(remembered: Asked | None) -> list[Any]:
-            return [kept(self._application, self._store, remembered, right=False), gr.Column(visible=True)]
+            return [kept(self._store, remembered, right=False), gr.Column(visible=True)]
 
         def details_of(remembered: Asked | None, why: str, better: str) -> list[Any]:
-            said = kept(self._application, self._store, remembered, right=False, reason=why, right_answer=better)
+            said = kept(self._store, remembered, right=False, reason=why, right_answer=better)
             return [said, gr.Column(visible=False)]
 
         quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
@@ -63,7 +61,6 @@ class FeedbackForm:
 
 
 def kept(
-    application: Application,
     store: FeedbackStore,
     asked: Asked | None,
     *,
@@ -87,8 +84,8 @@ def kept(
                 reason=reason.strip(),
                 right_answer=right_answer.strip(),
                 passage_id=(chosen.passage_id or "") if chosen is not None else "",
-                knowledge_base=application.knowledge_base,
-                preset=application.preset.name,
+                knowledge_base=asked.knowledge_base,
+                preset=asked.preset,
                 picture=picture_bytes(asked.open().image),
             )
         )

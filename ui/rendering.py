@@ -14,6 +14,7 @@ __all__ = [
     "candidates_table",
     "error_card",
     "passage_cards",
+    "passage_name",
     "recognised_line",
     "timing_line",
     "waiting_card",
@@ -46,7 +47,7 @@ def error_card(message: str) -> str:
 def answer_card(answer: Answer) -> str:
     """The answer with its confidence; where the pipeline abstained, its guess as a guess."""
     if not answer.complete:
-        return waiting_card("Passages found. Reading them …")
+        return _writing_card(answer.text) if answer.text else waiting_card("Passages found. Reading them …")
     meter = _meter(answer.confidence)
     if not answer.abstained:
         return (
@@ -59,6 +60,14 @@ def answer_card(answer: Answer) -> str:
         '<div class="card answer-card unsure" data-state="abstained" aria-live="polite">'
         '<div class="answer-text">I am not sure enough to answer.</div>'
         f'<div class="answer-note">{guess}{more}</div>{meter}</div>'
+    )
+
+
+def _writing_card(text: str) -> str:
+    """What is written so far. It is not read out: it changes several times a second."""
+    return (
+        '<div class="card answer-card waiting" data-state="waiting"><div class="answer-text">'
+        f'{escape(text)}<span class="cursor" aria-hidden="true"></span></div></div>'
     )
 
 
@@ -92,12 +101,13 @@ def passage_cards(answer: Answer) -> str:
 
 def _passage_card(rank: int, found: ScoredPassage, read: str) -> str:
     passage = found.passage
+    base = f'<span class="passage-base">{escape(found.knowledge_base)}</span>' if found.knowledge_base else ""
     footer = f'<div class="passage-read">read here: {escape(read)}</div>' if read else ""
     source = f'<div class="passage-read">source: {escape(passage.source)}</div>' if passage.source else ""
     return (
         '<div class="card passage"><div class="passage-head">'
         f'<span class="passage-rank">{rank}</span>'
-        f'<span class="passage-title">{escape(_title(found))}</span>'
+        f'<span class="passage-title">{escape(_title(found))}</span>{base}'
         f'<span class="passage-score" title="late-interaction score">score {found.score:.2f}</span></div>'
         f'<div class="passage-text">{_marked(passage.text, read)}</div>{footer}{source}</div>'
     )
@@ -105,7 +115,7 @@ def _passage_card(rank: int, found: ScoredPassage, read: str) -> str:
 
 def candidates_table(answer: Answer) -> str:
     """The answer read from each passage with its two probabilities; the one that won is marked."""
-    titles = {found.passage.passage_id: _title(found) for found in answer.passages}
+    titles = {found.passage.passage_id: passage_name(found) for found in answer.passages}
     lines = "".join(
         f'<tr class="{"winner" if one.chosen else ""}">'
         f"<td>{escape(titles.get(one.passage_id or '', 'no passage'))}</td>"
@@ -120,6 +130,12 @@ def candidates_table(answer: Answer) -> str:
         "<th>answer read there</th><th>p(passage | question)</th><th>p(answer | question, passage)</th>"
         f"<th>product</th></tr></thead><tbody>{lines}</tbody></table></div>"
     )
+
+
+def passage_name(found: ScoredPassage) -> str:
+    """A passage's title, or its id; with its knowledge base where there are several."""
+    base = f" ({found.knowledge_base})" if found.knowledge_base else ""
+    return f"{_title(found)}{base}"
 
 
 def _title(found: ScoredPassage) -> str:

@@ -23,6 +23,10 @@ CSS = """
 .answer-card.waiting { border-left-color: var(--border-color-primary); color: var(--body-text-color-subdued); }
 #answer .card { min-height: 7.6rem; }
 .answer-text { font-size: 1.9rem; line-height: 1.25; font-weight: 700; overflow-wrap: anywhere; }
+.cursor { display: inline-block; width: .5em; height: 1em; margin-left: 2px; vertical-align: -.12em;
+  background: currentColor; animation: blink 1s steps(2) infinite; }
+@keyframes blink { to { visibility: hidden; } }
+@media (prefers-reduced-motion: reduce) { .cursor { animation: none; } }
 .answer-note { margin-top: 6px; color: var(--body-text-color-subdued); }
 .meter { display: flex; align-items: center; gap: 10px; margin-top: 10px; font-size: .92rem; }
 .meter-bar { flex: 1; height: 8px; border-radius: 4px; background: var(--border-color-primary); overflow: hidden; }
@@ -37,6 +41,10 @@ CSS = """
 }
 .passage-title { font-weight: 600; flex: 1; overflow-wrap: anywhere; }
 .passage-score { flex: none; font-size: .85rem; color: var(--body-text-color-subdued); }
+.passage-base {
+  flex: 0 1 auto; font-size: .8rem; padding: 0 8px; border-radius: 9px; background: var(--border-color-primary);
+  overflow-wrap: anywhere;
+}
 .passage-text { margin-top: 6px; line-height: 1.5; overflow-wrap: anywhere; white-space: pre-line; }
 .passage-text mark { background: #ffe08a; color: #222; border-radius: 3px; padding: 0 2px; }
 .passage-read { margin-top: 6px; font-size: .88rem; color: var(--body-text-color-subdued); overflow-wrap: anywhere; }

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from html import escape
 from pathlib import Path
 
 import gradio as gr
 import pytest
+import torch
 
+from generator.generation import GenerationSettings
+from generator.loading import load_generator
+from generator.modes import ReadingMode
 from knowledge_bases.records import Passage
 from rag_app.answers import Answer
 from rag_app.assembly import Application
 from rag_app.entities import entity_of, recognised
 from rag_app.feedback import FeedbackStore
+from rag_app.pipeline import RagPipeline
+from tests.generator.tiny import save_llava_checkpoint
 from tests.tiny import save_picture
 from ui.answering import answered, corrected, other_entities
 from ui.api_call import api_call
@@ -42,6 +49,23 @@ def test_passages_come_before_the_answer(application: Application) -> None:
     assert 'data-state="a' in last[0]  # answered or abstained
     assert last[2].count('class="card passage"') == 3
     assert last[4] is not None
+
+
+def test_the_answer_is_shown_while_it_is_written(application: Application, tmp_path: Path) -> None:
+    settings = GenerationSettings(mode=ReadingMode.LONG_CONTEXT, beams=1, max_new_tokens=12, max_prompt_tokens=400)
+    checkpoint = save_llava_checkpoint(tmp_path / "llava")
+    generator = load_generator(checkpoint, device=torch.device("cpu"), dtype=torch.float32, settings=settings)
+    pipeline = RagPipeline(finder=application.pipeline.finder, generator=generator, k=3)
+    picture = str(save_picture(tmp_path / "red.png"))
+    first, *growing, last = answered(replace(application, pipeline=pipeline), picture, "what is it?", "", 3)
+    assert "Reading them" in first[0]
+    assert growing
+    assert all('<div class="answer-text">' in part[0] and "cursor" in part[0] and part[4] is None for part in growing)
+    assert [len(part[0]) for part in growing] == sorted(len(part[0]) for part in growing)
+    assert all(part[2].count('class="card passage"') == 3 for part in growing)
+    assert "cursor" not in last[0]
+    assert last[4] is not None
+    assert escape(last[4].answer.text) in growing[-1][0]
 
 
 def test_what_is_wrong_is_said_and_nothing_remembered(application: Application, tmp_path: Path) -> None:
@@ -133,18 +157,18 @@ def test_returning_fills_the_page(asked: Asked) -> None:
     assert returned_to([asked], "unknown") == [gr.skip()] * 9
 
 
-def test_feedback_is_kept_with_its_picture(application: Application, asked: Asked, tmp_path: Path) -> None:
+def test_feedback_is_kept_with_its_picture(asked: Asked, tmp_path: Path) -> None:
     store = FeedbackStore(tmp_path / "feedback.sqlite")
-    assert "Kept as right" in kept(application, store, asked, right=True)
-    said = kept(application, store, asked, right=False, reason=" blurred ", right_answer="Lima")
+    assert "Kept as right" in kept(store, asked, right=True)
+    said = kept(store, asked, right=False, reason=" blurred ", right_answer="Lima")
     assert "Kept as wrong" in said
     (one,) = store
     assert (one.right, one.reason, one.right_answer) == (False, "blurred", "Lima")
     assert (one.question, one.answer, one.preset) == (asked.text, asked.answer.text, "tiny")
     assert one.passage_id in {found.passage.passage_id for found in asked.answer.passages}
     assert one.picture[:2] == b"\xff\xd8"
-    assert kept(application, store, None, right=True) == ""
-    assert "longer than 2,000" in kept(application, store, asked, right=False, reason="x" * 2001)
+    assert kept(store, None, right=True) == ""
+    assert "longer than 2,000" in kept(store, asked, right=False, reason="x" * 2001)
 
 
 def test_the_api_call_says_what_was_asked(asked: Asked) -> None:

@@ -70,14 +70,15 @@ def test_a_picture_that_is_gone_is_said_kindly(application: Application, asked: 
 def test_nothing_asked_nothing_shown(application: Application, asked: Asked) -> None:
     assert "Ask a question first" in explained(application, None, 1)
     assert "Ask a question first" in explained(application, asked, 99)
-    choice, why, candidates, _, copy = refreshed(application, None)
+    choice, why, candidates, _, _, copy = refreshed(application, None)
     assert isinstance(choice, gr.Radio)
     assert (choice.choices, why, copy) == ([], "", None)
     assert "Ask a question first" in candidates
 
 
 def test_what_is_shown_of_an_answer(application: Application, asked: Asked) -> None:
-    choice, _, candidates, _, copy = refreshed(application, asked)
+    choice, _, candidates, able, _, copy = refreshed(application, asked)
+    assert able.visible is False  # the reader has no answer of its own
     assert [value for _, value in choice.choices] == [1, 2, 3, 4, 5, 6]
     assert candidates.count("<tr") == 7
     assert candidates.count("✓ chosen") == 1

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 from knowledge_bases.records import Passage, ScoredPassage
 from rag_app.answers import Answer, AnswerCandidate
-from ui.rendering import answer_card, error_card, passage_cards, timing_line
+from ui.rendering import answer_card, candidates_table, error_card, passage_cards, timing_line
 
 HOSTILE = "<script>alert(1)</script>&\"'"
 
@@ -44,6 +46,21 @@ def test_confidence_and_state() -> None:
     assert "42 % sure" in answer_card(answer())
     assert 'data-state="answered"' in answer_card(answer())
     assert 'data-state="waiting"' in answer_card(answer(complete=False))
+
+
+def test_what_is_written_so_far_is_shown() -> None:
+    card = answer_card(answer(text="It is <b>", complete=False))
+    assert '<div class="answer-text">It is &lt;b&gt;<span' in card
+    assert "% sure" not in card
+    assert "Reading them" in answer_card(answer(text="", complete=False))
+
+
+def test_a_passage_says_which_of_several_knowledge_bases_it_is_from() -> None:
+    one = answer()
+    assert "passage-base" not in passage_cards(one)
+    both = replace(one, passages=tuple(replace(found, knowledge_base="notes<b>") for found in one.passages))
+    assert '<span class="passage-base">notes&lt;b&gt;</span>' in passage_cards(both)
+    assert " (notes&lt;b&gt;)</td>" in candidates_table(both)
 
 
 def test_abstaining_is_said_kindly() -> None:

@@ -1,0 +1,177 @@
+"""Knowledge bases and preset chosen on the page: what the handlers say and do."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import gradio as gr
+import pytest
+
+from rag_app.assembly import Application, open_application
+from rag_app.cli import main
+from rag_app.config import DEFAULT_PRESET, Preset, preset_names
+from rag_app.errors import InputError
+from rag_app.kb_use import KnowledgeInUse
+from rag_app.knowledge import find_knowledge
+from rag_app.preset_use import PresetChoice, PresetInUse
+from rag_app.serving import public_page
+from tests.tiny import save_passages, save_reader, tiny_preset
+from ui.answering import answered
+from ui.app import build_app
+from ui.closer import explained
+from ui.deep_links import knowledge_of
+from ui.what_answers import cannot_run_list, use_knowledge, use_preset
+
+HOSTILE = "<b>mine</b>"
+
+
+@pytest.fixture
+def opened(tmp_path: Path) -> Application:
+    """An application of its own, with a knowledge base `notes` to choose."""
+    preset = tiny_preset(save_reader(tmp_path / "reader"), save_passages(tmp_path / "passages.jsonl"))
+    (tmp_path / "notes.jsonl").write_text(json.dumps({"passage_id": "n", "title": "Note", "text": "A mill of 1850."}))
+    var = tmp_path / "var"
+    assert main(["kb", "add", str(tmp_path / "notes.jsonl"), "--kb", "notes", "--var", str(var)]) == 0
+    return open_application(preset, find_knowledge(preset.knowledge_base, var), var=var)
+
+
+@pytest.fixture
+def other(opened: Application, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Preset:
+    """Another preset than the one that was opened, in place of the default one."""
+    other = replace(opened.preset, name=DEFAULT_PRESET, generator=str(save_reader(tmp_path / "other-reader")), k=2)
+
+    def load(name: str) -> Preset:
+        cannot = {"generator": "reader-mini", "mode": "long_context"}
+        return replace(other, name=name, download_gb=3.0, **({} if name == DEFAULT_PRESET else cannot))
+
+    monkeypatch.setattr("rag_app.preset_use.load_preset", load)
+    return other
+
+
+def quiet(done: int, total: int) -> None:
+    pass
+
+
+def test_knowledge_bases_are_chosen(opened: Application) -> None:
+    in_use = KnowledgeInUse(opened)
+    assert [one.name for one in in_use.choices()] == ["world_flags", "notes", "passages"]
+    before, notes = opened.snapshot(), use_knowledge(in_use, ["passages", "notes"], quiet)
+    assert 'data-state="loading"' in next(notes)
+    assert opened.knowledge_base == "passages"  # they answer until the others are open
+    (said,) = notes
+    assert "answered from passages and notes now: 7 passages" in said
+    *_, parts = answered(opened, None, "what is the capital?", "", 7)
+    assert parts[2].count('<span class="passage-base">') == 7
+    assert parts[2].count(">notes</span>") == 1
+    assert parts[4] is not None
+    assert (parts[4].knowledge_base, parts[4].preset) == ("passages,notes", "tiny")
+    assert before.knowledge_base == "passages"
+    assert list(use_knowledge(in_use, ["notes", "passages"], quiet)) == []  # those that answer already
+    (said,) = use_knowledge(in_use, [], quiet)
+    assert "Choose at least one. Questions are answered from passages and notes." in said
+    *_, said = use_knowledge(in_use, ["notes", HOSTILE], quiet)
+    assert 'role="alert"' in said
+    assert "Unknown knowledge base &#x27;&lt;b&gt;" in said
+    assert opened.knowledge_base == "passages,notes"
+
+
+def test_another_preset_takes_over(opened: Application, other: Preset) -> None:
+    in_use = PresetInUse(opened)
+    assert [(one.preset.name, bool(one.cannot)) for one in in_use.choices()] == [
+        ("tiny", False),
+        *((name, name != DEFAULT_PRESET) for name in preset_names()),
+    ]
+    *_, (_, _, _, _, asked) = answered(opened, None, "what is the capital?", "", 3)
+    notes = use_preset(in_use, DEFAULT_PRESET, quiet)
+    assert "Until it is ready tiny answers." in next(notes)
+    assert opened.preset.name == "tiny"
+    assert "embedded answers now." in next(notes)
+    assert (opened.preset.name, opened.pipeline.k, opened.knowledge_base) == (DEFAULT_PRESET, 2, "passages")
+    assert "an answer of the preset tiny" in explained(opened, asked, 1)
+    *_, parts = answered(opened, None, "what is the capital?", "", 2)
+    assert parts[4] is not None
+    assert parts[4].preset == DEFAULT_PRESET
+    assert list(use_preset(in_use, DEFAULT_PRESET, quiet)) == []
+    _, last = use_preset(in_use, "tiny", quiet)
+    assert "tiny answers now." in last
+    assert opened.preset is in_use.choices()[0].preset
+
+
+def test_a_preset_that_cannot_run_changes_nothing(opened: Application, other: Preset, tmp_path: Path) -> None:
+    in_use = PresetInUse(opened)
+    for name, told in (("remote", "reads single passages"), (HOSTILE, "choose one of embedded")):
+        with pytest.raises(InputError, match=told):
+            in_use.use(name)
+    (tmp_path / "other-reader" / "config.json").unlink()
+    *_, said = use_preset(in_use, DEFAULT_PRESET, quiet)
+    assert 'data-state="error"' in said
+    assert said.endswith("tiny answers.</div>")
+    assert opened.preset.name == "tiny"
+    assert answered(opened, None, "what?", "", 3)
+
+
+def test_want_of_memory_is_said(opened: Application, other: Preset, monkeypatch: pytest.MonkeyPatch) -> None:
+    def large(*_: object, **__: object) -> Application:
+        raise MemoryError
+
+    monkeypatch.setattr("rag_app.preset_use.open_application", large)
+    *_, said = use_preset(PresetInUse(opened), DEFAULT_PRESET, quiet)
+    assert "There is no memory for preset embedded beside tiny" in said
+    assert opened.preset.name == "tiny"
+
+
+def test_presets_that_cannot_run_are_listed_with_the_reason(opened: Application) -> None:
+    choices = [
+        PresetChoice(preset=replace(opened.preset, name=HOSTILE), cannot="it needs <a GPU>"),
+        PresetChoice(preset=opened.preset, cannot=""),
+    ]
+    shown = cannot_run_list(choices)
+    assert "1 preset cannot run here" in shown
+    assert "it needs &lt;a GPU&gt;" in shown
+    assert "<b>" not in shown
+    assert cannot_run_list(choices[1:]) == ""
+
+
+def labels(page: gr.Blocks) -> set[str]:
+    return {str(block.label) for block in page.blocks.values() if isinstance(block, gr.Dropdown) and block.visible}
+
+
+def test_strangers_choose_neither(opened: Application) -> None:
+    assert {"Knowledge bases", "Preset"} <= labels(build_app(opened))
+    page = build_app(opened, public_page())
+    assert labels(page) == set()
+    assert not [event for event in page.fns.values() if event.concurrency_id == "loading"]
+    (line,) = [block for block in page.blocks.values() if block.elem_id == "what-answers"]
+    assert isinstance(line, gr.HTML)
+    assert "Answers come from passages, with the preset tiny." in line.value
+
+
+def test_links_name_knowledge_bases() -> None:
+    assert knowledge_of({"kb": "notes, world_flags,,notes"}) == ["notes", "world_flags"]
+    assert knowledge_of({}) == []
+
+
+@pytest.fixture
+def gradual(opened: Application, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """What is answered while another preset is loaded."""
+    seen: list[str] = []
+
+    def slow(*given: object, **named: object) -> Application:
+        *_, parts = answered(opened, None, "what is the capital?", "", 3)
+        assert parts[4] is not None
+        seen.append(parts[4].preset)
+        return open_application(*given, **named)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("rag_app.preset_use.open_application", slow)
+    yield seen
+    assert seen == ["tiny"]
+
+
+def test_questions_are_answered_while_a_preset_is_loaded(
+    opened: Application, other: Preset, gradual: list[str]
+) -> None:
+    PresetInUse(opened).use(DEFAULT_PRESET)
+    assert opened.preset.name == DEFAULT_PRESET
