@@ -23,9 +23,9 @@ __all__ = ["Mixture", "choose_vocabulary", "exercise_sources"]
 class Mixture:
     """Shares of the kinds of exercises."""
 
-    invented: float = 0.45
-    flags: float = 0.4
-    wikipedia: float = 0.15  # real passages with gaps, where there are any
+    invented: float = 0.35
+    flags: float = 0.55
+    wikipedia: float = 0.1  # real passages with gaps, where there are any
 
 
 def exercise_sources(mixture: Mixture, texts: list[str]) -> Sources:

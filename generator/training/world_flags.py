@@ -22,7 +22,8 @@ from knowledge_bases.world_flags.relations import Ask, asks_about, find_answer, 
 __all__ = ["world_flags_examples"]
 
 _REAL_SHARE, _EDITED_SHARE = 0.35, 0.2  # the others are invented
-_UNANSWERABLE_SHARE = 0.25
+_UNANSWERABLE_SHARE = 0.4  # of five passages found, three or four are of another side
+_NAME_WEIGHT = 4.0  # of asking for the country's name, which every side tells and everybody asks first
 _PLAIN_SHARE = 0.5  # questions asked in the table's own words
 
 
@@ -45,7 +46,7 @@ def world_flags_examples(countries: list[CountryFacts], seed: int) -> Iterator[R
         passages = {passage.passage_id: passage for passage in write_passages(facts)}
         asks = [ask for ask in asks_about(facts) if not (real and is_held_out(facts.code, ask.relation))]
         for _ in range(2):
-            ask = rng.choice(asks)
+            ask = rng.choices(asks, [_NAME_WEIGHT if one.relation == "country_name" else 1.0 for one in asks])[0]
             question = ask.phrase(rng.choice(phrasings[ask.relation]["train"]))
             question = question if rng.random() < _PLAIN_SHARE else add_noise(question[:1].lower() + question[1:], rng)
             example = _example(question, ask, facts.code, passages, rng)

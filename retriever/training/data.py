@@ -79,6 +79,7 @@ class Batch:
         places: the passages' places in the corpus, or None where the texts are not of the corpus.
         target: (n_queries,) int64, the right passage of each query.
         counted: (n_queries, n_passages) bool, False at passages that are right too and must not push.
+        pictures: place in the atlas of the picture beside each passage, -1 for none; empty where none has one.
     """
 
     queries: tuple[Query, ...]
@@ -86,6 +87,7 @@ class Batch:
     places: tuple[int, ...] | None
     target: Tensor
     counted: Tensor
+    pictures: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,7 +141,16 @@ class KnowledgeSampler:
         for place, entity in enumerate(corpus.entity):
             self._of_entity.setdefault(entity, []).append(place)
 
-    def draw(self, rng: random.Random, *, n_entities: int, n_relations: int, n_extra: int, mix: TaskMix) -> Batch:
+    def draw(
+        self,
+        rng: random.Random,
+        *,
+        n_entities: int,
+        n_relations: int,
+        n_extra: int,
+        mix: TaskMix,
+        shown_share: float = 0.0,
+    ) -> Batch:
         """A batch of `n_entities` x `n_relations` queries (fewer where a pair does not exist).
 
         Args:
@@ -148,11 +159,13 @@ class KnowledgeSampler:
             n_relations: relations asked of each.
             n_extra: more passages, of the sides that are asked for: the same of other entities.
             mix: how often each task is drawn.
+            shown_share: part of the entities whose passages come with a picture of their own.
         """
         relations = rng.sample(self._relations, n_relations)
+        entities = self._draw_entities(rng, n_entities)
         asked = [
             self._ask(self._pairs[entity][relation], mix.draw(rng), rng)
-            for entity in self._draw_entities(rng, n_entities)
+            for entity in entities
             for relation in relations
             if relation in self._pairs[entity]
         ]
@@ -167,12 +180,14 @@ class KnowledgeSampler:
             for column, place in enumerate(places):
                 fits = entity in (-1, self._corpus.entity[place]) and (not sides or self._corpus.side[place] in sides)
                 counted[row, column] = place == right or not fits
+        shown = {one: next(iter(self._pairs[one].values())).picture for one in entities if rng.random() < shown_share}
         return Batch(
             queries=tuple(query for query, _, _, _ in asked),
             texts=tuple(self._corpus.texts[place] for place in places),
             places=tuple(places),
             target=target,
             counted=counted,
+            pictures=tuple(shown.get(self._corpus.entity[place], -1) for place in places),
         )
 
     def _draw_entities(self, rng: random.Random, n_entities: int) -> list[int]:

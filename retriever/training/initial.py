@@ -34,6 +34,7 @@ class MiniSettings:
     prefix_length: int = 16
     query_maxlen: int = 48
     doc_maxlen: int = 256
+    passage_picture_weight: float = 0.75
     mapping_heads: int = 6
     mapping_intermediate_size: int = 1024
 
@@ -70,8 +71,10 @@ def mini_config(vision: FLMRVisionConfig, settings: MiniSettings) -> FLMRConfig:
         transformer_mapping_config_base="mapping_bert",
         transformer_mapping_num_hidden_layers=1,
         transformer_mapping_cross_attention_length=settings.query_maxlen,
+        context_concat_output_from_vision_encoder=True,
         vision_model_version="preflmr-mini",
         mapping=mapping,
+        extra={"passage_picture_weight": settings.passage_picture_weight},
     )
 
 

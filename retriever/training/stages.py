@@ -69,6 +69,7 @@ class StageSettings:
         mix: tasks of the knowledge batches.
         passage_share: part of the batches that are sentences of passages instead.
         passage_batch: queries of such a batch.
+        shown_share: part of the entities whose passages come with a picture of their own.
     """
 
     name: str
@@ -81,6 +82,7 @@ class StageSettings:
     mix: TaskMix = field(default_factory=TaskMix)
     passage_share: float = 0.0
     passage_batch: int = 24
+    shown_share: float = 0.0
     weight_decay: float = 0.01
     warmup: int = 30
     save_every: int = 100
@@ -121,6 +123,7 @@ STAGES = (
         learning_rate=1e-4,
         mix=TaskMix(picture_and_question=4, picture=1, name_and_question=1, question=1),
         passage_share=0.2,
+        shown_share=0.2,
     ),
     StageSettings(
         name="4-entities",
@@ -131,6 +134,7 @@ STAGES = (
         relations=2,
         extra=260,
         mix=TaskMix(picture_and_question=4, picture=1),
+        shown_share=0.2,
     ),
 )
 
@@ -252,7 +256,12 @@ class StageTrainer:
         if rng.random() < stage.passage_share:
             return self._passages.draw(rng, stage.passage_batch)
         return self._knowledge.draw(
-            rng, n_entities=stage.entities, n_relations=stage.relations, n_extra=stage.extra, mix=stage.mix
+            rng,
+            n_entities=stage.entities,
+            n_relations=stage.relations,
+            n_extra=stage.extra,
+            mix=stage.mix,
+            shown_share=stage.shown_share,
         )
 
     def _scores(self, batch: Batch, rows: PassageRows | None, rng: random.Random) -> Tensor:
@@ -264,7 +273,22 @@ class StageTrainer:
             tokens = self._context_tokenizer(list(batch.texts), padding="longest")
             encoded = self.model.doc(tokens["input_ids"], tokens["attention_mask"])
             passages, mask = encoded.late_interaction_output, encoded.mask
+        if any(picture >= 0 for picture in batch.pictures):
+            shown, shown_mask = self._picture_rows(batch.pictures)
+            passages, mask = torch.cat([passages, shown], dim=1), torch.cat([mask, shown_mask], dim=1)
         return maxsim_matrix(queries, passages, mask)
+
+    @torch.no_grad()
+    def _picture_rows(self, pictures: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """Rows (n_passages, prefix, dim) and mask of passages' pictures, each drawn anew; they stand still, as the
+        same projection learns from the queries' side, and so the passages need no gradient."""
+        drawn = sorted({picture for picture in pictures if picture >= 0})
+        pixels = normalise(self._renderer.render(torch.tensor(drawn), _PICTURES))
+        rows = self.model.doc(pixel_values=pixels, parts=Parts.IMAGE).late_interaction_output
+        shown = torch.tensor([picture >= 0 for picture in pictures])
+        places = torch.tensor([drawn.index(picture) if picture >= 0 else 0 for picture in pictures])
+        weight = self.model.config.passage_picture_weight
+        return weight * rows[places], shown[:, None].expand(-1, rows.shape[1])
 
     def _encode_queries(self, queries: Sequence[Query], rng: random.Random) -> Tensor:
         tokens = self._query_tokenizer([self._instructed(query, rng) for query in queries])

@@ -6,6 +6,7 @@ import json
 import random
 import re
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -82,6 +83,19 @@ def test_a_sentence_is_asked_of_the_passage_it_came_from() -> None:
     for row, query in enumerate(batch.queries):
         numbers = set(re.findall(r"\d", query.text))
         assert numbers == set(re.findall(r"\d", batch.texts[int(batch.target[row])]))
+
+
+def test_pictures_stand_beside_the_passages_of_entities_that_are_shown(
+    sampler: KnowledgeSampler, corpus: Corpus
+) -> None:
+    draw = partial(sampler.draw, n_entities=2, n_relations=2, n_extra=20, mix=TaskMix())
+    assert set(draw(random.Random(3)).pictures) == {-1}
+    batch = draw(random.Random(3), shown_share=1.0)
+    assert batch.places is not None
+    asked = {query.picture for query in batch.queries}
+    for place, picture in zip(batch.places, batch.pictures, strict=True):
+        assert picture == (corpus.entity[place] if corpus.entity[place] in asked else -1)
+    assert {-1} < set(batch.pictures)
 
 
 def test_misspelt_questions_keep_most_letters() -> None:
