@@ -20,8 +20,17 @@ When the evidence is weak the application says so rather than guess.</p>
 """
 
 
-def add_about_tab(application: Application) -> None:
-    """Adds the tab to the page under construction."""
+def add_about_tab(page: gr.Blocks, application: Application) -> None:
+    """Adds the tab to the page under construction. What it says is true when the page is opened."""
+
+    def now() -> list[str]:
+        return [_facts(application), preset_table(application.preset.name)]
+
+    shown = [gr.HTML(text, elem_id=name) for text, name in zip(now(), ("facts", "presets"), strict=True)]
+    page.load(now, None, shown, api_visibility="private", show_progress="hidden", queue=False)
+
+
+def _facts(application: Application) -> str:
     preset = application.preset
     facts = {
         "Knowledge base": f"{application.knowledge_base_title} ({application.n_passages:,} passages)",
@@ -32,8 +41,7 @@ def add_about_tab(application: Application) -> None:
         "Computes on": f"{application.placement.device}, {str(application.placement.dtype).removeprefix('torch.')}",
     }
     rows = "".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in facts.items())
-    gr.HTML(f'<div class="card about">{_HOW}<dl>{rows}</dl></div>')
-    gr.HTML(preset_table(preset.name), elem_id="presets")
+    return f'<div class="card about">{_HOW}<dl>{rows}</dl></div>'
 
 
 def preset_table(current: str) -> str:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from types import MappingProxyType
 
 from knowledge_bases.records import VisualQuestion
 from rag_app.answers import Answer
@@ -12,6 +13,7 @@ from rag_app.assembly import Application
 from rag_app.entities import answer_about, entities_found, recognised
 from rag_app.errors import InputError
 from ui.asked import Asked, problem, visual_question
+from ui.passage_pictures import pictures_of
 from ui.rendering import answer_card, error_card, passage_cards, recognised_line, timing_line
 from ui.thumbnails import data_uri
 
@@ -33,7 +35,10 @@ def answered(application: Application, picture: str | None, text: str, instructi
         opened = (time.perf_counter() - started) * 1000
         now = application.snapshot()  # another preset or knowledge base may come while this is answered
         pipeline = now.pipeline.taking(checked_k(k, now))
+        pictures: dict[str, str] | None = None
         for answer in pipeline.stream(question):
+            if pictures is None:
+                pictures = pictures_of(now.store, answer)
             timed = replace(answer, timings_ms={"picture": opened, **answer.timings_ms} if answer.complete else {})
             yield parts_of(
                 Asked(
@@ -46,7 +51,8 @@ def answered(application: Application, picture: str | None, text: str, instructi
                     thumbnail=_thumbnail(question),
                     knowledge_base=now.knowledge_base,
                     preset=now.preset.name,
-                )
+                ),
+                pictures,
             )
     except InputError as error:
         yield _refused(error, picture)
@@ -64,12 +70,17 @@ def checked_k(k: float, application: Application) -> int:
     return int(k)
 
 
-def parts_of(asked: Asked) -> Parts:
-    """An answer as the page shows it; remembered once it is complete."""
+def parts_of(asked: Asked, pictures: Mapping[str, str] = MappingProxyType({})) -> Parts:
+    """An answer as the page shows it; remembered once it is complete.
+
+    Args:
+        asked: with the answer.
+        pictures: of its passages, by their ids, as data addresses.
+    """
     return (
         answer_card(asked.answer),
         recognised_line(asked.entity, corrected=asked.corrected, pictured=bool(asked.picture)),
-        passage_cards(asked.answer),
+        passage_cards(asked.answer, pictures),
         timing_line(asked.answer.timings_ms),
         asked if asked.answer.complete else None,
     )
@@ -107,7 +118,7 @@ def corrected(application: Application, asked: Asked, entity: str) -> Parts:
         knowledge_base=now.knowledge_base,
         preset=now.preset.name,
     )
-    return parts_of(again)
+    return parts_of(again, pictures_of(now.store, answer))
 
 
 def _refused(error: InputError, picture: str | None) -> Parts:

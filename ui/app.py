@@ -49,7 +49,7 @@ def build_app(application: Application, settings: PageSettings | None = None) ->
             with gr.Tab("Knowledge"):  # any knowledge base, by its name or path: not for strangers
                 add_knowledge_tab(page, application)
         with gr.Tab("About"):
-            add_about_tab(application)
+            add_about_tab(page, application)
     if settings.public:
         check_uploads(page, settings)
     ask_for_gpu(page, concurrency_id="models")

@@ -94,7 +94,7 @@ def add_ask_tab(
         yield from answered(application, picture, question, instruction, k)
 
     def back(past: list[Asked], event: gr.EventData) -> list[Any]:
-        return returned_to(past, str(event.entry))
+        return returned_to(past, str(event.entry), application)
 
     def refresh(now: Asked | None, past: list[Asked], request: gr.Request) -> list[Any]:
         past = remembered(past, now)

@@ -8,8 +8,10 @@ from typing import Any
 
 import gradio as gr
 
+from rag_app.assembly import Application
 from ui.answering import parts_of
 from ui.asked import Asked
+from ui.passage_pictures import pictures_of
 
 __all__ = ["CLICKS", "history_strip", "remembered", "returned_to"]
 
@@ -53,10 +55,18 @@ def _entry(asked: Asked, current: bool) -> str:
     )
 
 
-def returned_to(history: list[Asked], asked_id: str) -> list[Any]:
-    """Values of picture, question, instruction, k and the parts of an answer; nothing changes for an unknown id."""
+def returned_to(history: list[Asked], asked_id: str, application: Application | None = None) -> list[Any]:
+    """Values of picture, question, instruction, k and the parts of an answer; nothing changes for an unknown id.
+
+    Args:
+        history: the questions.
+        asked_id: of one of them.
+        application: has the pictures of its passages, if the same knowledge base is asked still.
+    """
     asked = next((one for one in history if one.asked_id == asked_id), None)
     if asked is None:
         return [gr.skip()] * 9
     picture = asked.picture if asked.picture and Path(asked.picture).is_file() else None
-    return [picture, asked.text, asked.instruction or "", asked.k, *parts_of(asked)]
+    there = application is not None and application.knowledge_base == asked.knowledge_base
+    pictures = pictures_of(application.store, asked.answer) if application is not None and there else {}
+    return [picture, asked.text, asked.instruction or "", asked.k, *parts_of(asked, pictures)]

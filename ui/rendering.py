@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from html import escape
+from types import MappingProxyType
 
 from knowledge_bases.records import ScoredPassage
 from rag_app.answers import Answer
@@ -87,20 +88,26 @@ def _meter(confidence: float) -> str:
     )
 
 
-def passage_cards(answer: Answer) -> str:
-    """The passages, best first, each with the answer that was read from it."""
+def passage_cards(answer: Answer, pictures: Mapping[str, str] = MappingProxyType({})) -> str:
+    """The passages, best first, each with the answer that was read from it.
+
+    Args:
+        answer: with its passages.
+        pictures: of passages, by their ids, as data addresses.
+    """
     if not answer.passages:
         return ""
     read = {candidate.passage_id: candidate.answer for candidate in answer.candidates if candidate.answer}
     cards = [
-        _passage_card(rank, found, read.get(found.passage.passage_id, ""))
+        _passage_card(rank, found, read.get(found.passage.passage_id, ""), pictures.get(found.passage.passage_id, ""))
         for rank, found in enumerate(answer.passages, start=1)
     ]
     return f'<div class="evidence-head">Where this comes from</div>{"".join(cards)}'
 
 
-def _passage_card(rank: int, found: ScoredPassage, read: str) -> str:
+def _passage_card(rank: int, found: ScoredPassage, read: str, picture: str) -> str:
     passage = found.passage
+    shown = f'<img class="passage-picture" src="{escape(picture)}" alt="Picture of this passage">' if picture else ""
     base = f'<span class="passage-base">{escape(found.knowledge_base)}</span>' if found.knowledge_base else ""
     footer = f'<div class="passage-read">read here: {escape(read)}</div>' if read else ""
     source = f'<div class="passage-read">source: {escape(passage.source)}</div>' if passage.source else ""
@@ -109,7 +116,7 @@ def _passage_card(rank: int, found: ScoredPassage, read: str) -> str:
         f'<span class="passage-rank">{rank}</span>'
         f'<span class="passage-title">{escape(_title(found))}</span>{base}'
         f'<span class="passage-score" title="late-interaction score">score {found.score:.2f}</span></div>'
-        f'<div class="passage-text">{_marked(passage.text, read)}</div>{footer}{source}</div>'
+        f'{shown}<div class="passage-text">{_marked(passage.text, read)}</div>{footer}{source}</div>'
     )
 
 

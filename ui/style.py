@@ -33,7 +33,11 @@ CSS = """
 .meter-fill { height: 100%; border-radius: 4px; background: var(--color-accent); }
 .unsure .meter-fill { background: #d9a514; }
 .evidence-head { font-weight: 600; margin: 4px 2px 8px; color: var(--body-text-color); }
-.passage { margin-bottom: 10px; }
+.passage { margin-bottom: 10px; display: flow-root; }
+.passage-picture {
+  float: right; max-width: 120px; max-height: 110px; width: auto; height: auto; margin: 8px 0 6px 12px;
+  border-radius: 8px;
+}
 .passage-head { display: flex; gap: 10px; align-items: baseline; }
 .passage-rank {
   flex: none; width: 1.6em; height: 1.6em; line-height: 1.6em; border-radius: 50%; text-align: center;

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
+import re
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from html import escape
 from pathlib import Path
@@ -10,6 +15,7 @@ from pathlib import Path
 import gradio as gr
 import pytest
 import torch
+from PIL import Image
 
 from generator.generation import GenerationSettings
 from generator.loading import load_generator
@@ -17,8 +23,10 @@ from generator.modes import ReadingMode
 from knowledge_bases.records import Passage
 from rag_app.answers import Answer
 from rag_app.assembly import Application
+from rag_app.cli import main
 from rag_app.entities import entity_of, recognised
 from rag_app.feedback import FeedbackStore
+from rag_app.kb_use import KnowledgeInUse
 from rag_app.pipeline import RagPipeline
 from tests.generator.tiny import save_llava_checkpoint
 from tests.tiny import save_picture
@@ -28,6 +36,7 @@ from ui.asked import Asked
 from ui.correcting import offered
 from ui.feedback_form import kept
 from ui.history import MOST, history_strip, remembered, returned_to
+from ui.passage_pictures import pictures_of
 from ui.rendering import recognised_line
 
 LANDS = {"The red land", "The blue land", "<script>x</script>", "首都"}
@@ -199,3 +208,30 @@ def test_the_api_call_says_what_was_asked(asked: Asked) -> None:
 
 def test_json_of_the_page_is_json(asked: Asked) -> None:
     assert json.loads(json.dumps(asked.answer.as_json()))["passages"]
+
+
+def test_pictures_of_passages_are_shown(application: Application, tmp_path: Path) -> None:
+    """Small, encoded anew; one that cannot be read is left out, and so are those of another knowledge base."""
+    save_picture(tmp_path / "blue.png", "blue")
+    rows = [
+        {"passage_id": "blue", "title": "The blue land", "text": "Its capital is Oslo.", "image": "blue.png"},
+        {"passage_id": "none", "title": "The red land", "text": "Its capital is Lima."},
+    ]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    var = tmp_path / "var"
+    files = [str(tmp_path / name) for name in ("rows.jsonl", "blue.png")]
+    assert main(["kb", "add", *files, "--kb", "seen", "--var", str(var)]) == 0
+    mine = replace(application, var=var)
+    KnowledgeInUse(mine).use("seen")
+    *_, parts = answered(mine, None, "what is the capital?", "", 2)
+    (encoded,) = re.findall(r'<img class="passage-picture" src="data:image/jpeg;base64,([^"]+)"', parts[2])
+    with Image.open(io.BytesIO(base64.b64decode(encoded))) as shown:
+        assert shown.size == (60, 40)
+    assert parts[4] is not None
+    assert encoded in str(returned_to([parts[4]], parts[4].asked_id, mine)[6])
+    assert encoded not in str(returned_to([parts[4]], parts[4].asked_id, application)[6])
+    assert encoded in corrected(mine, parts[4], "The blue land")[2]
+    with closing(sqlite3.connect(var / "knowledge_bases" / "seen.sqlite")) as connection, connection:
+        connection.execute("UPDATE pictures SET content = ?", [b"no picture"])
+    assert pictures_of(mine.store, parts[4].answer) == {}
+    assert pictures_of(None, parts[4].answer) == {}

@@ -99,11 +99,16 @@ EXAMPLE = CHECKOUT / "knowledge_bases" / "world_flags" / "examples" / "jp-waving
 PLENTY = Rate(burst=1000, per_minute=1000)
 
 
+def knowing(application: Application, **changed: Any) -> Application:  # noqa: ANN401 - attributes of any type
+    """The application with something else about its knowledge base."""
+    return replace(application, knowledge=tuple(replace(one, **changed) for one in application.knowledge))
+
+
 @pytest.fixture(scope="module")
 def page(application: Application) -> Iterator[Page]:
     """With the limits of the real page but for the rates, so that tests do not wait for each other."""
     settings = replace(public_page(), questions=PLENTY, uploads=PLENTY, max_upload_bytes=200_000, max_pixels=1_000_000)
-    with served(replace(application, examples=((EXAMPLE, QUESTION),)), settings) as page:
+    with served(knowing(application, examples=((EXAMPLE, QUESTION),)), settings) as page:
         yield page
 
 
@@ -208,7 +213,7 @@ def test_names_and_passages_are_no_html(application: Application, page: Page, tm
     status, path = page.upload(save_picture(tmp_path / "red.png"), name=name)
     assert status == 200
     assert "<" not in path
-    hostile = replace(application, knowledge_base_title="<script>alert(1)</script>", examples=())
+    hostile = knowing(application, title="<script>alert(1)</script>", examples=())
     values = json.dumps(
         [block.get_config() for block in build_app(hostile, public_page()).blocks.values()], default=str
     )
