@@ -46,8 +46,12 @@ def add_arguments(subparsers: argparse._SubParsersAction[argparse.ArgumentParser
     vision.set_defaults(run=_train_vision)
     retriever = subparsers.add_parser("retriever", help="the stages of PreFLMR-mini, after `vision`")
     retriever.add_argument("--text-pairs", type=Path, metavar="FILE.jsonl.gz", help="more passages to learn text from")
+    retriever.add_argument("--start", type=Path, metavar="DIR", help="a retriever to go on from")
     retriever.add_argument(
-        "--start", type=Path, metavar="DIR", help="a retriever to go on from, with a newer vision encoder"
+        "--vision",
+        type=Path,
+        metavar="FILE.safetensors",
+        help="its vision encoder (default: that of --start; without --start, RUNS/vision/vision.safetensors)",
     )
     retriever.add_argument("--stages", nargs="+", metavar="NAME", help="run these stages only, such as 4-entities")
     retriever.add_argument("--steps", type=int, help="batches of a stage that goes on from --start")
@@ -136,8 +140,10 @@ def _train_retriever(arguments: argparse.Namespace) -> int:
     atlas, passages = flag_atlas(arguments.runs, others=True), world_flags_passages()
     corpus = world_flags_corpus(atlas, passages)
     extra = _read_texts(arguments.text_pairs) if arguments.text_pairs else []
-    vision = arguments.runs / "vision" / "vision.safetensors"
-    if not vision.exists():
+    vision = arguments.vision
+    if vision is None and arguments.start is None:
+        vision = arguments.runs / "vision" / "vision.safetensors"
+    if vision is not None and not vision.exists():
         raise InputError(f"{vision} is missing; run `python -m rag_app train vision` first")
     texts = [*corpus.texts, *extra]
     model, processor = (
@@ -184,14 +190,15 @@ def _new_model(vision_weights: Path, texts: Sequence[str]) -> tuple[FLMRModelFor
     return new_model(vision_weights, vision, settings, texts), FLMRProcessor(*new_tokenizers(settings), squash)
 
 
-def _grown_model(folder: Path, vision_weights: Path) -> tuple[FLMRModelForRetrieval, FLMRProcessor]:
-    """A trained PreFLMR-mini with a vision encoder that has learned on."""
+def _grown_model(folder: Path, vision_weights: Path | None) -> tuple[FLMRModelForRetrieval, FLMRProcessor]:
+    """A trained PreFLMR-mini, with a vision encoder that has learned on where there is one."""
     from safetensors.torch import load_file
 
     from retriever.training.initial import clip_of
 
     encoder = _load_encoder(folder)
-    clip_of(encoder.model).load_state_dict(load_file(vision_weights))
+    if vision_weights is not None:
+        clip_of(encoder.model).load_state_dict(load_file(vision_weights))
     return encoder.model, encoder.processor
 
 

@@ -14,7 +14,7 @@ __all__ = ["LINK_PAIRS", "explanation_card", "no_explanation"]
 
 _PICTURE_SIDE = 480  # pixels of the picture shown under the heat map
 _PAIRS_SHOWN = 6  # in the note of one passage token
-_FRAME = {"[CLS]": "start", "[SEP]": "end", "[MASK]": "fill-in"}
+_FRAME = {"[CLS]": "start", "[SEP]": "end", "[MASK]": "fill-in", "[picture]": "picture"}
 
 # What the pointer rests on, and all that it is paired with, stand out.
 LINK_PAIRS = """

@@ -2,8 +2,8 @@
 
 0 the text encoder learns late interaction; 1 the mapping structure learns to speak its language, everything else
 frozen; 2 knowledge questions about pictures; 3 all tasks together. The vision encoder stays frozen, as published. A
-last stage is ours: the text stands still again, so the rows of passages can be kept, and the mapping structure tells an
-entity from many others at once, which a batch with freshly encoded passages has no room for.
+last stage is ours: the text stands still again, so the rows of passages can be kept, and vision encoder and mapping
+structure tell an entity from many others at once, which a batch with freshly encoded passages has no room for.
 """
 
 from __future__ import annotations
@@ -50,6 +50,7 @@ INSTRUCTIONS = (
 
 _PICTURES = PictureSettings(other_drawings=0.6, outline_share=0.12)
 _MAPPING = ("query_vision_projection.", "transformer_mapping_")
+_VISION = ("query_vision_encoder.",)
 _UPPER_TEXT = (
     *(f"query_text_encoder.bert_model.encoder.layer.{layer}." for layer in range(2, 6)),
     "query_text_encoder_linear.",
@@ -128,7 +129,7 @@ STAGES = (
     StageSettings(
         name="4-entities",
         steps=1000,
-        trained=_MAPPING,
+        trained=_MAPPING + _VISION,
         learning_rate=1e-3,
         entities=22,
         relations=2,
