@@ -145,6 +145,11 @@ def _add_demo(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -
     demo.add_argument("--public", action="store_true", help="visitors are strangers: set limits, change nothing")
     demo.add_argument("--mcp", action="store_true", help="offer the endpoints to agents as tools as well")
     demo.add_argument("--auth", metavar="FILE", help="who may log in: user:password a line (or set $RAG_APP_AUTH)")
+    demo.add_argument(
+        "--trust-proxy",
+        metavar="ADDRESS,...",
+        help="with --public: proxies whose X-Forwarded-For is believed (default: $FORWARDED_ALLOW_IPS, else none)",
+    )
     _add_common(demo)
 
 

@@ -21,7 +21,7 @@ from rag_app.pictures import open_picture
 from rag_app.presets_command import check_preset
 from rag_app.progress import ProgressLine
 from rag_app.questions import check_question
-from rag_app.serving import PageSettings, check_mcp, public_page, read_accounts
+from rag_app.serving import PageSettings, check_mcp, public_page, read_accounts, read_proxies
 
 if TYPE_CHECKING:
     from rag_app.assembly import Application
@@ -51,7 +51,11 @@ def run_demo(args: argparse.Namespace, serve: Callable[[Application, str, int, P
     if args.mcp:
         check_mcp(public=args.public)
     accounts = read_accounts(args.auth)
-    settings = public_page(accounts) if args.public else PageSettings(accounts=accounts, mcp=args.mcp)
+    if args.trust_proxy is not None and not args.public:
+        raise InputError("--trust-proxy is for --public: only there visitors are told apart")
+    settings = PageSettings(accounts=accounts, mcp=args.mcp)
+    if args.public:
+        settings = public_page(accounts, read_proxies(args.trust_proxy))
     application = _open(args)
     print(f"Serving http://{args.host}:{args.port} - press Ctrl-C to stop", file=sys.stderr)
     serve(application, args.host, args.port, settings)

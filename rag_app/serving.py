@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 from dataclasses import dataclass, field
 from importlib.util import find_spec
@@ -9,9 +10,20 @@ from pathlib import Path
 
 from rag_app.errors import InputError, one_line
 
-__all__ = ["AUTH_VARIABLE", "MCP_INSTALL", "PageSettings", "Rate", "check_mcp", "public_page", "read_accounts"]
+__all__ = [
+    "AUTH_VARIABLE",
+    "MCP_INSTALL",
+    "PROXY_VARIABLE",
+    "PageSettings",
+    "Rate",
+    "check_mcp",
+    "public_page",
+    "read_accounts",
+    "read_proxies",
+]
 
 AUTH_VARIABLE = "RAG_APP_AUTH"
+PROXY_VARIABLE = "FORWARDED_ALLOW_IPS"  # uvicorn's
 MCP_INSTALL = "pip install 'mcp>=1.21,<2'"
 
 
@@ -36,6 +48,9 @@ class PageSettings:
             and each is held to `questions`, `uploads`, `logins` and `requests`.
         mcp: whether the endpoints are also tools for agents (Model Context Protocol).
         accounts: pairs of a name and a password; without any, everybody is let in.
+        proxies: addresses and networks of the proxies that are believed when they say, in `X-Forwarded-For`, whom a
+            request is from. Anybody can send that header: a page that believed all would let each request of a
+            visitor be a new visitor.
         max_upload_bytes: of one uploaded file.
         max_pixels: of a picture, before it is decoded.
         max_stored_bytes: of all uploaded files together.
@@ -52,6 +67,7 @@ class PageSettings:
     public: bool = False
     mcp: bool = False
     accounts: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    proxies: tuple[str, ...] = ()
     max_upload_bytes: int = 25_000_000
     max_pixels: int = 100_000_000
     max_stored_bytes: int = 5_000_000_000
@@ -65,11 +81,12 @@ class PageSettings:
     max_open_requests: int = 50
 
 
-def public_page(accounts: tuple[tuple[str, str], ...] = ()) -> PageSettings:
+def public_page(accounts: tuple[tuple[str, str], ...] = (), proxies: tuple[str, ...] = ()) -> PageSettings:
     """Settings for a page that everybody can reach."""
     return PageSettings(
         public=True,
         accounts=accounts,
+        proxies=proxies,
         max_upload_bytes=10_000_000,
         max_pixels=40_000_000,
         max_sessions=1000,
@@ -87,6 +104,33 @@ def check_mcp(*, public: bool) -> None:
         raise InputError("--mcp is not for --public: the limits of a public page know no tools; leave one of them out")
     if find_spec("mcp") is None:
         raise InputError(f"--mcp needs the package mcp; install it with `{MCP_INSTALL}`")
+
+
+def read_proxies(given: str | None) -> tuple[str, ...]:
+    """Which proxies are believed, from the command line, or else from the variable `FORWARDED_ALLOW_IPS`.
+
+    Args:
+        given: addresses or networks with commas between; "" for none.
+
+    Returns:
+        Addresses and networks; none when neither is given.
+
+    Raises:
+        InputError: one is no address or network, or is every address there is.
+    """
+    text = os.environ.get(PROXY_VARIABLE, "") if given is None else given
+    proxies = tuple(one.strip() for one in text.split(",") if one.strip())
+    where = f"${PROXY_VARIABLE}" if given is None else "--trust-proxy"
+    for one in proxies:
+        try:
+            everybody = one == "*" or ipaddress.ip_network(one).prefixlen == 0
+        except ValueError as error:
+            raise InputError(
+                f"{where}: {one!r} is no address or network; give the proxy's, such as 10.0.0.7 or 10.0.0.0/24"
+            ) from error
+        if everybody:
+            raise InputError(f"{where}: {one} would believe every visitor; give the addresses of your proxies")
+    return proxies
 
 
 def read_accounts(file: str | None) -> tuple[tuple[str, str], ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import MutableMapping
 
 from rag_app.config import DEFAULT_PRESET
+from rag_app.serving import PROXY_VARIABLE
 
 __all__ = ["demo_arguments", "trust_the_proxy"]
 
@@ -31,7 +32,7 @@ def demo_arguments(environment: MutableMapping[str, str]) -> list[str]:
 def trust_the_proxy(environment: MutableMapping[str, str]) -> None:
     """On a Space, takes a visitor's address from what the proxies in front of it say, all in private networks.
 
-    Whoever runs it elsewhere names the proxies in `FORWARDED_ALLOW_IPS`, a variable of uvicorn.
+    Whoever runs it elsewhere names the proxies in `--trust-proxy` or in `FORWARDED_ALLOW_IPS`, a variable of uvicorn.
     """
     if "SPACE_ID" in environment:
-        environment.setdefault("FORWARDED_ALLOW_IPS", _PRIVATE_NETWORKS)
+        environment.setdefault(PROXY_VARIABLE, _PRIVATE_NETWORKS)

@@ -13,7 +13,7 @@ from ui.about_tab import add_about_tab
 from ui.ask_tab import add_ask_tab
 from ui.evaluate_tab import add_evaluate_tab
 from ui.knowledge_tab import add_knowledge_tab
-from ui.public import check_uploads, gate, prepare_uploads
+from ui.public import believe, check_uploads, gate, prepare_uploads
 from ui.style import CSS, theme
 from ui.what_answers import add_fixed_line, add_what_answers
 from ui.zero_gpu import ask_for_gpu
@@ -83,6 +83,8 @@ def serve(
     """
     settings = settings or PageSettings()
     uploads = prepare_uploads() if settings.public else None
+    if settings.public:
+        believe(settings.proxies)
     page = build_app(application, settings)
     try:
         page.launch(

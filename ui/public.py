@@ -11,7 +11,7 @@ import shutil
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +22,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from rag_app.errors import InputError, one_line
 from rag_app.pictures import check_picture
 from rag_app.progress import duration
-from rag_app.serving import PageSettings
+from rag_app.serving import PROXY_VARIABLE, PageSettings
 from ui.public_limits import RateLimiter, visitor_of
 from ui.public_requests import MAX_BODY_BYTES, RefusedError, checked_body, is_open_route, is_part_of_page
 
-__all__ = ["PublicGate", "check_uploads", "gate", "prepare_uploads"]
+__all__ = ["PublicGate", "believe", "check_uploads", "gate", "prepare_uploads"]
 
 _MODELS = "models"  # concurrency id of the events that make the models work
 _UPLOAD = "/gradio_api/upload"
@@ -41,6 +41,11 @@ def prepare_uploads() -> Path:
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     os.environ["GRADIO_TEMP_DIR"] = str(folder)  # gradio asks for it here, whenever it stores a file
     return folder
+
+
+def believe(proxies: Sequence[str]) -> None:
+    """Has uvicorn take a visitor's address from what these say, and from nobody else; before the page is served."""
+    os.environ[PROXY_VARIABLE] = ",".join(proxies)
 
 
 def gate(page: gr.Blocks, settings: PageSettings, uploads: Path) -> Middleware:

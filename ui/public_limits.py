@@ -20,8 +20,8 @@ def visitor_of(client: tuple[str, int] | None) -> str:
     A household or a single machine has a whole /64 of IPv6 addresses: these are one visitor.
 
     Args:
-        client: address and port as the server sees them; behind a proxy it puts in what the proxy says, when the
-            proxy's address is one of uvicorn's `FORWARDED_ALLOW_IPS`.
+        client: address and port as the server sees them; behind a proxy that is believed
+            (`PageSettings.proxies`), what that says. Something that is no address comes from a proxy as well.
     """
     try:
         address = ipaddress.ip_address(client[0] if client else "")

@@ -6,12 +6,22 @@ import pytest
 
 from rag_app.cli import main
 from rag_app.errors import InputError
-from rag_app.serving import AUTH_VARIABLE, PageSettings, Rate, check_mcp, public_page, read_accounts
+from rag_app.serving import (
+    AUTH_VARIABLE,
+    PROXY_VARIABLE,
+    PageSettings,
+    Rate,
+    check_mcp,
+    public_page,
+    read_accounts,
+    read_proxies,
+)
 
 
 @pytest.fixture(autouse=True)
 def no_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(AUTH_VARIABLE, raising=False)
+    monkeypatch.delenv(PROXY_VARIABLE, raising=False)
 
 
 def test_a_public_page_allows_less() -> None:
@@ -66,3 +76,25 @@ def test_tools_for_agents_need_their_package(monkeypatch: pytest.MonkeyPatch) ->
     check_mcp(public=False)
     with pytest.raises(InputError, match="leave one of them out"):
         check_mcp(public=True)
+
+
+def test_which_proxies_are_believed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert read_proxies(None) == ()
+    assert public_page().proxies == ()
+    assert read_proxies(" 10.0.0.7, 10.1.0.0/16 ,::1") == ("10.0.0.7", "10.1.0.0/16", "::1")
+    monkeypatch.setenv(PROXY_VARIABLE, "192.0.2.1")
+    assert read_proxies(None) == ("192.0.2.1",)
+    assert read_proxies("") == ()
+    for wrong, told in (
+        ("*", "would believe every visitor"),
+        ("0.0.0.0/0", "would believe every visitor"),
+        ("proxy.example.org", "no address or network; give the proxy's"),
+        ("10.0.0.1/8", "no address or network"),
+    ):
+        with pytest.raises(InputError, match=rf"--trust-proxy: .*{told}"):
+            read_proxies(wrong)
+    monkeypatch.setenv(PROXY_VARIABLE, "*")
+    with pytest.raises(InputError, match=r"\$FORWARDED_ALLOW_IPS: \* would believe"):
+        read_proxies(None)
+    assert main(["demo", "--trust-proxy", "10.0.0.7", "--port", "17862"], serve=lambda *_: None) == 2
+    assert "--trust-proxy is for --public" in capsys.readouterr().err

@@ -232,12 +232,32 @@ def test_a_visitor_is_told_how_long_to_wait(application: Application) -> None:
         join = {"data": [], "fn_index": "0", "session_hash": "abc"}  # a number that only looks like none
         assert page.post("/gradio_api/queue/join", join)[0] == 429
         assert page.ask(visitor="127.0.0.2")[0] == 200
-        spoofed = {"X_Forwarded_For": "192.0.2.1"}
-        assert page.post("/gradio_api/call/v2/ask", {"picture": None, "question": QUESTION}, **spoofed)[0] == 200
         flag = application.examples[0][0]
         assert page.upload(flag)[0] == 200
         status, text = page.upload(flag)
         assert (status, "many uploads" in text) == (429, True)
+
+
+def asked_by(page: Page, forwarded: str, visitor: str = "127.0.0.1") -> int:
+    """The status of a question with this X-Forwarded-For."""
+    body = {"picture": None, "question": QUESTION}
+    return page.post("/gradio_api/call/v2/ask", body, visitor=visitor, X_Forwarded_For=forwarded)[0]
+
+
+def test_nobody_is_another_visitor_by_saying_so(application: Application, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FORWARDED_ALLOW_IPS", "*")  # the page's settings have the last word
+    once = replace(public_page(), questions=Rate(burst=1, per_minute=1))
+    with served(application, once) as page:
+        assert [asked_by(page, f"192.0.2.{number}") for number in range(3)] == [200, 429, 429]
+        assert page.ask(visitor="127.0.0.2")[0] == 200
+    with served(application, replace(once, proxies=("127.0.0.1", "127.0.9.0/24"))) as page:
+        assert [asked_by(page, f"192.0.2.{number}") for number in range(3)] == [200] * 3
+        # a visitor of the proxy who sends the header himself: the proxy adds the address that it sees
+        assert [asked_by(page, f"198.51.100.{number}, 203.0.113.7") for number in range(3)] == [200, 429, 429]
+        assert asked_by(page, "198.51.100.1, 203.0.113.8, 127.0.9.1") == 200
+        assert asked_by(page, "198.51.100.2, 203.0.113.8, 127.0.9.1") == 429
+        # one who does not come through the proxy
+        assert [asked_by(page, f"192.0.2.{number}", "127.0.0.3") for number in range(2)] == [200, 429]
 
 
 def test_the_files_of_the_page_are_not_counted(application: Application) -> None:
