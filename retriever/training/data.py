@@ -15,8 +15,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-__all__ = ["Batch", "Corpus", "KnowledgeSampler", "Pair", "PassageSampler", "Query", "TaskMix", "misspell"]
+__all__ = ["BLANK", "Batch", "Corpus", "KnowledgeSampler", "Pair", "PassageSampler", "Query", "TaskMix", "misspell"]
 
+BLANK = -2  # instead of a place in the atlas: a picture that shows no entity
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z0-9])")
 
 
@@ -62,7 +63,7 @@ class Query:
 
     Attributes:
         text: question, may be empty.
-        picture: place in the atlas, or -1 for none.
+        picture: place in the atlas, -1 for none, or `BLANK`.
     """
 
     text: str
@@ -77,8 +78,9 @@ class Batch:
         queries: the queries.
         texts: the passages' texts.
         places: the passages' places in the corpus, or None where the texts are not of the corpus.
-        target: (n_queries,) int64, the right passage of each query.
-        counted: (n_queries, n_passages) bool, False at passages that are right too and must not push.
+        target: (n_queries,) int64, the right passage of each query; -1 where the picture shows no entity.
+        counted: (n_queries, n_passages) bool, False at passages that are right too and must not push; where the picture
+            shows no entity, True at those of the side that is asked for.
         pictures: place in the atlas of the picture beside each passage, -1 for none; empty where none has one.
     """
 
@@ -150,8 +152,9 @@ class KnowledgeSampler:
         n_extra: int,
         mix: TaskMix,
         shown_share: float = 0.0,
+        n_blank: int = 0,
     ) -> Batch:
-        """A batch of `n_entities` x `n_relations` queries (fewer where a pair does not exist).
+        """A batch of `n_entities` x `n_relations` queries (fewer where a pair does not exist), and `n_blank` more.
 
         Args:
             rng: all randomness.
@@ -160,6 +163,7 @@ class KnowledgeSampler:
             n_extra: more passages, of the sides that are asked for: the same of other entities.
             mix: how often each task is drawn.
             shown_share: part of the entities whose passages come with a picture of their own.
+            n_blank: questions of the last entity's pairs beside a picture that shows no entity.
         """
         relations = rng.sample(self._relations, n_relations)
         entities = self._draw_entities(rng, n_entities)
@@ -180,15 +184,29 @@ class KnowledgeSampler:
             for column, place in enumerate(places):
                 fits = entity in (-1, self._corpus.entity[place]) and (not sides or self._corpus.side[place] in sides)
                 counted[row, column] = place == right or not fits
+        blank, sides_asked = self._blank(rng, entities[-1], relations, n_blank)
+        if blank:
+            target = torch.cat([target, torch.full((len(blank),), -1)])
+            fitting = [[self._corpus.side[place] in sides for place in places] for sides in sides_asked]
+            counted = torch.cat([counted, torch.tensor(fitting)])
         shown = {one: next(iter(self._pairs[one].values())).picture for one in entities if rng.random() < shown_share}
         return Batch(
-            queries=tuple(query for query, _, _, _ in asked),
+            queries=(*(query for query, _, _, _ in asked), *blank),
             texts=tuple(self._corpus.texts[place] for place in places),
             places=tuple(places),
             target=target,
             counted=counted,
             pictures=tuple(shown.get(self._corpus.entity[place], -1) for place in places),
         )
+
+    def _blank(
+        self, rng: random.Random, entity: int, relations: Sequence[str], n: int
+    ) -> tuple[list[Query], list[frozenset[int]]]:
+        """Questions beside pictures that show no entity, and the sides that would answer each."""
+        pairs = [self._pairs[entity][relation] for relation in relations if relation in self._pairs[entity]]
+        chosen = rng.choices(pairs, k=n) if pairs and n else []
+        queries = [Query(text=rng.choice(pair.phrasings), picture=BLANK) for pair in chosen]
+        return queries, [frozenset(self._corpus.side[place] for place in pair.positives) for pair in chosen]
 
     def _draw_entities(self, rng: random.Random, n_entities: int) -> list[int]:
         entities = list(self._pairs)

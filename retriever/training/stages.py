@@ -26,7 +26,7 @@ from retriever.training.loop import Resumable, RunLog, parameter_groups, schedul
 from retriever.training.pictures import PictureRenderer, PictureSettings
 from retriever.training.vision import normalise
 
-__all__ = ["INSTRUCTIONS", "STAGES", "PassageRows", "StageSettings", "StageTrainer", "contrast"]
+__all__ = ["INSTRUCTIONS", "STAGES", "PassageRows", "StageSettings", "StageTrainer", "contrast", "unevenness"]
 
 # For pictures with a question, pictures alone, questions alone; the first of each is what the processor puts by itself.
 INSTRUCTIONS = (
@@ -48,6 +48,7 @@ INSTRUCTIONS = (
     (QUESTION_ONLY, "Find passages that hold the answer:"),
 )
 
+_FLATNESS = 0.2  # weight of pictures that show no entity
 _PICTURES = PictureSettings(other_drawings=0.6, outline_share=0.12)
 _MAPPING = ("query_vision_projection.", "transformer_mapping_")
 _VISION = ("query_vision_encoder.",)
@@ -71,6 +72,7 @@ class StageSettings:
         passage_share: part of the batches that are sentences of passages instead.
         passage_batch: queries of such a batch.
         shown_share: part of the entities whose passages come with a picture of their own.
+        blank: queries of a knowledge batch whose picture shows no entity: no passage shall stand out for them.
     """
 
     name: str
@@ -84,6 +86,7 @@ class StageSettings:
     passage_share: float = 0.0
     passage_batch: int = 24
     shown_share: float = 0.0
+    blank: int = 0
     weight_decay: float = 0.01
     warmup: int = 30
     save_every: int = 100
@@ -136,6 +139,7 @@ STAGES = (
         extra=260,
         mix=TaskMix(picture_and_question=4, picture=1),
         shown_share=0.2,
+        blank=4,
     ),
 )
 
@@ -170,6 +174,20 @@ def contrast(scores: Tensor, target: Tensor, counted: Tensor) -> Tensor:
         scalar.
     """
     return nn.functional.cross_entropy(scores.masked_fill(~counted, -torch.inf), target)
+
+
+def unevenness(scores: Tensor, counted: Tensor) -> Tensor:
+    """Cross entropy of an even distribution over the passages that count, less its own entropy: 0 if scores are equal.
+
+    Args:
+        scores: (n_queries, n_passages).
+        counted: (n_queries, n_passages) bool, True at one passage or more of each query.
+    Returns:
+        scalar.
+    """
+    total = torch.logsumexp(scores.masked_fill(~counted, -torch.inf), dim=1)
+    mean = scores.masked_fill(~counted, 0.0).sum(dim=1) / counted.sum(dim=1)
+    return (total - mean - counted.sum(dim=1).log()).mean()
 
 
 class StageTrainer:
@@ -222,13 +240,16 @@ class StageTrainer:
                 group["lr"] = rate
             batch = self._draw(stage, rng)
             scores = self._scores(batch, rows, rng)
-            loss = contrast(scores, batch.target, batch.counted)
+            known = batch.target >= 0
+            loss = contrast(scores[known], batch.target[known], batch.counted[known])
+            if not bool(known.all()):
+                loss = loss + _FLATNESS * unevenness(scores[~known], batch.counted[~known])
             optimiser.zero_grad(set_to_none=True)
             torch.autograd.backward(loss)
             nn.utils.clip_grad_norm_(list(parameters.values()), 1.0)
             optimiser.step()
             best = scores.detach().masked_fill(~batch.counted, -torch.inf).argmax(dim=1)
-            log.add(step + 1, loss=loss.item(), right=(best == batch.target).float().mean().item())
+            log.add(step + 1, loss=loss.item(), right=(best == batch.target)[known].float().mean().item())
             if (step + 1) % stage.save_every == 0 or step + 1 == stage.steps:
                 state.save(step + 1)
 
@@ -263,6 +284,7 @@ class StageTrainer:
             n_extra=stage.extra,
             mix=stage.mix,
             shown_share=stage.shown_share,
+            n_blank=stage.blank,
         )
 
     def _scores(self, batch: Batch, rows: PassageRows | None, rng: random.Random) -> Tensor:
@@ -294,14 +316,14 @@ class StageTrainer:
     def _encode_queries(self, queries: Sequence[Query], rng: random.Random) -> Tensor:
         tokens = self._query_tokenizer([self._instructed(query, rng) for query in queries])
         pictures = torch.tensor([query.picture for query in queries])
-        if bool((pictures < 0).all()):
+        if bool((pictures == -1).all()):
             return self.model.query(**tokens, parts=Parts.TEXT).late_interaction_output
-        pixels = normalise(self._renderer.render(pictures, _PICTURES))
-        parts = [Parts.TEXT_AND_IMAGE if query.picture >= 0 else Parts.TEXT for query in queries]
+        pixels = normalise(self._renderer.render(pictures.clamp(min=-1), _PICTURES))
+        parts = [Parts.TEXT if query.picture == -1 else Parts.TEXT_AND_IMAGE for query in queries]
         return self.model.query(**tokens, pixel_values=pixels, parts=parts).late_interaction_output
 
     def _instructed(self, query: Query, rng: random.Random) -> str:
-        kind = 2 if query.picture < 0 else 0 if query.text else 1
+        kind = 2 if query.picture == -1 else 0 if query.text else 1
         choices = self._instructions[kind]
         instruction = choices[0] if rng.random() < 0.5 else rng.choice(choices)
         return f"{instruction.strip().rstrip(':')}:  {query.text} "

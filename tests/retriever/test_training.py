@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import random
 import re
 from dataclasses import replace
@@ -13,12 +14,12 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from retriever.training.data import Corpus, KnowledgeSampler, Pair, PassageSampler, TaskMix, misspell
+from retriever.training.data import BLANK, Corpus, KnowledgeSampler, Pair, PassageSampler, TaskMix, misspell
 from retriever.training.drawings import FLAG_ICONS, DrawingSource
 from retriever.training.flag_atlas import FlagAtlas, load_atlas
 from retriever.training.loop import Resumable, scheduled_rate
 from retriever.training.pictures import PictureRenderer, PictureSettings
-from retriever.training.stages import contrast
+from retriever.training.stages import contrast, unevenness
 from retriever.training.vision import VisionSettings, train_vision
 
 N_ENTITIES, N_SIDES = 5, 4
@@ -96,6 +97,26 @@ def test_pictures_stand_beside_the_passages_of_entities_that_are_shown(
     for place, picture in zip(batch.places, batch.pictures, strict=True):
         assert picture == (corpus.entity[place] if corpus.entity[place] in asked else -1)
     assert {-1} < set(batch.pictures)
+
+
+def test_pictures_of_nothing_are_asked_about_the_sides_in_the_batch(sampler: KnowledgeSampler, corpus: Corpus) -> None:
+    batch = sampler.draw(random.Random(3), n_entities=2, n_relations=2, n_extra=20, mix=TaskMix(), n_blank=3)
+    assert batch.places is not None
+    blank = batch.target == -1
+    assert [query.picture == BLANK for query in batch.queries] == blank.tolist()
+    assert int(blank.sum()) == 3
+    for query, counted in zip(batch.queries[-3:], batch.counted[-3:], strict=True):
+        side = int(query.text.removeprefix("what about "))
+        assert counted.tolist() == [corpus.side[place] == side for place in batch.places]
+        assert bool(counted.any())
+
+
+def test_scores_are_even_or_not() -> None:
+    counted = torch.tensor([[True, True, False]])
+    assert unevenness(torch.tensor([[3.0, 3.0, 9.0]]), counted).item() == pytest.approx(0, abs=1e-6)
+    one = unevenness(torch.tensor([[4.0, 2.0, 9.0]]), counted).item()
+    assert one == pytest.approx(torch.tensor([[4.0, 2.0]]).logsumexp(1).item() - 3 - math.log(2), abs=1e-6)
+    assert one > 0
 
 
 def test_misspelt_questions_keep_most_letters() -> None:
