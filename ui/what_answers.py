@@ -65,14 +65,14 @@ def add_what_answers(page: gr.Blocks, tab: gr.Tab, application: Application) -> 
     def choose_bases(names: list[str], progress: gr.Progress = gr.Progress()) -> Iterator[list[Any]]:  # noqa: B008
         for note in use_knowledge(in_use, names, _told(progress)):
             yield [note, gr.skip()]
-        if set(names) != set(in_use.names):
-            yield [gr.skip(), gr.Dropdown(value=list(in_use.names))]
+        same = set(names) == set(in_use.names)
+        yield [gr.skip(), gr.skip() if same else gr.Dropdown(value=list(in_use.names))]
 
     def choose_preset(name: str, progress: gr.Progress = gr.Progress()) -> Iterator[list[Any]]:  # noqa: B008
         for note in use_preset(preset_in_use, name, _told(progress)):
             yield [note, gr.skip()]
-        if name != preset_in_use.name:
-            yield [gr.skip(), gr.Dropdown(value=preset_in_use.name)]
+        same = name == preset_in_use.name
+        yield [gr.skip(), gr.skip() if same else gr.Dropdown(value=preset_in_use.name)]
 
     def refresh() -> list[Any]:
         choices = preset_in_use.choices()
@@ -80,11 +80,10 @@ def add_what_answers(page: gr.Blocks, tab: gr.Tab, application: Application) -> 
             gr.Dropdown(_bases(in_use), value=list(in_use.names)),
             gr.Dropdown(_presets(choices), value=preset_in_use.name),
             cannot_run_list(choices),
-            "",
         ]
 
     def open_link(request: gr.Request) -> list[Any]:
-        values = refresh()
+        values = [*refresh(), ""]
         wanted = knowledge_of(dict(request.query_params))
         unknown = [name for name in wanted if name not in {one.name for one in in_use.choices()}]
         if unknown:
@@ -94,9 +93,8 @@ def add_what_answers(page: gr.Blocks, tab: gr.Tab, application: Application) -> 
         return values
 
     quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "queue": False}
-    shown = [bases, preset, cannot, said]
-    tab.select(refresh, None, shown, **quiet)
-    opened = page.load(open_link, None, shown, **quiet)
+    tab.select(refresh, None, [bases, preset, cannot], **quiet)
+    opened = page.load(open_link, None, [bases, preset, cannot, said], **quiet)
     return [
         opened.then(choose_bases, bases, [said, bases], show_progress_on=said, **_LOADING),
         bases.input(choose_bases, bases, [said, bases], show_progress_on=said, **_LOADING),
