@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from retriever.index.calibration import calibrated, candidates_for
-from retriever.index.codec import Codec, CodecSettings, centroids_for, sample_size
+from retriever.index.codec import STEPS, Codec, CodecSettings, centroids_for, sample_size
 from retriever.index.exact import ExactIndex
 from retriever.index.manifest import (
     Calibration,
@@ -24,12 +24,13 @@ from retriever.index.manifest import (
 )
 from retriever.index.ranking import check_new_rows, check_queries
 from retriever.index.search import Searcher
-from retriever.index.segments import Rows
+from retriever.index.segments import Coordinates, Rows
 from retriever.index.stored import StoredPassages
 from retriever.int8 import has_native_bfloat16
 
 __all__ = ["IndexDamagedError", "IndexMismatchError", "LateInteractionIndex"]
 
+CPU = torch.device("cpu")
 TARGET_RECALL = 0.98
 DRIFT = 1.3  # compact fits the codec again when its error has grown by this factor
 DRIFT_TOKENS = 1 << 15  # that its error is measured on
@@ -63,7 +64,9 @@ class LateInteractionIndex:
         return cls(StoredPassages.create(path, manifest, codec.layout, files=files), codec)
 
     @classmethod
-    def convert(cls, exact: ExactIndex, settings: CodecSettings | None = None) -> LateInteractionIndex:
+    def convert(
+        cls, exact: ExactIndex, settings: CodecSettings | None = None, *, device: torch.device = CPU
+    ) -> LateInteractionIndex:
         """Compresses an exact index where it lies, in one commit: until then, it is the exact index.
 
         The codec is fitted to a sample of its rows, and the number of candidates that a recall takes is measured.
@@ -71,6 +74,7 @@ class LateInteractionIndex:
         Args:
             exact: with at least one passage; readers that have it open keep it.
             settings: of the codec.
+            device: to fit the codec and to encode on.
 
         Raises:
             ValueError: there is no passage, or another process has changed the index.
@@ -78,12 +82,13 @@ class LateInteractionIndex:
         """
         settings = _sized(settings or CodecSettings(), exact.n_tokens)
         sample = _sample(exact.stored, ("embeddings",), sample_size(settings.n_centroids), settings.seed)["embeddings"]
-        codec = Codec.train(torch.from_numpy(sample).float(), settings, dtype=multiply_dtype())
+        dtype = multiply_dtype(device)
+        codec = Codec.train(torch.from_numpy(sample).to(device).float(), settings, dtype=dtype)
         manifest, files = _with_codec(exact.stored.manifest, codec)
         stored = exact.stored.rewrite(
             manifest,
             codec.layout,
-            lambda rows: codec.encode(torch.from_numpy(rows["embeddings"]), dtype=multiply_dtype()),
+            lambda rows: codec.encode(torch.from_numpy(rows["embeddings"]).to(device), dtype=dtype),
             files=files,
         )
         index = cls(stored, codec)
@@ -278,6 +283,12 @@ class LateInteractionIndex:
         rows = torch.from_numpy(self.codec.decode(self.stored.rows_of(passage_id)))
         return (rows @ query.detach().cpu().float().T).amax(dim=0)
 
+    def coordinates(self, rows: Rows) -> Coordinates:
+        """Stored rows as they are scored."""
+        if self.codec.n_bits == 8:
+            return Coordinates(rows["rows"], STEPS[rows["steps"][:, 0]])
+        return Coordinates(self.codec.decode(rows), None)
+
     def verify(self) -> None:
         """Reads every file again and compares it with its checksum.
 
@@ -299,9 +310,9 @@ class LateInteractionIndex:
         self.__dict__.pop("_searcher", None)
 
 
-def multiply_dtype() -> torch.dtype:
-    """bfloat16 where the processor multiplies it itself."""
-    return torch.bfloat16 if has_native_bfloat16() else torch.float32
+def multiply_dtype(device: torch.device = CPU) -> torch.dtype:
+    """bfloat16 where the device multiplies it itself."""
+    return torch.bfloat16 if device.type == "cuda" or has_native_bfloat16() else torch.float32
 
 
 def _sized(settings: CodecSettings, n_tokens: int) -> CodecSettings:

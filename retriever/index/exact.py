@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from retriever.index.manifest import IndexDamagedError, IndexMismatchError, Manifest
-from retriever.index.ranking import best_places, check_new_rows, check_queries
-from retriever.index.segments import Field, Layout, Segment
+from retriever.index.ranking import best_places, check_new_rows, check_queries, in_groups
+from retriever.index.segments import Coordinates, Field, Layout, Rows, Segment
 from retriever.index.stored import StoredPassages
 
 __all__ = ["ExactIndex", "IndexDamagedError", "IndexMismatchError"]
@@ -152,7 +152,7 @@ class ExactIndex:
         if len(self) == 0:
             return [[] for _ in queries]
         results = []
-        for group in _groups(queries):
+        for group in in_groups(queries, QUERY_ROWS_A_PASS):
             scores = _scores(stored, group)
             scores[:, ~stored.alive] = -np.inf
             results += [
@@ -176,6 +176,10 @@ class ExactIndex:
         """
         rows = torch.from_numpy(self.stored.rows_of(passage_id)["embeddings"].astype(np.float32))
         return (rows @ query.detach().cpu().float().T).amax(dim=0)
+
+    def coordinates(self, rows: Rows) -> Coordinates:
+        """Stored rows as they are scored."""
+        return Coordinates(rows["embeddings"], None)
 
     def verify(self) -> None:
         """Reads every file again and compares it with its checksum.
@@ -215,17 +219,5 @@ def _best_cosines(segment: Segment, rows: Tensor) -> Iterator[Tensor]:
             n_passages = min(step, count - first)
             block = embeddings[start : start + n_passages * length]
             cosine = block.float() @ rows  # (n_passages * length, n_rows)
-            yield cosine.view(n_passages, length, -1).amax(dim=1)
+            yield cosine.view(n_passages, length, rows.shape[1]).amax(dim=1)
             start += n_passages * length
-
-
-def _groups(queries: Sequence[Tensor]) -> Iterator[list[Tensor]]:
-    """Consecutive queries whose rows are scored together."""
-    group: list[Tensor] = []
-    for query in queries:
-        if group and sum(item.shape[0] for item in group) + query.shape[0] > QUERY_ROWS_A_PASS:
-            yield group
-            group = []
-        group.append(query)
-    if group:
-        yield group

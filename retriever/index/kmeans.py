@@ -1,6 +1,10 @@
-"""Lloyd's k-means in torch, on the device and in the dtype of the points' products."""
+"""Lloyd's k-means in torch, on the device and in the dtype of the points' products; on a CUDA device in faiss, where a
+faiss that knows GPUs is installed."""
 
 from __future__ import annotations
+
+from importlib.util import find_spec
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -32,6 +36,12 @@ def kmeans(
 
     Starts from points drawn at random; a centroid that loses all its points starts again from one.
     """
+    faiss = _faiss_with_gpus() if points.device.type == "cuda" and iterations > 0 else None
+    if faiss is not None:
+        config = faiss.GpuIndexFlatConfig()
+        config.device = points.device.index or 0
+        index = faiss.GpuIndexFlatL2(faiss.StandardGpuResources(), points.shape[1], config)
+        return _kmeans_in_faiss(faiss, index, points, min(k, len(points)), generator.initial_seed(), iterations)
     order = torch.randperm(len(points), generator=generator).to(points.device)
     centroids = points[order[:k]].clone()
     for _ in range(iterations):
@@ -43,3 +53,28 @@ def kmeans(
         fresh = torch.randint(len(points), (int(empty.sum()),), generator=generator).to(points.device)
         centroids[empty] = points[fresh]
     return centroids
+
+
+def _faiss_with_gpus() -> Any:  # noqa: ANN401
+    """The package, or None where it is missing or made for processors alone."""
+    if find_spec("faiss") is None:
+        return None
+    import faiss
+
+    return faiss if hasattr(faiss, "StandardGpuResources") and faiss.get_num_gpus() > 0 else None
+
+
+def _kmeans_in_faiss(
+    faiss: Any,  # noqa: ANN401
+    index: Any,  # noqa: ANN401
+    points: Tensor,
+    k: int,
+    seed: int,
+    iterations: int,
+) -> Tensor:
+    """(k, dim) centroids of at least k points; the index, an empty one, finds the nearest."""
+    clustering = faiss.Clustering(points.shape[1], k)
+    clustering.niter, clustering.seed = iterations, seed % (1 << 31)
+    clustering.min_points_per_centroid, clustering.max_points_per_centroid = 1, len(points)  # all of the sample
+    clustering.train(points.cpu().numpy(), index)
+    return torch.from_numpy(faiss.vector_to_array(clustering.centroids)).view(k, -1).to(points)

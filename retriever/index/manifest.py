@@ -24,6 +24,7 @@ from typing import Any
 
 __all__ = [
     "Calibration",
+    "DeviceMemoryError",
     "IndexDamagedError",
     "IndexMismatchError",
     "IndexWriteError",
@@ -45,6 +46,10 @@ class IndexDamagedError(ValueError):
 
 class IndexMismatchError(ValueError):
     """An index was built with another checkpoint than the one that is loaded, or is of another kind."""
+
+
+class DeviceMemoryError(MemoryError):
+    """An index does not fit into the memory of a device."""
 
 
 class IndexWriteError(OSError):

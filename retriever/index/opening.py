@@ -13,12 +13,24 @@ from torch import Tensor
 
 from retriever.index.exact import ExactIndex
 from retriever.index.manifest import Manifest
+from retriever.index.segments import Coordinates, Rows
+from retriever.index.stored import StoredPassages
 
 if TYPE_CHECKING:
     from retriever.index.codec import CodecSettings
 
-__all__ = ["COMPRESS_FROM", "BuildEstimate", "PassageIndex", "compress", "estimate", "open_index"]
+__all__ = [
+    "COMPRESS_FROM",
+    "BuildEstimate",
+    "PassageIndex",
+    "StoredIndex",
+    "compress",
+    "estimate",
+    "open_index",
+    "searched_on",
+]
 
+CPU = torch.device("cpu")
 COMPRESS_FROM = 500_000  # embeddings: docs/performance.md says why
 
 
@@ -71,6 +83,17 @@ class PassageIndex(Protocol):
         """Compares every file with its checksum."""
 
 
+class StoredIndex(PassageIndex, Protocol):
+    """An index that lies on disk."""
+
+    @property
+    def stored(self) -> StoredPassages:
+        """The snapshot that is searched."""
+
+    def coordinates(self, rows: Rows) -> Coordinates:
+        """Stored rows as they are scored."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class BuildEstimate:
     """What compressing an index will take, roughly.
@@ -86,7 +109,7 @@ class BuildEstimate:
     seconds: float
 
 
-def open_index(path: Path, *, fingerprint: str | None = None) -> PassageIndex:
+def open_index(path: Path, *, fingerprint: str | None = None) -> StoredIndex:
     """Opens whichever index lies at a path.
 
     Args:
@@ -104,12 +127,35 @@ def open_index(path: Path, *, fingerprint: str | None = None) -> PassageIndex:
     return LateInteractionIndex.open(path, fingerprint=fingerprint)
 
 
-def compress(exact: ExactIndex, settings: CodecSettings | None = None) -> PassageIndex:
+def searched_on(
+    index: StoredIndex, *, device: torch.device, dtype: torch.dtype, previous: Sequence[PassageIndex] = ()
+) -> PassageIndex:
+    """The index as it is searched on a device: in its memory if it is a CUDA device, else just the index.
+
+    Args:
+        index: on disk.
+        device: that questions are encoded on.
+        dtype: to multiply in.
+        previous: what earlier calls gave; what is on the device already is shared with them.
+
+    Raises:
+        DeviceMemoryError: the rows do not fit into what is free there.
+        IndexDamagedError: the embeddings on disk were altered.
+    """
+    if device.type != "cuda":
+        return index
+    from retriever.index.on_device import OnDeviceIndex
+
+    return OnDeviceIndex(index, device=device, dtype=dtype, previous=previous)
+
+
+def compress(exact: ExactIndex, settings: CodecSettings | None = None, *, device: torch.device = CPU) -> StoredIndex:
     """Compresses an exact index where it lies, in one commit.
 
     Args:
         exact: readers that have it open keep it.
         settings: of the codec.
+        device: to compute on.
 
     Raises:
         ValueError: another process has changed the index.
@@ -117,11 +163,18 @@ def compress(exact: ExactIndex, settings: CodecSettings | None = None) -> Passag
     """
     from retriever.index.compressed import LateInteractionIndex
 
-    return LateInteractionIndex.convert(exact, settings)
+    return LateInteractionIndex.convert(exact, settings, device=device)
 
 
-def estimate(n_passages: int, n_tokens: int, dim: int, settings: CodecSettings | None = None) -> BuildEstimate:
-    """What `compress` will take; a product of matrices is timed to know how fast this machine is (some 50 ms)."""
+def estimate(
+    n_passages: int,
+    n_tokens: int,
+    dim: int,
+    settings: CodecSettings | None = None,
+    *,
+    device: torch.device = CPU,
+) -> BuildEstimate:
+    """What `compress` will take; a product of matrices is timed to know how fast the device is (some 50 ms)."""
     from retriever.index.codec import CodecSettings, centroids_for, sample_size
     from retriever.int8 import has_native_bfloat16
 
@@ -129,7 +182,8 @@ def estimate(n_passages: int, n_tokens: int, dim: int, settings: CodecSettings |
     n_centroids = settings.n_centroids or centroids_for(n_tokens)
     sampled = min(n_tokens, sample_size(n_centroids))
     products = (settings.iterations + 2) * sampled + n_tokens
-    rate = _multiplications_a_second(dim, torch.bfloat16 if has_native_bfloat16() else torch.float32)
+    in_16_bits = device.type == "cuda" or has_native_bfloat16()
+    rate = _multiplications_a_second(dim, torch.bfloat16 if in_16_bits else torch.float32, device)
     a_token = dim * settings.n_bits // 8 + 5
     return BuildEstimate(
         disk_bytes=n_tokens * a_token + n_centroids * dim + n_passages * 32,
@@ -138,13 +192,14 @@ def estimate(n_passages: int, n_tokens: int, dim: int, settings: CodecSettings |
     )
 
 
-def _multiplications_a_second(dim: int, dtype: torch.dtype) -> float:
+def _multiplications_a_second(dim: int, dtype: torch.dtype, device: torch.device) -> float:
     """Of points times centroids, with finding the best."""
-    points, centroids = torch.ones(4096, dim, dtype=dtype), torch.ones(dim, 1024, dtype=dtype)
+    points = torch.ones(4096, dim, dtype=dtype, device=device)
+    centroids = torch.ones(dim, 1024, dtype=dtype, device=device)
     times = []
     with torch.inference_mode():
         for _ in range(3):
             start = time.perf_counter()
-            (points @ centroids).argmax(dim=1)
+            (points @ centroids).argmax(dim=1).cpu()  # waits for the device
             times.append(time.perf_counter() - start)
     return float(points.numel() * centroids.shape[1] / min(times))

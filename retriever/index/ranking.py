@@ -1,15 +1,15 @@
-"""What every index does alike: checking what it is given, and choosing the best."""
+"""What every index does alike: checking what it is given, taking queries together, and choosing the best."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-__all__ = ["best_places", "check_new_rows", "check_queries"]
+__all__ = ["best_places", "check_new_rows", "check_queries", "in_groups"]
 
 
 def check_queries(queries: Sequence[Tensor], dim: int, k: int) -> None:
@@ -30,6 +30,18 @@ def check_new_rows(ids: Sequence[str], embeddings: Sequence[Tensor], dim: int) -
             raise ValueError(f"passage {passage_id!r} has rows of shape {tuple(rows.shape)}, not (1+, {dim})")
         if not torch.isfinite(rows.to(torch.float16)).all():
             raise ValueError(f"passage {passage_id!r} has rows that are not finite in float16")
+
+
+def in_groups(queries: Sequence[Tensor], n_rows: int) -> Iterator[list[Tensor]]:
+    """Consecutive queries that have at most so many rows together, or one that has more."""
+    group: list[Tensor] = []
+    for query in queries:
+        if group and sum(item.shape[0] for item in group) + query.shape[0] > n_rows:
+            yield group
+            group = []
+        group.append(query)
+    if group:
+        yield group
 
 
 def best_places(scores: NDArray[np.float32] | NDArray[np.int32], places: NDArray[np.int64], k: int) -> NDArray[np.intp]:

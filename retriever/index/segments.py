@@ -20,11 +20,23 @@ from numpy.typing import NDArray
 
 from retriever.index.manifest import IndexDamagedError, SegmentEntry, put_in_place, sha256
 
-__all__ = ["Field", "Head", "Layout", "Rows", "Segment", "write_segment"]
+__all__ = ["Coordinates", "Field", "Head", "Layout", "Rows", "Segment", "write_segment"]
 
 PREFIX = "segment-"
 
 Rows = Mapping[str, NDArray[Any]]  # (n_tokens, width) of every field
+
+
+class Coordinates(NamedTuple):
+    """Rows as they are scored.
+
+    Attributes:
+        values: (n, dim) floating-point numbers, or int8.
+        steps: (n,) float32 that int8 rows are multiples of; None for floating-point numbers.
+    """
+
+    values: NDArray[Any]
+    steps: NDArray[np.float32] | None
 
 
 class Field(NamedTuple):
