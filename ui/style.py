@@ -77,6 +77,8 @@ CSS = """
   line-height: 1.4; color: var(--body-text-color); }
 .lit { outline: 2px solid var(--color-accent); outline-offset: -1px; }
 .pairs { margin-top: 12px; } .pairs summary { cursor: pointer; } .pairs .scroll { max-height: 22rem; overflow: auto; }
+#what-answers > * { gap: 6px; }
+#what-answers :is(summary, .said) { padding: 0 2px; cursor: default; } #what-answers summary { cursor: pointer; }
 #ask-grid {
   display: grid; grid-template: "form answer" auto "more answer" 1fr / minmax(0, 5fr) minmax(0, 6fr);
 }

@@ -48,19 +48,20 @@ def add_what_answers(page: gr.Blocks, tab: gr.Tab, application: Application) -> 
         The events after which something else answers.
     """
     in_use, preset_in_use = KnowledgeInUse(application), PresetInUse(application)
+    choices = preset_in_use.choices()
     with gr.Row(elem_id="what-answers"):
-        bases = gr.Dropdown(
-            _bases(in_use),
-            value=list(in_use.names),
-            multiselect=True,
-            label="Knowledge bases",
-            elem_id="ask-kb",
-        )
-        preset = gr.Dropdown(
-            _presets(preset_in_use.choices()), value=preset_in_use.name, label="Preset", elem_id="ask-preset"
-        )
-    cannot = gr.HTML(cannot_run_list(preset_in_use.choices()), elem_id="ask-cannot")
-    said = gr.HTML(elem_id="ask-said", min_height=0)
+        with gr.Column(scale=5, min_width=280):
+            bases = gr.Dropdown(
+                _bases(in_use),
+                value=list(in_use.names),
+                multiselect=True,
+                label="Knowledge bases",
+                elem_id="ask-kb",
+            )
+            said = gr.HTML(elem_id="ask-said", padding=False, min_height=24)
+        with gr.Column(scale=6, min_width=280):
+            preset = gr.Dropdown(_presets(choices), value=preset_in_use.name, label="Preset", elem_id="ask-preset")
+            cannot = gr.HTML(cannot_run_list(choices), elem_id="ask-cannot", padding=False, min_height=24)
 
     def choose_bases(names: list[str], progress: gr.Progress = gr.Progress()) -> Iterator[list[Any]]:  # noqa: B008
         for note in use_knowledge(in_use, names, _told(progress)):
