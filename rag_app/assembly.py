@@ -20,13 +20,14 @@ from rag_app.devices import Placement, resolve_placement
 from rag_app.errors import InputError, one_line, reported_as_input
 from rag_app.finder import Finder, PassageFinder
 from rag_app.indexing import sync
-from rag_app.joining import join_finders
+from rag_app.joining import indexes_of, join_finders
 from rag_app.knowledge import Knowledge, open_store
 from rag_app.pipeline import RagPipeline
 from rag_app.stores import Passages, SharedStore
 from retriever.checkpoints import load_retriever
 from retriever.encoder import Encoder
-from retriever.index.opening import PassageIndex
+from retriever.index.manifest import DeviceMemoryError, IndexDamagedError
+from retriever.index.opening import PassageIndex, StoredIndex, searched_on
 
 __all__ = ["Application", "load_encoder", "open_application", "open_finder", "open_index"]
 
@@ -158,17 +159,42 @@ def open_finder(
     var: Path,
     notify: Notify = lambda message: None,
     progress: Progress | None = None,
+    previous: Finder | None = None,
 ) -> Finder:
     """Finds passages in knowledge bases; their indexes are brought up to date one after the other.
+
+    Where the encoder is on a CUDA device, so are the indexes, as far as its memory goes.
+
+    Args:
+        knowledge: the knowledge bases.
+        encoder: of questions and passages.
+        var: folder of derived data.
+        notify: told what a person should know.
+        progress: told (passages done, passages in all) while passages are encoded.
+        previous: a finder that this one replaces; what it has on the device is not sent again.
 
     Raises:
         InputError: as for `open_index`.
     """
     parts = {}
     for one in knowledge:
-        store, index = open_index(one, encoder, var=var, notify=notify, progress=progress)
+        store, stored = open_index(one, encoder, var=var, notify=notify, progress=progress)
+        index = _searched_where_encoded(stored, encoder, notify, previous)
         parts[one.name] = PassageFinder(encoder=encoder, index=index, store=store)
     return join_finders(parts)
+
+
+def _searched_where_encoded(
+    index: StoredIndex, encoder: Encoder, notify: Notify, previous: Finder | None
+) -> PassageIndex:
+    device, dtype = encoder.model.device, encoder.model.dtype
+    there = [] if previous is None else indexes_of(previous)
+    try:
+        with reported_as_input("", kinds=(IndexDamagedError,)):
+            return searched_on(index, device=device, dtype=dtype, previous=there)
+    except DeviceMemoryError as error:
+        notify(f"passages are searched on the CPU: {one_line(error)}")
+        return index
 
 
 def open_index(
@@ -179,7 +205,7 @@ def open_index(
     notify: Notify = lambda message: None,
     progress: Progress | None = None,
     force: bool = False,
-) -> tuple[SharedStore, PassageIndex]:
+) -> tuple[SharedStore, StoredIndex]:
     """The store and its index, up to date; in a temporary folder when `var` cannot be written.
 
     Raises:
@@ -205,7 +231,7 @@ def _open_index_in(
     progress: Progress | None,
     *,
     force: bool,
-) -> tuple[SharedStore, PassageIndex]:
+) -> tuple[SharedStore, StoredIndex]:
     store = open_store(knowledge, var)
     if len(store) == 0:
         raise InputError(f"knowledge base {knowledge.name!r} is empty; add passages with `kb add`")

@@ -83,11 +83,17 @@ def encoded(encoder: Encoder, questions: Sequence[VisualQuestion], watch: Stopwa
 
 
 class PassageFinder:
-    """The finder of one knowledge base."""
+    """The finder of one knowledge base.
+
+    Attributes:
+        encoder: what questions and passages are encoded with.
+        index: of the passages.
+        store: the passages.
+    """
 
     def __init__(self, *, encoder: Encoder, index: PassageIndex, store: SharedStore) -> None:
         self.encoder = encoder
-        self._index = index
+        self.index = index
         self.store = store
 
     def find(
@@ -106,7 +112,7 @@ class PassageFinder:
             InputError: the index on disk is damaged.
         """
         with watch.stage("search"), reported_as_input("", kinds=(IndexDamagedError,)):
-            hits_of_each = self._index.search_batch([question.rows for question in questions], k=k)
+            hits_of_each = self.index.search_batch([question.rows for question in questions], k=k)
         with watch.stage("fetch"):
             return [self._fetch(*found) for found in zip(hits_of_each, questions, strict=True)]
 
@@ -124,7 +130,7 @@ class PassageFinder:
     def _picture_score(self, key: str, question: EncodedQuestion) -> float | None:
         if question.n_picture_rows == 0:
             return None
-        return float(self._index.contributions(question.rows[-question.n_picture_rows :], key).sum())
+        return float(self.index.contributions(question.rows[-question.n_picture_rows :], key).sum())
 
 
 def explained(finder: Finder, question: VisualQuestion, passage: Passage) -> Explanation:

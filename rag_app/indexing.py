@@ -13,6 +13,7 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 
+import torch
 from PIL import Image
 
 from knowledge_bases.records import Passage
@@ -23,7 +24,7 @@ from rag_app.progress import duration
 from rag_app.stores import Passages, SharedStore
 from retriever.encoder import Encoder, OpenPicture
 from retriever.index.exact import ExactIndex
-from retriever.index.opening import COMPRESS_FROM, PassageIndex, compress, estimate, open_index
+from retriever.index.opening import COMPRESS_FROM, StoredIndex, compress, estimate, open_index
 
 __all__ = ["SyncReport", "index_key", "index_keys", "passage_id_of", "passage_picture", "sync"]
 
@@ -90,7 +91,7 @@ def sync(
     progress: Progress | None = None,
     notify: Notify = lambda message: None,
     force: bool = False,
-) -> tuple[PassageIndex, SyncReport]:
+) -> tuple[StoredIndex, SyncReport]:
     """Opens the store's index for this encoder and brings it up to date: encodes only what changed.
 
     The index lies in a folder of its own for each encoder (`folder / encoder.fingerprint`), is committed as it goes,
@@ -112,7 +113,7 @@ def sync(
     path = folder / encoder.fingerprint
     current = _open_if_current(store, encoder, path) if not force else None
     if current is not None:
-        current = _compressed_if_large(current, folder, notify)
+        current = _compressed_if_large(current, folder, notify, encoder.model.device)
         return current, SyncReport(added=0, deleted=0, repaired="", seconds=time.monotonic() - started)
     folder.mkdir(parents=True, exist_ok=True)
     with folder_lock(folder):
@@ -120,13 +121,13 @@ def sync(
             shutil.rmtree(path)
         index, repaired = _open_or_create(encoder, path)
         deleted, added = _bring_up_to_date(index, store, encoder, progress)
-    index = _compressed_if_large(index, folder, notify)
+    index = _compressed_if_large(index, folder, notify, encoder.model.device)
     report = SyncReport(added=added, deleted=deleted, repaired=repaired, seconds=time.monotonic() - started)
     logger.info("index %s: %s", path, report)
     return index, report
 
 
-def _open_if_current(store: SharedStore, encoder: Encoder, path: Path) -> PassageIndex | None:
+def _open_if_current(store: SharedStore, encoder: Encoder, path: Path) -> StoredIndex | None:
     """The index if nothing is to be done: needs no lock and no right to write."""
     if not path.exists():
         return None
@@ -138,7 +139,7 @@ def _open_if_current(store: SharedStore, encoder: Encoder, path: Path) -> Passag
     return None
 
 
-def _open_or_create(encoder: Encoder, path: Path) -> tuple[PassageIndex, str]:
+def _open_or_create(encoder: Encoder, path: Path) -> tuple[StoredIndex, str]:
     repaired = ""
     if path.exists():
         try:
@@ -153,7 +154,7 @@ def _open_or_create(encoder: Encoder, path: Path) -> tuple[PassageIndex, str]:
 
 
 def _bring_up_to_date(
-    index: PassageIndex, store: SharedStore, encoder: Encoder, progress: Progress | None
+    index: StoredIndex, store: SharedStore, encoder: Encoder, progress: Progress | None
 ) -> tuple[int, int]:
     """Deletes what is stale and adds what is new.
 
@@ -204,7 +205,7 @@ def passage_picture(store: Passages, passage_id: str) -> Image.Image | None:
         return None
 
 
-def _compressed_if_large(index: PassageIndex, folder: Path, notify: Notify) -> PassageIndex:
+def _compressed_if_large(index: StoredIndex, folder: Path, notify: Notify, device: torch.device) -> StoredIndex:
     """The index itself, or the compressed one in its place; where that cannot be written, the exact one serves."""
     if not isinstance(index, ExactIndex) or index.n_tokens < COMPRESS_FROM:
         return index
@@ -213,12 +214,12 @@ def _compressed_if_large(index: PassageIndex, folder: Path, notify: Notify) -> P
             current = open_index(index.path, fingerprint=index.fingerprint)  # another process may have done it
             if not isinstance(current, ExactIndex):
                 return current
-            expected = estimate(len(current), current.n_tokens, current.dim)
+            expected = estimate(len(current), current.n_tokens, current.dim, device=device)
             notify(
                 f"compressing the index of {len(current):,} passages: about {duration(expected.seconds)}, "
                 f"{expected.disk_bytes / 1e6:,.0f} MB of disk and {expected.memory_bytes / 1e6:,.0f} MB of memory"
             )
-            return compress(current)
+            return compress(current, device=device)
     except OSError as error:
         notify(f"the index stays uncompressed and is slow to search: {' '.join(str(error).split())}")
         return index

@@ -14,13 +14,21 @@ from rag_app.finder import Explanation, Finder, PassageFinder, encoded, explaine
 from rag_app.stores import JoinedStore, full_id, joined_passage
 from rag_app.timing import Stopwatch
 from retriever.encoder import Encoder
+from retriever.index.opening import PassageIndex
 
-__all__ = ["JoinedFinder", "join_finders", "own_id"]
+__all__ = ["JoinedFinder", "indexes_of", "join_finders", "own_id"]
 
 
 def join_finders(parts: Mapping[str, PassageFinder]) -> Finder:
     """One finder for the knowledge bases of these names; the only one itself where there is only one."""
     return JoinedFinder(parts) if len(parts) > 1 else next(iter(parts.values()))
+
+
+def indexes_of(finder: Finder) -> list[PassageIndex]:
+    """The indexes that a finder searches."""
+    if isinstance(finder, JoinedFinder):
+        return [part.index for part in finder.parts.values()]
+    return [finder.index] if isinstance(finder, PassageFinder) else []
 
 
 def own_id(found: ScoredPassage) -> str:
@@ -30,7 +38,12 @@ def own_id(found: ScoredPassage) -> str:
 
 
 class JoinedFinder:
-    """The finder of several knowledge bases."""
+    """The finder of several knowledge bases.
+
+    Attributes:
+        parts: the finder of each, by its name.
+        store: the passages of all.
+    """
 
     def __init__(self, parts: Mapping[str, PassageFinder]) -> None:
         """Joins finders by the names of their knowledge bases.
@@ -40,13 +53,13 @@ class JoinedFinder:
         """
         if len({id(finder.encoder) for finder in parts.values()}) != 1:
             raise ValueError("knowledge bases are searched together only with one encoder")
-        self._parts = dict(parts)
+        self.parts = dict(parts)
         self.store = JoinedStore({name: finder.store for name, finder in parts.items()})
 
     @property
     def encoder(self) -> Encoder:
         """As `Finder.encoder`."""
-        return next(iter(self._parts.values())).encoder
+        return next(iter(self.parts.values())).encoder
 
     def find(
         self, questions: Sequence[VisualQuestion], *, k: int, watch: Stopwatch | None = None
@@ -56,7 +69,7 @@ class JoinedFinder:
         queries = encoded(self.encoder, questions, watch)
         of_each = [
             [[_of(name, one) for one in found] for found in finder.search(queries, k=k, watch=watch)]
-            for name, finder in self._parts.items()
+            for name, finder in self.parts.items()
         ]
         return [_best([one for part in parts for one in part], k) for parts in zip(*of_each, strict=True)]
 

@@ -106,4 +106,5 @@ class KnowledgeInUse:
         return finder
 
     def _opened(self, knowledge: tuple[Knowledge, ...], *, progress: Progress | None) -> Finder:
-        return open_finder(knowledge, self._finder().encoder, var=self._application.var, progress=progress)
+        now = self._finder()
+        return open_finder(knowledge, now.encoder, var=self._application.var, progress=progress, previous=now)

@@ -6,21 +6,28 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 
 import pytest
+import torch
 from PIL import Image
 
 from knowledge_bases.records import Passage, VisualQuestion
 from knowledge_bases.store import PassageStore
-from rag_app.assembly import Application, load_encoder, open_index
+from rag_app.assembly import Application, load_encoder, open_finder, open_index
 from rag_app.errors import InputError
 from rag_app.indexing import index_key, passage_id_of, sync
+from rag_app.joining import indexes_of
 from rag_app.knowledge import Knowledge, find_knowledge, open_store
 from rag_app.stores import SharedStore
 from retriever.encoder import Encoder
+from retriever.index.exact import ExactIndex
+from retriever.index.manifest import DeviceMemoryError
+from retriever.index.on_device import OnDeviceIndex
+from retriever.index.opening import PassageIndex, StoredIndex
 from tests.tiny import PASSAGES
 
 
@@ -235,3 +242,42 @@ def test_a_passage_is_encoded_again_when_its_picture_changes(
     store.replace(red, png("green"))
     _, report = sync(shared(tmp_path), encoder, tmp_path / "i")
     assert report.added == 0
+
+
+def test_passages_are_searched_where_questions_are_encoded(
+    tmp_path: Path, encoder: Encoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    knowledge = passages_file(tmp_path)
+    on_disk = open_finder([knowledge], encoder, var=tmp_path / "var")
+    assert isinstance(indexes_of(on_disk)[0], ExactIndex)
+    asked: list[Sequence[PassageIndex]] = []
+
+    def as_on_cuda(
+        index: StoredIndex, *, device: torch.device, dtype: torch.dtype, previous: Sequence[PassageIndex]
+    ) -> PassageIndex:
+        assert (device, dtype) == (encoder.model.device, encoder.model.dtype)
+        asked.append(previous)
+        return OnDeviceIndex(index, device=device, dtype=dtype, previous=previous)
+
+    monkeypatch.setattr("rag_app.assembly.searched_on", as_on_cuda)
+    finder = open_finder([knowledge], encoder, var=tmp_path / "var", previous=on_disk)
+    question = VisualQuestion(text="what is the capital of the land?")
+    ((*found,), (*expected,)) = (*finder.find([question], k=3), *on_disk.find([question], k=3))
+    assert [one.passage for one in found] == [one.passage for one in expected]
+    assert [one.score for one in found] == pytest.approx([one.score for one in expected], abs=1e-4)
+    open_finder([knowledge], encoder, var=tmp_path / "var", previous=finder)
+    assert asked == [indexes_of(on_disk), indexes_of(finder)]
+
+
+def test_an_index_that_does_not_fit_on_the_device_is_searched_on_the_cpu(
+    tmp_path: Path, encoder: Encoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> PassageIndex:
+        raise DeviceMemoryError("the index takes 9 GB more\nof cuda:0")
+
+    monkeypatch.setattr("rag_app.assembly.searched_on", full)
+    notes: list[str] = []
+    finder = open_finder([passages_file(tmp_path)], encoder, var=tmp_path / "var", notify=notes.append)
+    assert notes == ["passages are searched on the CPU: the index takes 9 GB more of cuda:0"]
+    assert isinstance(indexes_of(finder)[0], ExactIndex)
+    assert finder.find([VisualQuestion(text="what is the capital?")], k=1)[0]
