@@ -16,13 +16,14 @@ BUSY = 0.5  # load average above which the machine counts as busy before we star
 
 
 def machine() -> dict[str, Any]:
-    """Processor, cores and versions."""
+    """Processor, cores, GPU ("" for none) and versions."""
     described = Path("/proc/cpuinfo")
     lines = described.read_text().splitlines() if described.exists() else []
     model = next((line.split(":")[1].strip() for line in lines if "model name" in line), platform.processor())
     return {
         "processor": model,
         "cores": os.cpu_count(),
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else "",
         "python": platform.python_version(),
         "torch": torch.__version__,
         "numba": numba.__version__,

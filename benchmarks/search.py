@@ -35,8 +35,10 @@ __all__ = ["Worker", "main", "recall"]
 
 ROOT = Path(__file__).resolve().parent.parent
 OURS = ("exact", "ours 8 bit", "ours 4 bit")
+ON_CUDA = "ours on cuda"  # measured where there is a CUDA device
 SETTINGS: dict[str, list[dict[str, Any]]] = {
     "exact": [{}],
+    ON_CUDA: [{}],
     "ours": [{"n_candidates": n} for n in (500, 1000, 2000, 4000)]
     + [{"target_recall": recall} for recall in (0.95, 0.98, 0.99)],
     "fast-plaid": [{}, {"n_ivf_probe": 32, "n_full_scores": 8192}],
@@ -121,9 +123,10 @@ def main(arguments: list[str] | None = None) -> int:
     path = _saved(corpus, options)
     before = os.getloadavg()[0]
     failed, builds, workers = [], {}, {}
-    for engine in [*OURS, *options.peers]:
+    ours = [*OURS, ON_CUDA] if torch.cuda.is_available() else [*OURS]
+    for engine in [*ours, *options.peers]:
         try:
-            python = Path(sys.executable) if engine in OURS else environment(engine, options.cache / "peers")
+            python = Path(sys.executable) if engine in ours else environment(engine, options.cache / "peers")
             builds[engine], workers[engine] = _built(engine, python, path, options)
         except RuntimeError as error:
             failed.append(str(error))
@@ -142,6 +145,7 @@ def main(arguments: list[str] | None = None) -> int:
         "builds": builds,
         "results": [asdict(result) for result in results],
         "failed": failed,
+        "skipped": [] if ON_CUDA in ours else [f"{ON_CUDA}: no CUDA device is here"],
     }
     (options.output / "search.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     points = {
@@ -218,7 +222,7 @@ def _measured(
         Result(engine, setting, queries, batch)
         for queries, batch in (("short", 1), ("long", 1), ("short", BATCH), ("long", BATCH))
         for engine in workers
-        for setting in SETTINGS[engine.split()[0]]
+        for setting in SETTINGS.get(engine, SETTINGS[engine.split()[0]])
         if batch == 1 or setting in IN_BATCHES
     ]
     numbers = {"short": list(range(min(options.short, len(corpus.short))))}
@@ -242,7 +246,9 @@ def _measured(
                 continue
             plan.ms += answer["ms"]
             plan.processor_ms += answer["processor_ms"]
-            builds[plan.engine]["search_own_mb"] = max(answer["own_mb"], builds[plan.engine].get("search_own_mb", 0))
+            for place in ("own_mb", "device_mb"):
+                most = max(answer[place], builds[plan.engine].get(f"search_{place}", 0))
+                builds[plan.engine][f"search_{place}"] = most
             plan.ms_of_round.append(statistics.median(answer["ms"]))
             if plan.engine == "exact" and plan.batch == 1:
                 truth[plan.queries] = answer["found"]
@@ -263,19 +269,21 @@ def recall(found: list[list[int]], exact: list[list[int]], k: int) -> float:
 
 def _table(report: dict[str, Any], results: list[Result]) -> str:
     machine = report["machine"]
+    gpu = f"{machine['gpu']}, " if machine["gpu"] else ""
     lines = [
-        f"{report['date']}  {machine['processor']}, {machine['cores']} cores, {report['threads']} threads, "
+        f"{report['date']}  {machine['processor']}, {machine['cores']} cores, {gpu}{report['threads']} threads, "
         f"torch {machine['torch']}, numba {machine['numba']}",
         f"{report['passages']:,} passages, {report['tokens']:,} embeddings; load {report['load'][0]:.1f} before, "
         f"{report['load'][1]:.1f} after" + (" (BUSY: compare ratios, not times)" if report["busy"] else ""),
         "",
-        "| engine | build s | build peak MB | open s | bytes a token | own memory searching, MB |",
-        "|---|---|---|---|---|---|",
+        "| engine | build s | build peak MB | open s | bytes a token | own memory searching, MB | on the device, MB |",
+        "|---|---|---|---|---|---|---|",
     ]
     for engine, built in report["builds"].items():
         lines.append(
             f"| {engine} | {built['build_seconds']:.1f} | {built['build_peak_mb']:.0f} | {built['open_seconds']:.3f} | "
-            f"{built['disk_bytes'] / report['tokens']:.1f} | {built.get('search_own_mb', 0):.0f} |"
+            f"{built['disk_bytes'] / report['tokens']:.1f} | {built.get('search_own_mb', 0):.0f} | "
+            f"{built.get('search_device_mb', 0):.0f} |"
         )
     lines += [
         "",
@@ -303,7 +311,7 @@ def _table(report: dict[str, Any], results: list[Result]) -> str:
             times = [statistics.median(item.ms) for item in same if item.r100 >= target]
             cells.append(f"{min(times):.1f}" if times else "not reached")
         lines.append(f"| {queries} | {engine} | " + " | ".join(cells) + " |")
-    return "\n".join([*lines, *(f"not measured: {reason}" for reason in report["failed"])])
+    return "\n".join([*lines, *(f"not measured: {reason}" for reason in [*report["failed"], *report["skipped"]])])
 
 
 if __name__ == "__main__":

@@ -40,12 +40,13 @@ class Engine(Protocol):
 
 
 class Ours:
-    """The project's indexes: compressed with 8 or 4 bits, or exact."""
+    """The project's indexes: compressed with 8 or 4 bits, or exact, on disk or in the memory of a device."""
 
-    def __init__(self, n_bits: int) -> None:
+    def __init__(self, n_bits: int, device: str = "cpu") -> None:
         if n_bits:
             import retriever.index.compressed  # noqa: F401 (so that opening is timed without it)
         self.n_bits = n_bits
+        self.device = torch.device(device)
         self.index: Any = None
 
     def build(self, passages: list[torch.Tensor], folder: Path) -> None:
@@ -60,10 +61,10 @@ class Ours:
             compress(index, CodecSettings(n_bits=self.n_bits))
 
     def open(self, folder: Path) -> None:
-        """Opens the index."""
-        from retriever.index.opening import open_index
+        """Opens the index; on a device, sends it there in bfloat16, or in 8 bits where that does not fit."""
+        from retriever.index.opening import open_index, searched_on
 
-        self.index = open_index(folder / "index")
+        self.index = searched_on(open_index(folder / "index"), device=self.device, dtype=torch.bfloat16)
 
     def search(self, queries: Sequence[torch.Tensor], setting: dict[str, Any]) -> list[list[int]]:
         """Settings are those of `LateInteractionIndex.search`."""
@@ -147,6 +148,7 @@ ENGINES: dict[str, Callable[[], Engine]] = {
     "exact": lambda: Ours(0),
     "ours 8 bit": lambda: Ours(8),
     "ours 4 bit": lambda: Ours(4),
+    "ours on cuda": lambda: Ours(0, "cuda:0"),
     "fast-plaid": FastPlaid,
     "plaid": Plaid,
 }
@@ -176,6 +178,7 @@ def serve(engine: Engine, corpus: Path, folder: Path) -> None:
         answer["seconds"] = time.perf_counter() - start
         answer["peak_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         answer["own_mb"] = own_megabytes()
+        answer["device_mb"] = torch.cuda.max_memory_allocated() / 1e6 if torch.cuda.is_initialized() else 0.0
         answers.write(json.dumps(answer) + "\n")
         answers.flush()
 

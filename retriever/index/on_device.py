@@ -86,6 +86,7 @@ class OnDeviceIndex:
         self._block_bytes = block_bytes
         there = [one._held.segments for one in previous if isinstance(one, OnDeviceIndex) and one._device == device]
         self._held: _Held = self._loaded({name: part for segments in there for name, part in segments.items()})
+        scores_for(device, dtype, self._held.dtype, self.dim)  # compiles, so that no question waits for it
 
     @property
     def path(self) -> Path:
