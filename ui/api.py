@@ -23,7 +23,7 @@ from rag_app.finder import Explanation
 from ui.answering import checked_k
 from ui.asked import problem, visual_question
 
-__all__ = ["add_ask_api", "add_endpoint", "answer_json", "explanation_json", "kindly"]
+__all__ = ["add_ask_api", "add_endpoint", "answer_json", "explanation_json", "kindly", "texts"]
 
 Json = dict[str, Any]
 
@@ -47,6 +47,11 @@ def add_endpoint(
     gr.Button(visible=False).click(
         function, list(inputs), output, api_name=name, concurrency_id=concurrency_id, concurrency_limit=1
     )
+
+
+def texts(*labels: str) -> list[gr.components.Component]:
+    """Hidden text fields, empty ones, as inputs of an endpoint."""
+    return [gr.Textbox("", label=label, visible=False) for label in labels]
 
 
 @contextmanager

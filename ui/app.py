@@ -13,7 +13,8 @@ from ui.about_tab import add_about_tab
 from ui.ask_tab import add_ask_tab
 from ui.evaluate_tab import add_evaluate_tab
 from ui.knowledge_tab import add_knowledge_tab
-from ui.public import believe, check_uploads, gate, prepare_uploads
+from ui.public import believe, gate
+from ui.public_uploads import check_uploads, prepare_uploads
 from ui.style import CSS, theme
 from ui.what_answers import add_fixed_line, add_what_answers
 from ui.zero_gpu import ask_for_gpu

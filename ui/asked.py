@@ -81,9 +81,9 @@ def visual_question(picture: str | None, text: str | None, instruction: str | No
     return VisualQuestion(text=text, image=open_picture(picture) if picture else None, instruction=instruction)
 
 
-def problem(error: InputError, picture: str | None) -> str:
-    """What is wrong, as a sentence that names no path of the server."""
+def problem(error: InputError, *paths: str | None) -> str:
+    """What is wrong, as a sentence that names none of these paths of the server."""
     message = one_line(error)
-    if picture:
-        message = message.replace(str(picture), "the file")
+    for path in paths:
+        message = message.replace(path, "the file") if path else message
     return f"{message[:1].upper()}{message[1:]}."

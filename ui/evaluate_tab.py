@@ -11,7 +11,7 @@ import gradio as gr
 
 from rag_app.assembly import Application
 from rag_app.datasets import Dataset
-from rag_app.errors import InputError, one_line
+from rag_app.errors import InputError
 from rag_app.evaluation.files import CASES, read_report
 from rag_app.evaluation.kept import (
     Kept,
@@ -27,6 +27,7 @@ from rag_app.evaluation.kept import (
 from rag_app.evaluation.modes import Mode
 from rag_app.evaluation.worst import read_cases
 from ui.api import Json, add_endpoint, kindly
+from ui.asked import problem
 from ui.evaluation_view import comparison_table, failure_gallery, results, said
 from ui.stopping import Stopped, Stops
 
@@ -81,7 +82,7 @@ def compared(var: Path, first: str | None, second: str | None) -> str:
     try:
         differences = compare_kept(kept[first], kept[second])
     except InputError as error:
-        return said(_sentence(error), alert=True)
+        return said(problem(error), alert=True)
     both = [(label, read_report(kept[one].folder)) for label, one in (("A", first), ("B", second))]
     return comparison_table(differences, (kept[first].title, kept[second].title)) + results(both)
 
@@ -145,7 +146,7 @@ def add_evaluate_tab(application: Application) -> None:
         except Stopped:
             return [said("Stopped. What was answered is kept; press Evaluate to go on."), *[gr.skip()] * 4]
         except InputError as error:
-            return [said(_sentence(error, file, archive), alert=True), *[gr.skip()] * 4]
+            return [said(problem(error, file, archive), alert=True), *[gr.skip()] * 4]
         reports = [(str(report["manifest"]["mode"]), report) for report in (read_report(one.folder) for one in done)]
         packed = str(pack(done[0], Path(everything.GRADIO_CACHE) / secrets.token_hex(8)))
         listed = gr.Dropdown(_choices(application))
@@ -222,10 +223,3 @@ def _missing(source: str) -> str:
 
 def _choices(application: Application) -> list[tuple[str, str]]:
     return [(one.title, one.folder.name) for one in list_kept(application.var)]
-
-
-def _sentence(error: InputError, *paths: str | None) -> str:
-    message = one_line(error)
-    for path in paths:
-        message = message.replace(path, "the file") if path else message
-    return f"{message[:1].upper()}{message[1:]}."

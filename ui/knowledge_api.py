@@ -1,4 +1,4 @@
-"""Knowledge bases over HTTP: the same as `python -m rag_app kb`, in JSON."""
+"""Knowledge bases over HTTP, looked at and kept up: the same as `python -m rag_app kb`, in JSON."""
 
 from __future__ import annotations
 
@@ -6,23 +6,16 @@ from pathlib import Path
 
 import gradio as gr
 
-from knowledge_bases.importing.items import Columns, Entry
-from knowledge_bases.records import Passage
 from rag_app import own_knowledge
 from rag_app.assembly import Application
 from rag_app.errors import InputError
-from rag_app.importing import Known
 from rag_app.kb_commands import as_json
 from rag_app.kb_use import KnowledgeInUse
 from rag_app.knowledge import list_knowledge
-from ui.api import Json, add_endpoint, kindly
-from ui.knowledge_actions import browse, import_files, preview_files, read_settings, show, state_of, stored
+from ui.api import Json, add_endpoint, kindly, texts
+from ui.knowledge_actions import browse, show, state_of, stored
 
-__all__ = ["add_changing_api", "add_reading_api"]
-
-
-def _texts(*labels: str) -> list[gr.components.Component]:
-    return [gr.Textbox("", label=label, visible=False) for label in labels]
+__all__ = ["add_reading_api", "add_upkeep_api"]
 
 
 def add_reading_api(application: Application, in_use: KnowledgeInUse) -> None:
@@ -84,16 +77,14 @@ def add_reading_api(application: Application, in_use: KnowledgeInUse) -> None:
 
     hidden = gr.File(visible=False)
     add_endpoint("kb_list", kb_list, [], concurrency_id="reading")
-    add_endpoint("kb_info", kb_info, _texts("Name"), concurrency_id="reading")
+    add_endpoint("kb_info", kb_info, texts("Name"), concurrency_id="reading")
     number = gr.Number(1, precision=0, label="Page", visible=False)
-    add_endpoint("kb_search", kb_search, [*_texts("Name", "Words"), number], concurrency_id="reading")
-    add_endpoint("kb_show", kb_show, _texts("Name", "Passage id"), concurrency_id="reading")
+    add_endpoint("kb_search", kb_search, [*texts("Name", "Words"), number], concurrency_id="reading")
+    add_endpoint("kb_show", kb_show, texts("Name", "Passage id"), concurrency_id="reading")
 
 
-def add_changing_api(application: Application, in_use: KnowledgeInUse) -> None:
-    """Adds the endpoints that change something, and `kb_preview` and `kb_verify`, which take their time."""
-    _add_import_api(application, in_use)
-    _add_passage_api(application, in_use)
+def add_upkeep_api(application: Application, in_use: KnowledgeInUse) -> None:
+    """Adds the endpoints for a knowledge base as a whole: `kb_verify`, `kb_sync`, `kb_use`, `kb_remove`."""
     var = application.var
 
     def kb_verify(name: str) -> Json:
@@ -149,164 +140,8 @@ def add_changing_api(application: Application, in_use: KnowledgeInUse) -> None:
             own_knowledge.remove(name, var)
             return {"removed": name}
 
-    add_endpoint("kb_verify", kb_verify, _texts("Name"), concurrency_id="reading")
+    add_endpoint("kb_verify", kb_verify, texts("Name"), concurrency_id="reading")
     force = gr.Checkbox(False, label="Force", visible=False)
-    add_endpoint("kb_sync", kb_sync, [*_texts("Name"), force])
-    add_endpoint("kb_use", kb_use, _texts("Name"))
-    add_endpoint("kb_remove", kb_remove, _texts("Name"), concurrency_id="knowledge")
-
-
-def _add_import_api(application: Application, in_use: KnowledgeInUse) -> None:
-    def kb_preview(files: list[str], text: list[str], title: str, passage_id: str, words: int, overlap: int) -> Json:
-        """Shows what files hold, without taking anything in.
-
-        Args:
-            files: CSV, JSON Lines, parquet, text, Markdown, HTML, PDF or zip files.
-            text: names of the columns with the text; none looks for usual names.
-            title: name of the column with the title; empty likewise.
-            passage_id: name of the column with the id; empty likewise.
-            words: most words a passage; 0 splits documents at 120 and leaves rows of tables whole.
-            overlap: sentences repeated where a text is split.
-
-        Returns:
-            files, columns, passages (the first ones), bad (the first bad rows) and problem.
-        """
-        with kindly():
-            columns = Columns(text=tuple(text or ()), title=title, passage_id=passage_id)
-            settings = read_settings(columns, split=words > 0, words=int(words), overlap=int(overlap))
-            seen = preview_files(files or [], settings)
-            return {
-                "files": list(seen.files),
-                "columns": list(seen.columns),
-                "passages": [_entry(one) for one in seen.entries],
-                "bad": [str(one) for one in seen.bad],
-                "problem": seen.problem,
-            }
-
-    def kb_import(
-        name: str,
-        files: list[str],
-        text: list[str],
-        title: str,
-        passage_id: str,
-        words: int,
-        overlap: int,
-        known: str,
-        strict: bool,
-    ) -> Json:
-        """Takes files into a knowledge base of your own, which is made if it is not there.
-
-        Args:
-            name: of the knowledge base; small letters, digits, _ and -.
-            files: as for kb_preview.
-            text: as for kb_preview.
-            title: as for kb_preview.
-            passage_id: as for kb_preview.
-            words: as for kb_preview.
-            overlap: as for kb_preview.
-            known: what happens with an id that is there: report, replace or skip.
-            strict: take in nothing where a row is bad.
-
-        Returns:
-            added, replaced, skipped, bad, holds, and first_bad.
-        """
-        with kindly():
-            if known not in {one.value for one in Known}:
-                raise InputError(f"known is {known!r}; give report, replace or skip")
-            columns = Columns(text=tuple(text or ()), title=title, passage_id=passage_id)
-            report = import_files(
-                name,
-                application.var,
-                files or [],
-                read_settings(columns, split=words > 0, words=int(words), overlap=int(overlap)),
-                known=Known(known),
-                strict=strict,
-                in_use=in_use,
-                tell=lambda share, said: None,
-            )
-            counts = {key: getattr(report, key) for key in ("added", "replaced", "skipped", "bad", "holds")}
-            return {**counts, "first_bad": [str(one) for one in report.first_bad]}
-
-    files = gr.File(file_count="multiple", label="Files", visible=False)
-    text = gr.Dropdown([], value=[], multiselect=True, allow_custom_value=True, label="Text columns", visible=False)
-    words = gr.Number(0, precision=0, label="Words", visible=False)
-    overlap = gr.Number(1, precision=0, label="Overlap", visible=False)
-    how = [files, text, *_texts("Title", "Passage id"), words, overlap]
-    add_endpoint("kb_preview", kb_preview, how, concurrency_id="reading")
-    known = gr.Textbox("report", label="Known", visible=False)
-    strict = gr.Checkbox(False, label="Strict", visible=False)
-    add_endpoint("kb_import", kb_import, [*_texts("Name"), *how, known, strict], concurrency_id="knowledge")
-
-
-def _add_passage_api(application: Application, in_use: KnowledgeInUse) -> None:
-    var = application.var
-
-    def kb_add(name: str, passage_id: str, title: str, text: str, source: str, picture: str | None = None) -> Json:
-        """Adds one passage to a knowledge base of your own, which is made if it is not there.
-
-        Args:
-            name: of the knowledge base.
-            passage_id: must be new.
-            title: what it is about.
-            text: what it says.
-            source: where it is from.
-            picture: a picture to keep with it, or nothing.
-
-        Returns:
-            added: its id.
-        """
-        with kindly(picture):
-            passage = Passage(passage_id=passage_id, title=title, text=text, source=source)
-            own_knowledge.add_passage(name, var, passage, Path(picture) if picture else None)
-            in_use.follow(name)
-            return {"added": passage_id}
-
-    def kb_edit(name: str, passage_id: str, title: str, text: str, source: str, picture: str | None = None) -> Json:
-        """Changes one passage; what is empty stays as it is.
-
-        Args:
-            name: of the knowledge base.
-            passage_id: of the passage.
-            title: its new title.
-            text: its new text.
-            source: its new source.
-            picture: its new picture.
-
-        Returns:
-            passage_id, title, text and source as they are now.
-        """
-        with kindly(picture):
-            path = Path(picture) if picture else None
-            after = own_knowledge.edit_passage(
-                name, var, passage_id, title=title or None, text=text or None, source=source or None, picture=path
-            )
-            in_use.follow(name)
-            return vars(after)
-
-    def kb_delete(name: str, passage_ids: list[str]) -> Json:
-        """Deletes passages, all or none.
-
-        Args:
-            name: of the knowledge base.
-            passage_ids: of the passages.
-
-        Returns:
-            holds: passages that are left.
-        """
-        with kindly():
-            if name in in_use.names and own_knowledge.count_passages(name, var) <= len(set(passage_ids)):
-                raise InputError("nothing would be left of the knowledge base in use; use another one first")
-            holds = own_knowledge.delete_passages(name, var, passage_ids)
-            in_use.follow(name)
-            return {"holds": holds}
-
-    picture = gr.File(label="Picture", visible=False)
-    fields = [*_texts("Name", "Passage id", "Title", "Text", "Source"), picture]
-    add_endpoint("kb_add", kb_add, fields, concurrency_id="knowledge")
-    add_endpoint("kb_edit", kb_edit, fields, concurrency_id="knowledge")
-    ids = gr.Dropdown([], value=[], multiselect=True, allow_custom_value=True, label="Passage ids", visible=False)
-    add_endpoint("kb_delete", kb_delete, [*_texts("Name"), ids], concurrency_id="knowledge")
-
-
-def _entry(entry: Entry) -> Json:
-    return {**vars(entry.passage), "file": entry.file, "line": entry.line, "has_picture": entry.picture is not None}
+    add_endpoint("kb_sync", kb_sync, [*texts("Name"), force])
+    add_endpoint("kb_use", kb_use, texts("Name"))
+    add_endpoint("kb_remove", kb_remove, texts("Name"), concurrency_id="knowledge")

@@ -11,10 +11,10 @@ import gradio as gr
 from knowledge_bases.records import Passage
 from rag_app import own_knowledge
 from rag_app.assembly import Application
-from rag_app.errors import InputError, one_line
+from rag_app.errors import InputError
 from rag_app.kb_use import KnowledgeInUse
 from ui.knowledge_actions import export
-from ui.knowledge_view import note_card
+from ui.knowledge_view import note_card, refusal
 from ui.picture_input import picture_input
 
 __all__ = ["Editor", "add_editor"]
@@ -37,25 +37,20 @@ class Editor:
     changed: gr.State
 
 
-def add_editor(application: Application, in_use: KnowledgeInUse, base: gr.Dropdown, *, read_only: bool) -> Editor:
+def add_editor(application: Application, in_use: KnowledgeInUse, base: gr.Dropdown) -> Editor:
     """Adds the form to the page under construction."""
-    fixed = not read_only
     changed = gr.State(0)
     with gr.Row(equal_height=False):
         with gr.Column(scale=7, min_width=300):
-            passage_id = gr.Textbox("", label="Id", interactive=fixed, elem_id="kb-id")
-            title = gr.Textbox("", label="Title", interactive=fixed, elem_id="kb-title")
-            text = gr.Textbox("", label="Text", lines=5, interactive=fixed, elem_id="kb-text")
-            source = gr.Textbox("", label="Source", interactive=fixed, elem_id="kb-source")
+            passage_id = gr.Textbox("", label="Id", elem_id="kb-id")
+            title = gr.Textbox("", label="Title", elem_id="kb-title")
+            text = gr.Textbox("", label="Text", lines=5, elem_id="kb-text")
+            source = gr.Textbox("", label="Source", elem_id="kb-source")
         with gr.Column(scale=4, min_width=220):
-            if read_only:
-                picture = gr.Image(label="Picture", type="filepath", interactive=False, elem_id="kb-picture")
-            else:
-                picture = picture_input("kb-picture")
+            picture = picture_input("kb-picture")
     said = gr.HTML(elem_id="kb-edit-said")
     fields: list[gr.components.Component] = [passage_id, title, text, source, picture]
-    if not read_only:
-        _add_buttons(application, in_use, base, fields, said, changed)
+    _add_buttons(application, in_use, base, fields, said, changed)
     return Editor(fields=[*fields, said], picture=picture, changed=changed)
 
 
@@ -84,8 +79,7 @@ def _add_buttons(
         return [note_card(sentence), count + 1]
 
     def refused(error: InputError) -> list[Any]:
-        message = one_line(error)
-        return [note_card(f"{message[:1].upper()}{message[1:]}.", alert=True), gr.skip()]
+        return [refusal(error), gr.skip()]
 
     def save_it(name: str, key: str, heading: str, body: str, where: str, shown: str | None, count: int) -> list[Any]:
         try:
@@ -118,7 +112,7 @@ def _add_buttons(
         try:
             return [str(export(name, var, ending, Path(file.GRADIO_CACHE))), ""]
         except InputError as error:
-            return [None, refused(error)[0]]
+            return [None, refusal(error)]
 
     def remove_it(name: str, written: str, count: int) -> list[Any]:
         try:

@@ -6,11 +6,13 @@ from html import escape
 
 from knowledge_bases.importing.source import Preview
 from knowledge_bases.records import Passage
+from rag_app.errors import InputError
 from rag_app.importing import ImportReport
 from rag_app.kb_checks import KnowledgeState
 from rag_app.progress import duration
+from ui.asked import problem
 
-__all__ = ["facts_card", "note_card", "preview_card", "report_card", "rows_of"]
+__all__ = ["facts_card", "note_card", "preview_card", "refusal", "report_card", "rows_of"]
 
 _SHOWN = 160  # characters of a passage in the table
 
@@ -19,6 +21,11 @@ def note_card(text: str, *, alert: bool = False) -> str:
     """One sentence."""
     role, state = ('role="alert"', "error") if alert else ('aria-live="polite"', "done")
     return f'<div class="card muted" data-state="{state}" {role}>{escape(text)}</div>'
+
+
+def refusal(error: InputError) -> str:
+    """What the user can mend, as one sentence."""
+    return note_card(problem(error), alert=True)
 
 
 def facts_card(state: KnowledgeState, *, in_use: bool, own: bool) -> str:

@@ -1,46 +1,31 @@
-"""What makes the page safe where everybody can reach it: a gate before gradio, and pictures checked on arrival."""
+"""What makes the page safe where everybody can reach it: a gate before gradio."""
 
 from __future__ import annotations
 
-import asyncio
-import atexit
 import json
 import math
 import os
-import shutil
-import tempfile
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import gradio as gr
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from rag_app.errors import InputError, one_line
-from rag_app.pictures import check_picture
 from rag_app.progress import duration
 from rag_app.serving import PROXY_VARIABLE, PageSettings
+from ui.public_bodies import counted, replayed, whole
 from ui.public_limits import RateLimiter, visitor_of
 from ui.public_requests import MAX_BODY_BYTES, RefusedError, checked_body, is_open_route, is_part_of_page
+from ui.public_uploads import stored_bytes
 
-__all__ = ["PublicGate", "believe", "check_uploads", "gate", "prepare_uploads"]
+__all__ = ["PublicGate", "believe", "gate"]
 
 _MODELS = "models"  # concurrency id of the events that make the models work
 _UPLOAD = "/gradio_api/upload"
 _JOIN = "/gradio_api/queue/join"
-_BROKEN_OFF = 60  # seconds since an unfinished upload grew
 _SLACK = 16 * 1024  # bytes of an upload that are not the file: boundaries and names
-
-
-def prepare_uploads() -> Path:
-    """Gives the uploads of this process a folder that no other user of the machine can read; gone when it ends."""
-    folder = Path(tempfile.mkdtemp(prefix="uploads-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    os.environ["GRADIO_TEMP_DIR"] = str(folder)  # gradio asks for it here, whenever it stores a file
-    return folder
 
 
 def believe(proxies: Sequence[str]) -> None:
@@ -51,28 +36,6 @@ def believe(proxies: Sequence[str]) -> None:
 def gate(page: gr.Blocks, settings: PageSettings, uploads: Path) -> Middleware:
     """What stands before gradio's application."""
     return Middleware(PublicGate, page=page, settings=settings, uploads=uploads)
-
-
-def check_uploads(page: gr.Blocks, settings: PageSettings) -> None:
-    """Has every picture field of a page look at the content of a file before anything opens it."""
-    for block in page.blocks.values():
-        if isinstance(block, gr.Image):
-            block.preprocess = _checking(block.preprocess, settings)  # type: ignore[method-assign, assignment]
-
-
-def _checking(preprocess: Callable[[Any], Any], settings: PageSettings) -> Callable[[Any], Any]:
-    def checked(payload: object) -> object:
-        path = getattr(payload, "path", None)
-        if path is not None:
-            try:
-                check_picture(path, max_pixels=settings.max_pixels)
-            except InputError as error:
-                Path(path).unlink(missing_ok=True)  # gradio has made sure that it lies among the uploads
-                message = one_line(error).replace(str(path), "the file")
-                raise gr.Error(f"{message[:1].upper()}{message[1:]}.", print_exception=False) from error
-        return preprocess(payload)
-
-    return checked
 
 
 class PublicGate:
@@ -134,19 +97,19 @@ class PublicGate:
         elif path == _UPLOAD:
             self._check_room()
             _take(self._pictures, visitor, "uploads")
-            await self._app(scope, _counted(receive, self._settings.max_upload_bytes + _SLACK), reply)
+            await self._app(scope, counted(receive, self._settings.max_upload_bytes + _SLACK), reply)
         elif path.startswith("/login"):
             _take(self._logins, visitor, "tries to log in")
-            await self._app(scope, _counted(receive, MAX_BODY_BYTES), reply)
+            await self._app(scope, counted(receive, MAX_BODY_BYTES), reply)
         else:
             await self._pass_event(scope, receive, reply, visitor, path)
 
     async def _pass_event(self, scope: Scope, receive: Receive, reply: _Reply, visitor: str, path: str) -> None:
-        body = await _whole(receive)
+        body = await whole(receive)
         asks = self._makes_models_work(path, checked_body(body))
         if asks:
             _take(self._questions, visitor, "questions")
-        await self._app(scope, _replayed(body, receive), reply)
+        await self._app(scope, replayed(body, receive), reply)
         if asks and reply.status == 503:  # the queue was full
             self._questions.give_back(visitor)
 
@@ -165,7 +128,7 @@ class PublicGate:
         Raises:
             RefusedError: there is none.
         """
-        stored = sum(_size(path) for path in _stored(self._uploads))
+        stored = stored_bytes(self._uploads)
         if stored + self._settings.max_upload_bytes > self._settings.max_stored_bytes:
             wait = self._settings.cache_seconds[0]
             raise RefusedError(503, "there is no room for more pictures now; try again in some minutes", wait=wait)
@@ -196,31 +159,6 @@ def _take(limiter: RateLimiter, visitor: str, what: str) -> None:
         raise RefusedError(429, f"You have sent many {what} in a short time. Wait {told} and try again.", wait=wait)
 
 
-def _stored(uploads: Path) -> Iterator[Path]:
-    """The uploaded files. Those that were broken off lie at the top; gradio never deletes them."""
-    for folder, _, names in os.walk(uploads):
-        for name in names:
-            path = Path(folder, name)
-            if path.parent == uploads and time.time() - _changed(path) > _BROKEN_OFF:
-                path.unlink(missing_ok=True)
-            else:
-                yield path
-
-
-def _changed(path: Path) -> float:
-    try:
-        return path.stat().st_mtime
-    except OSError:  # deleted meanwhile
-        return time.time()
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except OSError:
-        return 0
-
-
 async def _refuse(send: Send, refused: RefusedError) -> None:
     body = json.dumps({"detail": str(refused)}).encode()
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
@@ -228,57 +166,3 @@ async def _refuse(send: Send, refused: RefusedError) -> None:
         headers.append((b"retry-after", str(math.ceil(refused.wait)).encode()))
     await send({"type": "http.response.start", "status": refused.status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
-
-
-def _counted(receive: Receive, most: int) -> Receive:
-    """Hands a body on piece by piece.
-
-    Raises:
-        RefusedError: when called after more than `most` bytes have come.
-    """
-    come = 0
-
-    async def counted() -> Message:
-        nonlocal come
-        message = await receive()
-        come += len(message.get("body", b""))
-        if come > most:
-            raise RefusedError(413, f"this is more than {most / 1e6:.0f} MB; send a smaller file")
-        return message
-
-    return counted
-
-
-async def _whole(receive: Receive) -> bytes:
-    """The body of a request.
-
-    Raises:
-        RefusedError: it is too long, comes too slowly, or the visitor went away.
-    """
-    parts: list[bytes] = []
-    while True:
-        try:
-            message = await asyncio.wait_for(receive(), timeout=30)
-        except asyncio.TimeoutError as error:
-            raise RefusedError(408, "the request did not come to its end") from error
-        if message["type"] == "http.disconnect":
-            raise RefusedError(400, "the request was broken off")
-        parts.append(message.get("body", b""))
-        if sum(map(len, parts)) > MAX_BODY_BYTES:
-            raise RefusedError(413, f"this request is too long; at most {MAX_BODY_BYTES // 1024} KB are read")
-        if not message.get("more_body"):
-            return b"".join(parts)
-
-
-def _replayed(body: bytes, receive: Receive) -> Receive:
-    """A body that was read, once more; after it, what else comes."""
-    given = False
-
-    async def replayed() -> Message:
-        nonlocal given
-        if given:
-            return await receive()
-        given = True
-        return {"type": "http.request", "body": body, "more_body": False}
-
-    return replayed

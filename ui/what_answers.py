@@ -10,9 +10,10 @@ import gradio as gr
 from gradio.events import Dependency
 
 from rag_app.assembly import Application
-from rag_app.errors import InputError, one_line
+from rag_app.errors import InputError
 from rag_app.kb_use import KnowledgeInUse
 from rag_app.preset_use import PresetChoice, PresetInUse
+from ui.asked import problem
 from ui.deep_links import knowledge_of
 
 __all__ = ["add_fixed_line", "add_what_answers", "cannot_run_list", "use_knowledge", "use_preset"]
@@ -116,7 +117,7 @@ def use_knowledge(in_use: KnowledgeInUse, names: Sequence[str], progress: Progre
         indexed = in_use.use(*names, progress=progress)
         yield _said(f"Questions are answered from {' and '.join(names)} now: {indexed:,} passages.", state="done")
     except InputError as error:
-        yield _said(f"{_sentence(error)} Questions are answered from {now}.", state="error")
+        yield _said(f"{problem(error)} Questions are answered from {now}.", state="error")
 
 
 def use_preset(in_use: PresetInUse, name: str, progress: Progress) -> Iterator[str]:
@@ -129,7 +130,7 @@ def use_preset(in_use: PresetInUse, name: str, progress: Progress) -> Iterator[s
         in_use.use(name, progress=progress)
         yield _said(f"{name} answers now.", state="done")
     except InputError as error:
-        yield _said(f"{_sentence(error)} {now} answers.", state="error")
+        yield _said(f"{problem(error)} {now} answers.", state="error")
 
 
 def cannot_run_list(choices: Sequence[PresetChoice]) -> str:
@@ -166,8 +167,3 @@ def _told(progress: gr.Progress) -> Progress:
 def _said(text: str, *, state: str) -> str:
     role = "alert" if state == "error" else "status"
     return f'<div class="muted said" data-state="{state}" role="{role}">{escape(text)}</div>'
-
-
-def _sentence(error: InputError) -> str:
-    message = one_line(error)
-    return f"{message[:1].upper()}{message[1:]}."

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
 
+from knowledge_bases.store import PassageStore
 from rag_app.assembly import Application
 from rag_app.feedback import FeedbackStore, feedback_path
 from tests.tiny import save_picture
@@ -108,3 +110,28 @@ def test_evaluating(page: Page, address: str, tmp_path: Path) -> None:
     page.get_by_role("button", name="Failures").click()
     expect(page.locator("#failures article, #failures .card").first).to_be_visible(timeout=PATIENCE)
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def test_a_knowledge_base_is_made_from_files(
+    page: Page, address: str, application: Application, tmp_path: Path
+) -> None:
+    rows = [{"passage_id": "one", "name": "A mill", "said": "Built in 1850."}, {"passage_id": "two", "name": "No text"}]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    page.goto(address)
+    page.get_by_role("tab", name="Knowledge").click()
+    page.locator("#kb-name input").fill("mills")
+    page.locator("#kb-name input").press("Enter")
+    page.get_by_role("button", name="Make or extend one from files").click()
+    page.locator("#kb-files input[type=file]").set_input_files(tmp_path / "rows.jsonl")
+    expect(page.locator("#kb-files")).to_contain_text("rows", timeout=PATIENCE)
+    page.get_by_label("Text columns (commas between)").fill("said")
+    page.get_by_label("Title column").fill("name")
+    page.locator("#kb-preview").click()
+    shown = page.locator("#kb-import-shown")
+    expect(shown.locator("[data-state=preview]")).to_contain_text("Built in 1850.", timeout=PATIENCE)
+    page.locator("#kb-take-in").click()
+    expect(shown).to_contain_text("Added 1 passages", timeout=PATIENCE)
+    expect(shown).to_contain_text("1 rows could not be taken in")
+    expect(page.locator("#kb-passages")).to_contain_text("A mill", timeout=PATIENCE)
+    with PassageStore.open(application.var / "knowledge_bases" / "mills.sqlite") as store:
+        assert [(one.passage_id, one.title, one.text) for one in store] == [("one", "A mill", "Built in 1850.")]

@@ -1,4 +1,4 @@
-"""Knowledge bases on the page: looked at, made from files, changed, asked; and read only where strangers come."""
+"""Knowledge bases on the page: looked at, made from files, changed, asked."""
 
 from __future__ import annotations
 
@@ -101,34 +101,12 @@ def test_nothing_of_a_problem_is_html() -> None:
     assert "<b>" not in preview_card(Preview(files=("a",), problem="<b>x</b>", columns=("<b>",)))
 
 
-@pytest.mark.parametrize("read_only", [False, True])
-def test_endpoints(mine: Application, read_only: bool) -> None:
+def test_endpoints(mine: Application) -> None:
     with gr.Blocks(analytics_enabled=False) as page:
-        add_knowledge_tab(page, mine, read_only=read_only)
+        add_knowledge_tab(page, mine)
     named = {fn.api_name: fn for fn in page.fns.values() if fn.api_visibility == "public"}
-    assert set(named) == (set() if read_only else READING | CHANGING)
+    assert set(named) == READING | CHANGING
     assert all("Returns:" in (function.fn.__doc__ or "") for function in named.values() if function.fn)
-
-
-def test_strangers_see_only_the_one_in_use(mine: Application) -> None:
-    take_rows = [{"passage_id": "secret", "text": "A secret."}]
-    path = mine.var / "diary.jsonl"
-    mine.var.mkdir()
-    path.write_text("".join(json.dumps(row) + "\n" for row in take_rows), encoding="utf-8")
-    settings = read_settings(Columns(), split=False, words=120, overlap=1)
-    in_use = KnowledgeInUse(mine)
-    import_files("diary", mine.var, [str(path)], settings, known=Known.REPORT, strict=False, in_use=in_use, tell=quiet)
-    with gr.Blocks(analytics_enabled=False) as page:
-        add_knowledge_tab(page, mine, read_only=True)
-    assert "diary" not in json.dumps(page.get_config_file(), default=str)
-    (find,) = [function.fn for function in page.fns.values() if function.name == "find"]
-    (look,) = [function.fn for function in page.fns.values() if function.name == "look"]
-    assert find is not None
-    assert look is not None
-    for name in ("diary", "nobody's"):
-        rows = find(name, "", 1).value["data"]
-        assert [row[0] for row in rows] == [row["passage_id"] for row in PASSAGES]
-        assert "diary" not in look(name)
 
 
 def test_over_http(mine: Application, tmp_path: Path) -> None:

@@ -1,0 +1,152 @@
+"""The form that makes or extends a knowledge base from files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from gradio.components import Component
+
+from knowledge_bases.importing.items import Columns, ReadSettings
+from knowledge_bases.importing.source import KINDS
+from rag_app.assembly import Application
+from rag_app.errors import InputError
+from rag_app.importing import Known
+from rag_app.kb_use import KnowledgeInUse
+from ui.knowledge_actions import copied, import_files, names, preview_files, read_settings
+from ui.knowledge_view import note_card, preview_card, refusal, report_card
+from ui.stopping import Stopped, Stops
+
+__all__ = ["add_import"]
+
+_READING: dict[str, Any] = {"api_visibility": "private", "concurrency_id": "reading", "concurrency_limit": 4}
+_CHANGING: dict[str, Any] = {"api_visibility": "private", "concurrency_id": "knowledge", "concurrency_limit": 1}
+_KNOWN = {
+    "list it as a bad row": Known.REPORT,
+    "put the new one in its place": Known.REPLACE,
+    "keep the old one": Known.SKIP,
+}
+
+
+def add_import(application: Application, in_use: KnowledgeInUse, base: gr.Dropdown, changed: gr.State) -> None:
+    """Adds the form to the page under construction.
+
+    Args:
+        application: whose knowledge bases these are.
+        in_use: follows the changes.
+        base: names the knowledge base that files are taken into.
+        changed: counts the changes.
+    """
+    stops = Stops()
+    with gr.Accordion("Make or extend one from files", open=False, elem_id="kb-import"):
+        gr.HTML('<div class="muted">To make a new one, write its name into the field at the top.</div>')
+        files = gr.File(
+            label="Files, or a zip of them with pictures",
+            file_count="multiple",
+            file_types=[*sorted({f".{kind.rpartition('.')[2]}" for kind in KINDS}), ".zip", "image"],
+            elem_id="kb-files",
+        )
+        how = _add_how()
+        with gr.Row():
+            known = gr.Radio(list(_KNOWN), value=next(iter(_KNOWN)), label="A passage whose id is there already")
+            strict = gr.Checkbox(False, label="Take in nothing where a row is bad")
+        with gr.Row():
+            look = gr.Button("Preview", elem_id="kb-preview")
+            start = gr.Button("Take in", variant="primary", elem_id="kb-take-in")
+            stop = gr.Button("Cancel", elem_id="kb-cancel")
+        shown = gr.HTML(elem_id="kb-import-shown", min_height=60)
+        bad_rows = gr.File(label="Bad rows", interactive=False, visible=False, elem_id="kb-bad-rows")
+
+    def settings_of(values: tuple[Any, ...]) -> ReadSettings:
+        return _settings(dict(zip(how, values, strict=True)))
+
+    def preview(paths: list[str] | None, *values: Any) -> str:  # noqa: ANN401 - of the fields `how`
+        try:
+            return preview_card(preview_files(paths or [], settings_of(values)))
+        except InputError as error:
+            return refusal(error)
+
+    def take_in(
+        name: str,
+        paths: list[str] | None,
+        on_known: str,
+        strict: bool,
+        count: int,
+        request: gr.Request,
+        progress: gr.Progress = gr.Progress(),  # noqa: B008 - how gradio hands it over
+        *values: Any,  # noqa: ANN401 - of the fields `how`
+    ) -> list[Any]:
+        session = str(request.session_hash)
+        stops.clear(session)
+
+        def tell(share: float, said: str) -> None:
+            progress(share, desc=said)
+            stops.check(session)
+
+        nothing = [gr.skip(), gr.skip(), gr.skip()]
+        try:
+            report = import_files(
+                name,
+                application.var,
+                paths or [],
+                settings_of(values),
+                known=_KNOWN[on_known],
+                strict=strict,
+                in_use=in_use,
+                tell=tell,
+            )
+        except Stopped:
+            return [note_card("Cancelled. The knowledge base is as it was."), *nothing]
+        except InputError as error:
+            return [refusal(error), *nothing]
+        listed = str(copied(report.bad_rows, Path(bad_rows.GRADIO_CACHE))) if report.bad_rows else None
+        bad = gr.File(value=listed, visible=listed is not None)
+        return [report_card(report), bad, gr.Dropdown(names(application.var), value=name), count + 1]
+
+    def cancel(request: gr.Request) -> None:
+        stops.ask(str(request.session_hash))
+
+    look.click(preview, [files, *how.values()], shown, **_READING)
+    start.click(
+        take_in,
+        [base, files, known, strict, changed, *how.values()],
+        [shown, bad_rows, base, changed],
+        show_progress_on=shown,
+        **_CHANGING,
+    )
+    stop.click(cancel, None, None, queue=False, api_visibility="private", show_progress="hidden")
+
+
+def _add_how() -> dict[str, Component]:
+    """The fields that say how files are read; `_settings` reads what is in them."""
+    with gr.Row():
+        fields: dict[str, Component] = {
+            "text": gr.Textbox("", label="Text columns (commas between)", placeholder="by usual names"),
+            "title": gr.Textbox("", label="Title column", placeholder="by usual names"),
+            "passage_id": gr.Textbox("", label="Id column", placeholder="by usual names"),
+            "source": gr.Textbox("", label="Source column", placeholder="by usual names"),
+            "picture": gr.Textbox("", label="Picture column", placeholder="by usual names"),
+        }
+    with gr.Row():
+        return fields | {
+            "split": gr.Checkbox(False, label="Split rows of tables too, and at this length"),
+            "words": gr.Number(120, minimum=20, precision=0, label="Most words a passage"),
+            "overlap": gr.Slider(0, 5, 1, step=1, label="Sentences repeated between two passages"),
+            "encoding": gr.Textbox("utf-8", label="Encoding of text files"),
+        }
+
+
+def _settings(given: Mapping[str, Any]) -> ReadSettings:
+    columns = Columns(
+        text=tuple(part.strip() for part in given["text"].split(",") if part.strip()),
+        **{role: given[role].strip() for role in ("title", "passage_id", "source", "picture")},
+    )
+    return read_settings(
+        columns,
+        split=given["split"],
+        words=int(given["words"] or 0),
+        overlap=int(given["overlap"]),
+        encoding=given["encoding"],
+    )
