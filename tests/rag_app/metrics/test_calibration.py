@@ -9,12 +9,18 @@ from rag_app.metrics.calibration import abstaining, expected_calibration_error, 
 PAIRS = st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=1, max_size=30)
 
 
-def test_bins_hold_their_lower_edge() -> None:
+def test_bins_hold_their_upper_edge() -> None:
     groups = reliability([0.0, 0.05, 0.1, 0.95, 1.0], [0.0, 1.0, 0.5, 1.0, 0.0])
-    assert [group.count for group in groups] == [2, 1, 0, 0, 0, 0, 0, 0, 0, 2]
-    assert groups[0].confidence == pytest.approx(0.025)
+    assert [group.count for group in groups] == [3, 0, 0, 0, 0, 0, 0, 0, 0, 2]
+    assert groups[0].confidence == pytest.approx(0.05)
     assert groups[0].accuracy == pytest.approx(0.5)
     assert groups[9].confidence == pytest.approx(0.975)
+
+
+@pytest.mark.parametrize("bins", [3, 7, 10, 15])
+def test_an_edge_belongs_to_the_bin_below_it(bins: int) -> None:
+    edges = [place / bins for place in range(1, bins + 1)]
+    assert [group.count for group in reliability(edges, edges, bins=bins)] == [1] * bins
 
 
 def test_ece_by_hand() -> None:
