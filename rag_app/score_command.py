@@ -52,15 +52,16 @@ def run_score(args: argparse.Namespace) -> int:
     predictions = read_rows(args.predictions)
     references = [read_rows(path) for path in args.references]
     pairs = pair_rows(predictions, references)
-    unknown = len(predictions.keys() - references[0].keys())
-    if unknown:
-        print(f"note: {unknown:,} predictions belong to no question of the references", file=sys.stderr)
-    scored = score_pairs(args.metric, pairs, _context(args, references[0]), missing=args.missing)
+    surplus = len(predictions.keys() - references[0].keys())
+    context = _context(args, references[0])
+    scored = score_pairs(args.metric, pairs, context, missing=args.missing, surplus=surplus)
     result = {"metric": args.metric, **totals(args.metric, scored)}
     result["counts"] |= {"given": len(pairs), "unscored": len(pairs) - len(scored)}
     if args.details is not None:
         rows = ({"question_id": one.pair.question_id, **one.scores} for one in scored)
         _write_details(args.details, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+    if surplus:
+        print(f"note: {surplus:,} predictions belong to no question of the references", file=sys.stderr)
     print(json.dumps(result, ensure_ascii=False) if args.json else _text(result))
     return 0
 
@@ -78,14 +79,14 @@ def _context(args: argparse.Namespace, references: Mapping[str, Row]) -> Context
         with reported_as_input("BEM"):
             bem = load_bem(args.bem)
     if args.metric == "okvqa":
-        annotations = [one for row in references.values() for one in row.get("answers") or () if isinstance(one, dict)]
-        stems = published_stems(annotations)
+        answers = [row["answers"] for row in references.values() if isinstance(row.get("answers"), list)]
+        stems = published_stems(one for some in answers for one in some if isinstance(one, dict))
     return Context(cutoffs=sorted(set(args.k)), passages=passages, bem=bem, stems=stems)
 
 
 def _write_details(path: Path, text: str) -> None:
     try:
-        path.write_text(text, encoding="utf-8")
+        path.write_text(text, encoding="utf-8", errors="backslashreplace")  # half a surrogate pair becomes its escape
     except OSError as error:
         raise InputError(f"{path} cannot be written: {one_line(error)}") from error
 

@@ -4,7 +4,7 @@
 |---|---|
 | `vqa` | VQA accuracy, and exact match after the same normalisation |
 | `okvqa` | OK-VQA accuracy, stemmed and unstemmed |
-| `direct` | A-OKVQA direct answers, GQA |
+| `direct` | A-OKVQA direct answers and multiple choice, GQA |
 | `evqa`, `bem` | E-VQA exact match; with a BEM checkpoint, E-VQA |
 | `infoseek` | InfoSeek: String, Time and Numerical questions, harmonic mean |
 | `retrieval` | Recall@K, Pseudo-Recall@K |
@@ -13,7 +13,7 @@
 
 from rag_app.metrics.bem import load_bem
 from rag_app.metrics.calibration import abstaining, expected_calibration_error, reliability
-from rag_app.metrics.direct import aokvqa_accuracy, gqa_exact_match
+from rag_app.metrics.direct import aokvqa_accuracy, aokvqa_choice, gqa_exact_match
 from rag_app.metrics.evqa import evqa_exact_match
 from rag_app.metrics.infoseek import harmonic_mean, infoseek_match, infoseek_numerical_match
 from rag_app.metrics.okvqa import okvqa_accuracies
@@ -24,6 +24,7 @@ from rag_app.metrics.vqa import exact_match, normalise_answer, vqa_accuracy
 __all__ = [
     "abstaining",
     "aokvqa_accuracy",
+    "aokvqa_choice",
     "evqa_exact_match",
     "exact_match",
     "expected_calibration_error",

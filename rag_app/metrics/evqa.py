@@ -33,7 +33,10 @@ def normalise_evqa_answer(text: str) -> str:
 
 
 def split_references(answer: str) -> list[str]:
-    """The alternative references of an `answer` column, which `|` separates; empty ones are dropped."""
+    """The alternative references of an `answer` column, which `|` separates.
+
+    Empty ones are dropped: the scorer leaves the splitting to its caller, and stops at an empty reference.
+    """
     return [reference for reference in answer.split("|") if reference.strip()]
 
 

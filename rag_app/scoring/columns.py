@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from rag_app.scoring.rows import Row
 
-__all__ = ["annotations_of", "confidence_of", "passage_ids_of", "prediction_of", "text_of", "texts_of"]
+__all__ = ["annotations_of", "confidence_of", "ids_of", "passage_ids_of", "prediction_of", "text_of", "texts_of"]
 
 _PREDICTION_KEYS = ("answer", "prediction", "direct_answer", "predicted_answer", "pred_ans", "text")
 
@@ -76,7 +76,22 @@ def passage_ids_of(row: Row) -> list[str]:
     found = row.get("retrieved_passage")
     if isinstance(found, list) and all(isinstance(one, dict) and "passage_id" in one for one in found):
         return [str(one["passage_id"]) for one in found]
-    return texts_of(row, "passage_ids")
+    return ids_of(row, "passage_ids")
+
+
+def ids_of(row: Row, *keys: str) -> list[str]:
+    """The ids under the first of the keys that the row has, as texts: files write them as texts or whole numbers.
+
+    Raises:
+        ValueError: none is there, or they are something else.
+    """
+    for key in keys:
+        values = row.get(key)
+        if isinstance(values, list) and all(isinstance(one, int) and not isinstance(one, bool) for one in values):
+            return [str(one) for one in values]
+        if values is not None:
+            return texts_of(row, key)
+    raise ValueError(f"{keys[0]!r} is missing")
 
 
 def confidence_of(row: Row) -> float:

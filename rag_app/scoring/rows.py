@@ -91,7 +91,7 @@ def _json_rows(text: str, path: Path) -> list[tuple[str, Any]]:
         return _json_lines(text, path)
     try:
         whole = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         if path.suffix.lower() == ".json" and text.lstrip()[:1] == "[":
             raise InputError(f"{path} is no JSON: {one_line(error)}") from error
         return _json_lines(text, path)
@@ -117,7 +117,7 @@ def _json_lines(text: str, path: Path) -> list[tuple[str, Any]]:
         if line.strip():
             try:
                 rows.append((f"row {number}", json.loads(line)))
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 raise InputError(f"{path}, row {number}: {one_line(error)}") from error
     return rows
 

@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rag_app.metrics.bem import Bem
-from rag_app.metrics.direct import aokvqa_accuracy, gqa_exact_match
+from rag_app.metrics.direct import aokvqa_accuracy, aokvqa_choice, gqa_exact_match
 from rag_app.metrics.evqa import MULTI_ANSWER, evqa_exact_match, split_references
 from rag_app.metrics.infoseek import infoseek_match, infoseek_numerical_match
 from rag_app.metrics.okvqa import okvqa_accuracies
 from rag_app.metrics.retrieval import pseudo_recall_at_k, recall_at_k
 from rag_app.metrics.vqa import exact_match, vqa_accuracy_of_annotations
-from rag_app.scoring.columns import annotations_of, passage_ids_of, prediction_of, text_of, texts_of
+from rag_app.scoring.columns import annotations_of, ids_of, passage_ids_of, prediction_of, text_of, texts_of
 from rag_app.scoring.rows import Row
 
 __all__ = ["SCORERS", "Context", "scored_names"]
@@ -56,6 +56,14 @@ def _aokvqa(reference: Row, prediction: Row, context: Context) -> dict[str, floa
     return {"A-OKVQA direct answer": aokvqa_accuracy(given, answers)}
 
 
+def _aokvqa_choice(reference: Row, prediction: Row, context: Context) -> dict[str, float]:
+    choices, correct = texts_of(reference, "choices"), reference.get("correct_choice_idx")
+    if not isinstance(correct, int) or isinstance(correct, bool):
+        raise TypeError("'correct_choice_idx' must be a whole number")
+    given = text_of(prediction, "multiple_choice", "answer", "prediction")
+    return {"A-OKVQA multiple choice": aokvqa_choice(given, choices, correct)}
+
+
 def _evqa(reference: Row, prediction: Row, context: Context) -> dict[str, float]:
     answers = [
         part for text in texts_of(reference, "answers", "answer", "reference") for part in split_references(text)
@@ -86,15 +94,24 @@ def _numerical_range(wanted: Any) -> list[float] | float:  # noqa: ANN401 - any 
     if isinstance(wanted, dict):
         wanted = wanted.get("range")
     if isinstance(wanted, list) and len(wanted) >= 2:
-        return [float(wanted[0]), float(wanted[1])]
+        return [_number(wanted[0]), _number(wanted[1])]
     if isinstance(wanted, list) and len(wanted) == 1:
         wanted = wanted[0]
     if wanted is None or isinstance(wanted, list | dict | bool):
         raise ValueError("'answer_eval' of a numerical question must hold a range")
-    return float(wanted)
+    return _number(wanted)
 
 
-def _gqa(reference: Row, prediction: Row, context: Context) -> dict[str, float]:
+def _number(value: Any) -> float:  # noqa: ANN401 - any JSON value
+    try:
+        return float(value)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ValueError(f"'answer_eval' of a numerical question: {error}") from error
+
+
+def _gqa(reference: Row, prediction: Row, context: Context) -> dict[str, float] | None:
+    if reference.get("isBalanced") is False:  # GQA's scorer counts the balanced questions alone
+        return None
     return {"GQA exact match": gqa_exact_match(prediction_of(prediction), text_of(reference, "answer"))}
 
 
@@ -107,7 +124,7 @@ def _exact_match(reference: Row, prediction: Row, context: Context) -> dict[str,
 
 
 def _recall(reference: Row, prediction: Row, context: Context) -> dict[str, float]:
-    positives, found = texts_of(reference, "pos_passage_ids", "pos_item_ids"), passage_ids_of(prediction)
+    positives, found = ids_of(reference, "pos_passage_ids", "pos_item_ids"), passage_ids_of(prediction)
     return {f"Recall@{k}": recall_at_k(found, positives, k=k) for k in context.cutoffs}
 
 
@@ -130,6 +147,7 @@ SCORERS: dict[str, Scorer] = {
     "vqa": _vqa,
     "okvqa": _okvqa,
     "aokvqa": _aokvqa,
+    "aokvqa-mc": _aokvqa_choice,
     "evqa": _evqa,
     "infoseek": _infoseek,
     "gqa": _gqa,

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
 from typing import Any
 
-from rag_app.errors import InputError, one_line
+from rag_app.errors import InputError, reported_as_input
 from rag_app.metrics.calibration import abstaining, expected_calibration_error
 from rag_app.metrics.infoseek import UNSEEN, infoseek_metric, infoseek_total
 from rag_app.metrics.questions import mean_scores
@@ -27,7 +28,9 @@ class Scored:
     scores: Mapping[str, float]
 
 
-def score_pairs(metric: str, pairs: Sequence[Pair], context: Context, *, missing: str = "error") -> list[Scored]:
+def score_pairs(
+    metric: str, pairs: Sequence[Pair], context: Context, *, missing: str = "error", surplus: int = 0
+) -> list[Scored]:
     """The scores of every question that the metric's official scorer counts.
 
     Args:
@@ -35,29 +38,38 @@ def score_pairs(metric: str, pairs: Sequence[Pair], context: Context, *, missing
         pairs: the questions.
         context: what scorers need beside them.
         missing: what becomes of a question without prediction: `error`, `zero`, or `skip`.
+        surplus: how many predictions belong to no question, for the error's message.
 
     Raises:
         InputError: a row lacks what the metric needs, or a prediction is missing and must not be.
     """
-    absent = [pair.question_id for pair in pairs if pair.prediction is None]
-    if absent and missing == "error":
+    unanswered = [pair for pair in pairs if pair.prediction is None] if missing == "error" else []
+    if absent := [pair.question_id for pair in unanswered if _is_counted(metric, pair, context)]:
+        others = f", and {surplus:,} predictions belong to no question" if surplus else ""
         raise InputError(
-            f"{len(absent):,} of {len(pairs):,} questions have no prediction, the first is {absent[0]!r}; "
+            f"{len(absent):,} of {len(pairs):,} questions have no prediction, the first is {absent[0]!r}{others}; "
             "add them, or give --missing zero or --missing skip"
         )
     scored = []
     for pair in pairs:
         if pair.prediction is None and missing == "skip":
             continue
-        try:
+        with _naming(pair):
             scores = _scores(metric, pair, context)
-        except (ValueError, TypeError) as error:
-            raise InputError(f"question {pair.question_id!r}: {one_line(error)}") from error
-        if scores is not None:
+        if scores:
             scored.append(Scored(pair=pair, scores=scores))
     if not scored:
         raise InputError(f"no question is left that the metric {metric} counts")
     return scored
+
+
+def _naming(pair: Pair) -> AbstractContextManager[None]:
+    return reported_as_input(f"question {pair.question_id!r}", kinds=(ValueError, TypeError))
+
+
+def _is_counted(metric: str, pair: Pair, context: Context) -> bool:
+    with _naming(pair):
+        return bool(scored_names(metric, pair.reference, replace(context, bem=None)))
 
 
 def _scores(metric: str, pair: Pair, context: Context) -> Mapping[str, float] | None:
@@ -87,10 +99,8 @@ def totals(metric: str, scored: Sequence[Scored]) -> dict[str, Any]:
 def _ece(scored: Sequence[Scored]) -> float:
     confidences = []
     for one in scored:
-        try:
+        with _naming(one.pair):
             confidences.append(confidence_of(one.pair.prediction or {"confidence": 0.0}))
-        except ValueError as error:
-            raise InputError(f"question {one.pair.question_id!r}: {one_line(error)}") from error
     return expected_calibration_error(confidences, [one.scores["VQA accuracy"] for one in scored])
 
 

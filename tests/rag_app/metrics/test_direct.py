@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from rag_app.metrics.direct import aokvqa_accuracy, gqa_exact_match
+from rag_app.metrics.direct import aokvqa_accuracy, aokvqa_choice, gqa_exact_match
 
 
 @pytest.mark.parametrize(
@@ -25,6 +25,28 @@ def test_aokvqa(prediction: str, answers: list[str], expected: float) -> None:
 def test_aokvqa_needs_answers() -> None:
     with pytest.raises(ValueError, match="no answers"):
         aokvqa_accuracy("x", [])
+
+
+@pytest.mark.parametrize(
+    ("prediction", "correct", "expected"),
+    [
+        ("cab", 1, 1.0),
+        ("train", 1, 0.0),
+        ("Cab", 1, 0.0),
+        ("cab ", 1, 0.0),
+        ("bus", 0, 0.0),
+        ("cab", 2, 1.0),
+        ("", 0, 0.0),
+    ],
+)
+def test_aokvqa_multiple_choice(prediction: str, correct: int, expected: float) -> None:
+    assert aokvqa_choice(prediction, ["train", "cab", "cab", "van"], correct) == expected
+
+
+@pytest.mark.parametrize("correct", [-1, 2])
+def test_the_right_choice_must_be_there(correct: int) -> None:
+    with pytest.raises(ValueError, match=f"choice {correct} is right, but there are 2 choices"):
+        aokvqa_choice("x", ["x", "y"], correct)
 
 
 @pytest.mark.parametrize(

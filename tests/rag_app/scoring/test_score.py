@@ -94,6 +94,31 @@ def test_aokvqa_leaves_difficult_questions_out(tmp_path: Path, capsys: pytest.Ca
     assert result["counts"]["given"] == result["counts"]["questions"] + result["counts"]["unscored"] == 2
 
 
+def test_aokvqa_in_the_layout_of_its_leaderboard(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    common = {"choices": ["train", "cab"], "correct_choice_idx": 1, "direct_answers": ["cab"] * 2 + ["taxi"] * 8}
+    rows = [{"question_id": one, "difficult_direct_answer": one == "b", **common} for one in "ab"]
+    references = document(tmp_path / "r.json", rows)
+    given = {"a": {"multiple_choice": "cab", "direct_answer": "taxi"}, "b": {"multiple_choice": "Cab"}}
+    predictions = document(tmp_path / "p.json", given)
+    assert score(capsys, "aokvqa", predictions, [references])["metrics"] == {"A-OKVQA direct answer": 1.0}
+    chosen = score(capsys, "A-OKVQA-MC", predictions, [references])  # difficult questions count
+    assert chosen["metrics"] == {"A-OKVQA multiple choice": 0.5}
+    simple = document(tmp_path / "s.json", {"a": "cab", "b": "cab"})
+    assert score(capsys, "aokvqa-mc", simple, [references])["metrics"] == {"A-OKVQA multiple choice": 1.0}
+
+
+def test_questions_that_do_not_count_need_no_prediction(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = {"a": {"answer": "yes", "isBalanced": True}, "b": {"answer": "no", "isBalanced": False}}
+    references = document(tmp_path / "r.json", rows)
+    predictions = document(tmp_path / "p.json", [{"questionId": "a", "prediction": "yes"}])
+    for missing in ("error", "zero", "skip"):
+        result = score(capsys, "gqa", predictions, [references], "--missing", missing)
+        assert result["metrics"] == {"GQA exact match": 1.0}
+        assert result["counts"] == {"questions": 1, "GQA exact match": 1, "given": 2, "unscored": 1}
+    unbalanced = document(tmp_path / "u.json", {"a": {"answer": "yes", "isBalanced": False}})
+    assert "no question is left that the metric gqa counts" in fails(capsys, "gqa", predictions, unbalanced)
+
+
 EVQA = """question,answer,question_type,dataset_image_ids
 "What, exactly?",the Alps|Alps mountains,templated,1|2
 Which colours?,red&&blue,multi_answer,3
@@ -154,6 +179,11 @@ def test_recall_in_the_reports_of_flmr(tmp_path: Path, capsys: pytest.CaptureFix
         "Recall@1": 0.0,
         "Recall@2": 1.0,
     }
+    numbered = lines(tmp_path / "n.jsonl", {"question_id": "q", "pos_item_ids": [7], "passage_ids": [3, 7]})
+    assert score(capsys, "recall", numbered, [numbered], "--k", "1", "2")["metrics"] == {
+        "Recall@1": 0.0,
+        "Recall@2": 1.0,
+    }
     passages = lines(
         tmp_path / "passages.jsonl", {"passage_id": "p1", "text": "LIMA!"}, {"passage_id": "p2", "text": "-"}
     )
@@ -167,10 +197,8 @@ def test_missing_predictions(tmp_path: Path, capsys: pytest.CaptureFixture[str])
         tmp_path / "r.jsonl", *({"question_id": i, "answers": ["a", "b", "a", "a", "a"]} for i in range(4))
     )
     predictions = lines(tmp_path / "p.jsonl", {"question_id": 0, "answer": "a"}, {"question_id": 9, "answer": "a"})
-    assert main(["score", "--metric", "vqa", "--predictions", str(predictions), "--references", str(references)]) == 2
-    message = capsys.readouterr().err
-    assert "3 of 4 questions have no prediction, the first is '1'" in message
-    assert "1 predictions belong to no question" in message
+    message = fails(capsys, "vqa", predictions, references)
+    assert "3 of 4 questions have no prediction, the first is '1', and 1 predictions belong to no question;" in message
     counted = score(capsys, "vqa", predictions, [references], "--missing", "zero")
     assert counted["metrics"]["VQA accuracy"] == pytest.approx(0.25)
     assert counted["counts"]["questions"] == 4
@@ -193,6 +221,12 @@ GOOD = {"question_id": "q", "answers": ["a"], "answer": "a"}
         ("vqa", GOOD, GOOD | {"question_id": "other"}, "no question of the references has a prediction"),
         ("infoseek", GOOD, GOOD, "'question_type' is missing"),
         ("infoseek", GOOD, GOOD | {"question_type": "Numerical", "answer_eval": ["x"]}, "could not convert"),
+        ("infoseek", GOOD, GOOD | {"question_type": "Numerical", "answer_eval": [10**400, 1]}, "int too large"),
+        ("infoseek", GOOD, GOOD | {"question_type": "Numerical", "answer_eval": [None, 1]}, "not 'NoneType'"),
+        ("okvqa", GOOD, GOOD | {"answers": 5}, "question 'q': 'answers' must be a list"),
+        ("aokvqa-mc", GOOD, GOOD | {"choices": ["a"], "correct_choice_idx": 1}, "but there are 1 choices"),
+        ("aokvqa-mc", GOOD, GOOD | {"choices": ["a"]}, "'correct_choice_idx' must be a whole number"),
+        ("recall", GOOD | {"passage_ids": [1, "2"]}, GOOD | {"pos_item_ids": [1]}, "must be a list of texts"),
         ("evqa", GOOD, GOOD | {"answers": ["the"]}, "nothing is left of the reference 'the'"),
         ("recall", GOOD, GOOD | {"pos_passage_ids": ["p"]}, "'passage_ids' is missing"),
         ("calibration", GOOD | {"confidence": 7}, GOOD, r"'confidence' must be a number in [0, 1]"),
@@ -213,6 +247,9 @@ def test_faulty_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert "bad.jsonl, row 2: " in fails(capsys, "vqa", tmp_path / "bad.jsonl", good)
     (tmp_path / "bad.json").write_text("[1, ", encoding="utf-8")
     assert "bad.json is no JSON" in fails(capsys, "vqa", tmp_path / "bad.json", good)
+    for name in ("deep.json", "deep.jsonl"):
+        (tmp_path / name).write_text("[" * 200_000, encoding="utf-8")
+        assert name in fails(capsys, "vqa", tmp_path / name, good)
     (tmp_path / "bad.jsonl").write_bytes(b"\xff")
     assert "cannot be read" in fails(capsys, "vqa", tmp_path / "bad.jsonl", good)
     assert "holds no rows" in fails(capsys, "vqa", lines(tmp_path / "e.jsonl"), good)
@@ -226,6 +263,13 @@ def test_faulty_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert "--bem belongs to --metric evqa" in fails(capsys, "vqa", good, good, "--bem", str(tmp_path))
     assert "--k must be at least 1" in fails(capsys, "recall", good, good, "--k", "0")
     assert "cannot be written" in fails(capsys, "vqa", good, good, "--details", str(tmp_path / "no" / "d.jsonl"))
+
+
+def test_any_question_id_can_be_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    row = GOOD | {"question_id": "\ud800 é"}  # half a surrogate pair, as JSON may hold it
+    path, details = lines(tmp_path / "r.jsonl", row), tmp_path / "d.jsonl"
+    score(capsys, "vqa", path, [path], "--details", str(details))
+    assert json.loads(details.read_text("utf-8"))["question_id"] == row["question_id"]
 
 
 def test_a_table_for_people(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
