@@ -44,8 +44,9 @@ def other(opened: Application, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     other = replace(opened.preset, name=DEFAULT_PRESET, generator=str(save_reader(tmp_path / "other-reader")), k=2)
 
     def load(name: str) -> Preset:
-        cannot = {"generator": "reader-mini", "mode": "long_context"}
-        return replace(other, name=name, download_gb=3.0, **({} if name == DEFAULT_PRESET else cannot))
+        named = replace(other, name=name, download_gb=3.0)
+        cannot = replace(named, generator="reader-mini", mode="long_context")
+        return named if name == DEFAULT_PRESET else cannot
 
     monkeypatch.setattr("rag_app.preset_use.load_preset", load)
     return other
