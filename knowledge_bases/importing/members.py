@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import stat
 import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ __all__ = ["MOST_BYTES", "Member", "members_of"]
 
 MOST_BYTES = 200_000_000  # of a document or picture, which is read whole
 _MOST_UNPACKED = 50_000_000_000  # of a table in an archive, against archives that unpack without end
-_MOST_RATIO = 1000
+_SMALL, _MOST_RATIO = 10_000_000, 500  # bytes that any file may unpack to, and times that a larger one may grow
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +59,7 @@ class Member:
         try:
             with self.open() as stream:
                 return stream.read(MOST_BYTES)
-        except (OSError, zipfile.BadZipFile, EOFError) as error:
+        except (OSError, EOFError, zlib.error, zipfile.BadZipFile) as error:
             raise ValueError(f"it cannot be read ({error}); copy or pack it again") from error
 
 
@@ -109,7 +110,7 @@ def _of_archive(path: Path, opened: ExitStack) -> list[Member]:
             continue
         if info.flag_bits & 1:
             raise ValueError(f"cannot read {path} ({info.filename} has a password); pack it again without one")
-        if info.file_size > _MOST_UNPACKED or info.file_size > 1e8 > info.compress_size * _MOST_RATIO:
-            raise ValueError(f"{path}: {info.filename} unpacks to {info.file_size / 1e9:,.1f} GB; unpack it yourself")
+        if info.file_size > _MOST_UNPACKED or info.file_size > max(_SMALL, info.compress_size * _MOST_RATIO):
+            raise ValueError(f"{path}: {info.filename} unpacks to {info.file_size / 1e6:,.0f} MB; unpack it yourself")
         found.append(Member(name=info.filename, size=info.file_size, archive=archive))
     return found

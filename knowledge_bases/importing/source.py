@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -109,6 +111,9 @@ class FileSource:
                 raise
             except ValueError as error:
                 yield BadRow(file=member.name, line=None, problem=str(error))
+            except (OSError, EOFError, zlib.error, zipfile.BadZipFile) as error:
+                problem = f"{member.name} is damaged ({error}); fetch or pack it again"
+                yield BadRow(file=member.name, line=None, problem=problem)
             self._before += member.size
             self.done = self._before
 
@@ -188,12 +193,9 @@ class FileSource:
             return
         unpacked = cast("BinaryIO", gzip.GzipFile(fileobj=stream)) if kind.endswith(".gz") else stream
         read = json_rows if kind.startswith(".jsonl") else csv_rows
-        try:
-            for row in read(unpacked, member.name, encoding):
-                self.done = self._before + stream.tell()
-                yield row
-        except (OSError, EOFError) as error:
-            raise ValueError(f"{member.name} is damaged ({error}); fetch or pack it again") from error
+        for row in read(unpacked, member.name, encoding):
+            self.done = self._before + stream.tell()
+            yield row
 
     def _of(self, member: Member) -> Callable[[int, int], None]:
         def done(rows: int, total: int) -> None:

@@ -64,7 +64,7 @@ def json_rows(stream: BinaryIO, file: str, encoding: str) -> Iterator[Row | BadR
                 json.dumps(row, ensure_ascii=False).encode("utf-8")
         except UnicodeEncodeError:
             problem = _not_decoded(text) or "it holds half a character (a lone surrogate); remove it"
-        except (json.JSONDecodeError, RecursionError) as error:
+        except (ValueError, RecursionError) as error:  # no JSON, or a number of thousands of digits
             problem = _not_decoded(text) or f"not JSON ({error}); write one object a line"
         if not problem and not isinstance(row, dict):
             problem = f"{type(row).__name__} where an object was expected; write one object a line"

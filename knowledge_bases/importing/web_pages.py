@@ -14,12 +14,13 @@ _BLOCKS = {"p", "div", "section", "article", "main", "header", "footer", "aside"
            "ul", "ol", "dl", "table", "blockquote", "pre", "figure", "body", "hr"}  # fmt: skip
 _LINES = {"br", "li", "tr", "dt", "dd", "figcaption", "caption"}
 _CELLS = {"td", "th"}
+_MARKED_SECTION = re.compile(r"<!\[(?!CDATA\[)[^>]*>?")  # HTML has none, and HTMLParser stops at those it does not know
 
 
 def read_html(text: str) -> Document:
     """Title and text of a page. The title is that of the head, else the first heading; blocks become paragraphs."""
     page = _Page()
-    page.feed(text)
+    page.feed(_MARKED_SECTION.sub("", text))
     page.close()
     lines = [re.sub(r"[ \t\r\f\v\xa0]+", " ", line).strip() for line in "".join(page.parts).split("\n")]
     body = re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()

@@ -285,3 +285,35 @@ def test_a_long_dump_takes_little_memory(tmp_path: Path) -> None:
 def test_senseless_splitting_is_refused(words: int, overlap: int) -> None:
     with pytest.raises(ValueError, match="give"):
         Splitting(words=words, overlap=overlap)
+
+
+def test_damage_ends_a_file_and_not_the_others(tmp_path: Path) -> None:
+    table = "id,text\n" + "".join(f"{number},text {number * 7919 % 1000}\n" for number in range(3000))
+    for packing, name in ((zipfile.ZIP_STORED, "stored.zip"), (zipfile.ZIP_DEFLATED, "deflated.zip")):
+        with zipfile.ZipFile(tmp_path / name, "w", packing) as archive:
+            archive.writestr("a.csv", table)
+            archive.writestr("b.txt", "Sound.")
+        content = bytearray((tmp_path / name).read_bytes())
+        content[2000:2040] = bytes(40)
+        (tmp_path / name).write_bytes(content)
+        entries, bad = read(tmp_path / name)
+        assert entries[-1].passage.text == "Sound."
+        assert "a.csv is damaged" in bad[-1].problem
+        assert bad[-1].line is None
+
+
+def test_pages_and_numbers_that_readers_stumble_over(tmp_path: Path) -> None:
+    (tmp_path / "a.html").write_text("<p>One.</p><![foo[ x ]]><p>Two.</p><![ <p>Three.")
+    (tmp_path / "b.jsonl").write_text('{"text": "a", "n": ' + "9" * 5000 + '}\n{"text": "b"}\n')
+    (tmp_path / "c.pdf").write_bytes(b"%PDF-1.4\n1 0 obj << /Type /Catalog >> garbage")
+    entries, bad = read(tmp_path)
+    assert [entry.passage.text for entry in entries] == ["One.\n\nTwo.\n\nThree.", "b"]
+    assert [(row.file, row.line) for row in bad] == [("b.jsonl", 1), ("c.pdf", None)]
+    assert "4300 digits" in bad[0].problem
+
+
+def test_a_file_that_unpacks_without_end_is_refused(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a.txt", b"0" * 11_000_000)
+    with pytest.raises(ValueError, match=r"a\.txt unpacks to 11 MB; unpack it yourself"):
+        read(tmp_path / "a.zip")
