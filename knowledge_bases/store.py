@@ -247,7 +247,9 @@ class PassageStore:
             found.update((passage.passage_id, passage) for passage in map(_passage, rows))
         for passage_id in passage_ids:
             if passage_id not in found:
-                raise StoreError(f"no passage {passage_id!r} in {self._path}; rebuild the index, it may be out of date")
+                raise StoreError(
+                    f"no passage {passage_id!r} in {self._path}; check the id, or where an index gave it, run `kb sync`"
+                )
         return [found[passage_id] for passage_id in passage_ids]
 
     def part(self, start: int, limit: int) -> list[Passage]:
@@ -266,12 +268,15 @@ class PassageStore:
         return [_passage(row) for row in self._query(query, [" OR ".join(f'"{word}"' for word in words), limit])]
 
     def content_hash(self) -> str:
-        """Sha256 over all passages in their order: the same for equal stores, another after any change."""
+        """Sha256 over all passages in their order, and their pictures: the same for equal stores, another after any
+        change."""
         digest = hashlib.sha256()
         for passage in self:
             for field in (passage.passage_id, passage.title, passage.text, passage.source):
                 encoded = field.encode("utf-8")
                 digest.update(len(encoded).to_bytes(8, "big") + encoded)
+        for passage_id, picture in sorted(self.picture_digests().items()):
+            digest.update(f"{passage_id}\0{picture}\0".encode())
         return digest.hexdigest()
 
     def _prepare(self, create: bool) -> None:

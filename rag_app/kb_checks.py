@@ -66,7 +66,7 @@ class KnowledgeState:
     Attributes:
         name: of the knowledge base.
         figures: of its store.
-        content_hash: over all passages in their order.
+        content_hash: over all passages in their order, and their pictures.
         problems: what is wrong with the store; empty when it is sound.
         indexes: made so far.
     """

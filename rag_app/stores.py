@@ -44,7 +44,7 @@ class Passages(Protocol):
         """
 
     def content_hash(self) -> str:
-        """Checksum over all passages in their order."""
+        """Checksum over all passages in their order, and their pictures."""
 
 
 class SharedStore:

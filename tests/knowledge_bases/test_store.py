@@ -82,7 +82,7 @@ def test_passages_that_cannot_be_stored(store: PassageStore, bad: Passage, messa
 
 def test_unknown_ids_are_named(store: PassageStore) -> None:
     store.add([passage(1)])
-    with pytest.raises(StoreError, match=r"no passage 'p9'.*rebuild the index"):
+    with pytest.raises(StoreError, match=r"no passage 'p9'.*check the id"):
         store.get(["p1", "p9"])
     with pytest.raises(StoreError, match=r"no passage 'p9'.*nothing was deleted"):
         store.delete(["p1", "p9"])
@@ -152,10 +152,11 @@ def test_any_unicode_survives(rows: list[tuple[str, str, str]]) -> None:
 def test_pictures_are_told_apart_by_checksums_that_follow_them(tmp_path: Path) -> None:
     with PassageStore.open(tmp_path / "s.sqlite", create=True) as store:
         store.add([passage(1), passage(2), passage(3)], {"p1": b"one", "p2": b"two"})
-        first = store.picture_digests()
+        first, before = store.picture_digests(), store.content_hash()
         assert first.keys() == {"p1", "p2"}
         assert first["p1"] != first["p2"]
         store.replace(passage(1), b"two")
+        assert store.content_hash() != before
         store.delete(["p2"])
         assert store.picture_digests() == {"p1": first["p2"]}
         store.replace(passage(1), keep_picture=False)
