@@ -149,12 +149,12 @@ def _value(text: str) -> Any:  # noqa: ANN401 - any TOML value
         return text
 
 
-def _check_values(values: Mapping[str, Any]) -> None:
-    """A ValueError or TypeError says what is wrong with the keys and values of a preset."""
+def _check_values(values: Mapping[str, Any], *, others: Sequence[str] = ()) -> None:
+    """A ValueError or TypeError says what is wrong with the keys and values of a preset; `others` are keys as well."""
     fields = {field.name: field for field in dataclasses.fields(Preset)}
     for key, value in values.items():
         if key not in fields:
-            raise ValueError(f"unknown key {key!r}; the keys are base, {', '.join(fields)}")
+            raise ValueError(f"unknown key {key!r}; the keys are {', '.join([*others, *fields])}")
         wanted, kind = _KINDS[str(fields[key].type)]
         if not isinstance(value, wanted) or isinstance(value, bool):
             raise TypeError(f"{key} must be {kind}, not {value!r}")
@@ -162,7 +162,7 @@ def _check_values(values: Mapping[str, Any]) -> None:
 
 def _from_values(values: dict[str, Any], *, default_name: str) -> Preset:
     base_name = values.pop("base", None)
-    _check_values(values)
+    _check_values(values, others=["base"])
     if base_name is not None:
         if base_name not in preset_names():
             raise ValueError(f"unknown base {base_name!r}; choose one of {', '.join(preset_names())}")

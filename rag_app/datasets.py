@@ -190,7 +190,10 @@ def _row(raw: bytes) -> dict[str, Any]:
         text = raw.decode("utf-8")
     except UnicodeDecodeError as error:
         raise ValueError(f"it cannot be read: {one_line(error)}") from error
-    row = json.loads(text)
+    try:
+        row = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"not JSON ({one_line(error)}); write one object a line") from error
     if not isinstance(row, dict):
         raise TypeError("a row must be a JSON object")
     try:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-__all__ = ["InputError", "one_line", "reported_as_input"]
+__all__ = ["InputError", "one_line", "reported_as_input", "shown_on_a_line"]
 
 
 class InputError(ValueError):
@@ -14,7 +15,16 @@ class InputError(ValueError):
 
 def one_line(error: BaseException) -> str:
     """The error's message on one line; its kind when it has no message."""
-    return " ".join(str(error).split()) or type(error).__name__
+    return shown_on_a_line(str(error)) or type(error).__name__
+
+
+def shown_on_a_line(text: str) -> str:
+    """The text on one line, with escapes for what would confuse a terminal: control characters and half characters."""
+    return "".join(map(_escaped, " ".join(text.split())))
+
+
+def _escaped(char: str) -> str:
+    return char.encode("unicode_escape").decode() if unicodedata.category(char) in {"Cc", "Cs"} else char
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from typing import TypeAlias
 from knowledge_bases.exporting import EXPORT_KINDS
 from rag_app import own_knowledge
 from rag_app.config import var_folder
-from rag_app.errors import InputError, reported_as_input
+from rag_app.errors import InputError, reported_as_input, shown_on_a_line
 from rag_app.kb_checks import KnowledgeState, look, require_sound, verify
 from rag_app.kb_import_commands import (
     EMBEDDED,
@@ -149,7 +149,7 @@ def _run_search(args: argparse.Namespace) -> int:
         raise InputError(f"--limit must be at least 1, not {args.limit}")
     found = _open(args).search_text(args.text, args.limit)
     for passage in found:
-        print(f"[{passage.passage_id}] {passage.title}")
+        print(shown_on_a_line(f"[{passage.passage_id}] {passage.title}"))
         print("\n".join(textwrap.wrap(passage.text, width=100, initial_indent="   ", subsequent_indent="   ")))
     if not found:
         print("no passage has these words")
@@ -159,7 +159,7 @@ def _run_search(args: argparse.Namespace) -> int:
 def _run_show(args: argparse.Namespace) -> int:
     with reported_as_input(f"knowledge base {args.kb!r}"):
         (passage,) = _open(args).get([args.id])
-    print(f"[{passage.passage_id}] {passage.title}")
+    print(shown_on_a_line(f"[{passage.passage_id}] {passage.title}"))
     print(f"source: {passage.source}\n\n{passage.text}" if passage.source else f"\n{passage.text}")
     return 0
 

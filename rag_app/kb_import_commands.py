@@ -13,7 +13,7 @@ from knowledge_bases.importing.source import FileSource, Preview
 from knowledge_bases.records import Passage
 from knowledge_bases.sources import Source, parse_source
 from rag_app.config import DEFAULT_PRESET, load_preset, var_folder
-from rag_app.errors import InputError, reported_as_input
+from rag_app.errors import InputError, reported_as_input, shown_on_a_line
 from rag_app.importing import ImportProgress, ImportReport, Known, take_in
 from rag_app.kb_checks import mend_words
 from rag_app.knowledge import find_knowledge, own_store_path
@@ -68,10 +68,14 @@ def run_add(args: argparse.Namespace) -> int:
     if args.text is not None:
         if args.files:
             raise InputError("both files and --text were given; give one of them")
+        if args.preview:
+            raise InputError("--preview looks into files; leave it out to add the passage")
         _add_one(args, var)
         return 0
     if not args.files:
         raise InputError("nothing was given to add; give files, or a passage as --text")
+    if any((args.id, args.title, args.from_where, args.picture)):
+        raise InputError("--id, --title, --source and --picture belong to one passage, given as --text, not to files")
     _take_files(args, args.kb, var)
     return 0
 
@@ -79,8 +83,13 @@ def run_add(args: argparse.Namespace) -> int:
 def run_build(args: argparse.Namespace) -> int:
     """Takes in what is given, and brings the index up to date."""
     var = var_folder(args.var)
+    load_preset(args.preset)  # a wrong one is told before anything is taken in
     if args.source and args.files:
         raise InputError("both files and --from were given; give one of them")
+    if args.preview and not args.files:
+        raise InputError("--preview looks into files; give some")
+    if args.folder and not args.source:
+        raise InputError("--folder is a copy of what --from names; give that, or the folder alone, as a file")
     if args.source:
         with reported_as_input():
             source = parse_source(args.source, args.folder)
@@ -106,8 +115,9 @@ def _add_one(args: argparse.Namespace, var: Path) -> None:
     if not args.id:
         raise InputError("a passage needs an id; give one with --id")
     passage = Passage(passage_id=args.id, title=args.title or "", text=args.text, source=args.from_where or "")
-    add_passage(args.kb, var, passage, args.picture)
-    print(f"{args.kb}: added {args.id}")
+    report = add_passage(args.kb, var, passage, args.picture, known=_known(args))
+    done = "replaced" if report.replaced else "added" if report.added else "has already, and passed over,"
+    print(f"{args.kb}: {done} {args.id}")
 
 
 def _take_files(args: argparse.Namespace, name: str, var: Path) -> ImportReport | None:
@@ -129,12 +139,16 @@ def _take_files(args: argparse.Namespace, name: str, var: Path) -> ImportReport 
             name,
             var,
             position=lambda: (source.done, source.total),
-            known=Known.REPLACE if args.replace else Known.SKIP if args.skip_known else Known.REPORT,
+            known=_known(args),
             strict=args.strict,
             progress=_told(),
         )
     print(f"{name}: {report_text(report)}")
     return report
+
+
+def _known(args: argparse.Namespace) -> Known:
+    return Known.REPLACE if args.replace else Known.SKIP if args.skip_known else Known.REPORT
 
 
 def _take_benchmark(source: Source, name: str, var: Path) -> None:
@@ -194,9 +208,8 @@ def _told() -> Callable[[ImportProgress], None]:
             return
         bad = f", {progress.bad:,} bad rows" if progress.bad else ""
         total = max(1, progress.total // _KILOBYTE)
-        done = (
-            total if progress.finished else min(progress.done // _KILOBYTE, total - 1)
-        )  # the last ones are not in yet
+        nearly = total - 1  # until the last ones are in
+        done = total if progress.finished else min(progress.done // _KILOBYTE, nearly)
         line(done, total, f"{progress.passages:,} passages{bad}")
 
     return tell
@@ -210,23 +223,25 @@ def report_text(report: ImportReport) -> str:
     lines = [f"{', '.join(parts)}; it holds {report.holds:,}"]
     if report.bad:
         lines.append(f"{report.bad:,} rows could not be taken in; {report.bad_rows} lists them:")
-        lines += [f"  {bad}" for bad in report.first_bad]
+        lines += [f"  {shown_on_a_line(str(bad))}" for bad in report.first_bad]
         lines += ["  ..."] if report.bad > len(report.first_bad) else []
     return "\n".join(lines)
 
 
 def preview_text(preview: Preview) -> str:
     """What reading would give, for people."""
-    files = ", ".join(preview.files[:5]) + (f" and {len(preview.files) - 5:,} more" if len(preview.files) > 5 else "")
-    lines = [f"files: {files}"]
+    files = shown_on_a_line(", ".join(preview.files[:5]))
+    lines = [f"files: {files}" + (f" and {len(preview.files) - 5:,} more" if len(preview.files) > 5 else "")]
     if preview.columns:
         chosen = preview.chosen
         roles = zip(_ROLES, (chosen.passage_id, chosen.title, chosen.text, chosen.source, chosen.picture), strict=True)
         taken = [f"{role} = {', '.join(name) if isinstance(name, tuple) else name}" for role, name in roles if name]
-        lines += [f"columns: {', '.join(preview.columns)}", f"taken as: {'; '.join(taken) or 'nothing'}"]
+        lines.append(f"columns: {shown_on_a_line(', '.join(preview.columns))}")
+        lines.append(f"taken as: {shown_on_a_line('; '.join(taken)) or 'nothing'}")
     for entry in preview.entries:
-        passage, shown = entry.passage, " ".join(entry.passage.text.split())
+        passage, shown = entry.passage, shown_on_a_line(entry.passage.text)
         picture = " [with picture]" if entry.picture is not None else ""
-        lines += [f"[{passage.passage_id}] {passage.title}{picture}", f"   {shown[:200]}{'…' * (len(shown) > 200)}"]
-    lines += [f"bad: {bad}" for bad in preview.bad]
+        lines.append(shown_on_a_line(f"[{passage.passage_id}] {passage.title}{picture}"))
+        lines.append(f"   {shown[:200]}{'…' * (len(shown) > 200)}")
+    lines += [f"bad: {shown_on_a_line(str(bad))}" for bad in preview.bad]
     return "\n".join(lines + ([f"problem: {preview.problem}"] if preview.problem else []))

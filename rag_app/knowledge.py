@@ -114,7 +114,7 @@ def find_knowledge(name: str, var: Path) -> Knowledge:
     for knowledge in known:
         if knowledge.name == name:
             return knowledge
-    if name and Path(name).exists():
+    if name and _is_path(name):
         with reported_as_input():
             return _from_files(find_knowledge_base(name))
     raise InputError(
@@ -133,7 +133,7 @@ def find_together(names: str, var: Path) -> tuple[Knowledge, ...]:
     Raises:
         InputError: one is not there, or two have the same name.
     """
-    if "," not in names or Path(names).exists():
+    if "," not in names or _is_path(names):
         return (find_knowledge(names, var),)
     found = tuple(find_knowledge(name.strip(), var) for name in names.split(","))
     check_names_differ([one.name for one in found])
@@ -163,6 +163,13 @@ def named_knowledge(name: str, var: Path) -> Knowledge:
     if name not in known:
         raise InputError(f"unknown knowledge base {name!r}; choose one of {', '.join(known)}")
     return known[name]
+
+
+def _is_path(name: str) -> bool:
+    try:
+        return Path(name).exists()
+    except OSError:  # longer than a path can be
+        return False
 
 
 def _own(path: Path) -> Knowledge:

@@ -14,20 +14,29 @@ from knowledge_bases.importing.pictures import check_picture
 from knowledge_bases.records import Passage
 from knowledge_bases.store import PassageStore
 from rag_app.errors import InputError, reported_as_input
-from rag_app.importing import take_in
+from rag_app.importing import ImportReport, Known, take_in
 from rag_app.knowledge import bad_rows_path, changing, find_knowledge, open_store, own_store_path
 
 __all__ = ["add_passage", "count_passages", "delete_passages", "edit_passage", "export_passages", "remove"]
 
 
-def add_passage(name: str, var: Path, passage: Passage, picture: Path | None = None) -> None:
+def add_passage(
+    name: str, var: Path, passage: Passage, picture: Path | None = None, *, known: Known = Known.REPORT
+) -> ImportReport:
     """Adds one passage to a knowledge base of your own, which is made if it is not there.
 
+    Args:
+        name: of the knowledge base.
+        var: folder of derived data and own knowledge bases.
+        passage: the passage.
+        picture: the file of its picture.
+        known: what to do where its id is there already.
+
     Raises:
-        InputError: its id is there already, its text is empty, or the picture cannot be used.
+        InputError: its id is there already (and is to be reported), its text is empty, or the picture cannot be used.
     """
     entry = Entry(passage=passage, file="the new passage", picture=_read(picture))
-    take_in(iter([entry]), name, var, strict=True)
+    return take_in(iter([entry]), name, var, known=known, strict=True)
 
 
 def edit_passage(

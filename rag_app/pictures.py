@@ -10,7 +10,7 @@ import numpy as np
 from PIL import ExifTags, Image, ImageOps
 from PIL.Image import Transpose
 
-from rag_app.errors import InputError, one_line
+from rag_app.errors import InputError, one_line, reported_as_input
 
 __all__ = ["LONGEST_SIDE", "MAX_ASPECT", "MAX_PIXELS", "check_picture", "decode_picture", "open_picture"]
 
@@ -45,7 +45,9 @@ def open_picture(path: Path | str) -> Image.Image:
         InputError: there is no such file, it is no picture, it is damaged, or it has over `MAX_PIXELS` pixels.
     """
     path = Path(path)
-    if not path.exists():
+    with reported_as_input("the picture", kinds=(OSError,)):  # a path that is too long
+        exists = path.exists()
+    if not exists:
         raise InputError(f"there is no picture at {path}; check the path")
     if not path.is_file():
         raise InputError(f"{path} is not a file; give a picture such as a PNG or JPEG file")

@@ -63,6 +63,8 @@ def read_report(folder: Path) -> dict[str, Any]:
         report = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(report["metrics"], dict) or not isinstance(report["manifest"], dict):
             raise TypeError("it has no metrics")
+    except FileNotFoundError as error:
+        raise InputError(f"there is no {path}; give the output folder of an evaluation that has ended") from error
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path} is no report of an evaluation: {one_line(error)}") from error
     return dict(report)

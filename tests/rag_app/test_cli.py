@@ -145,6 +145,13 @@ def test_wrong_arguments(capsys: pytest.CaptureFixture[str], arguments: list[str
     assert "--help" in fails(capsys, arguments)
 
 
+def test_numbers_and_paths_that_make_no_sense(capsys: pytest.CaptureFixture[str]) -> None:
+    for wrong in ("0", "-1", "many", "1.5"):
+        message = fails(capsys, ["ask", "--image", "x", "--question", "y", "--k", wrong])
+        assert f"--k: must be a whole number of at least 1, not '{wrong}'" in message
+    assert "File name too long" in fails(capsys, ["ask", "--image", "x" * 5000, "--question", "y"])
+
+
 def test_a_fault_of_ours_takes_one_line(
     world: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -81,7 +81,7 @@ def test_single_keys_are_changed() -> None:
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
-        ("generator.dtype=float16", r"--set: unknown key 'generator\.dtype'; the keys are base, name,"),
+        ("generator.dtype=float16", r"--set: unknown key 'generator\.dtype'; the keys are name,"),
         ("k", r"--set takes KEY=VALUE, not 'k'"),
         ("k=many", r"--set: k must be a whole number, not 'many'"),
         ("k=0", r"--set: k must be at least 1, not 0"),

@@ -57,9 +57,15 @@ def test_single_passages(kb: Run, tmp_path: Path) -> None:
     assert kb("show", "oak", "--kb", "p") == "[oak] Oak\nsource: me\n\nA tree.\n"
     kb("edit", "oak", "--kb", "p", "--text", "A tall tree.")
     assert "A tall tree." in kb("search", "tall", "--kb", "p")
+    assert "is in the knowledge base already" in kb("add", "--kb", "p", "--id", "oak", "--text", "x", status=2)
+    assert "passed over" in kb("add", "--kb", "p", "--id", "oak", "--text", "x", "--skip-known")
+    assert kb("add", "--kb", "p", "--id", "oak", "--title", "Oak", "--text", "A tall tree.", "--replace") == (
+        "p: replaced oak\n"
+    )
+    assert "check the id" in kb("show", "elm", "--kb", "p", status=2)
     kb("export", str(tmp_path / "out.jsonl"), "--kb", "p")
     (row,) = map(json.loads, (tmp_path / "out.jsonl").read_text(encoding="utf-8").splitlines())
-    assert row == {"passage_id": "oak", "title": "Oak", "text": "A tall tree.", "source": "me"}
+    assert row == {"passage_id": "oak", "title": "Oak", "text": "A tall tree.", "source": ""}
     assert "holds 0" in kb("delete", "oak", "--kb", "p")
     kb("remove", "--kb", "p")
     assert "unknown knowledge base 'p'" in kb("info", "--kb", "p", status=2)
@@ -70,6 +76,8 @@ def test_single_passages(kb: Run, tmp_path: Path) -> None:
     [
         (["add", "--kb", "p"], "give files, or a passage as --text"),
         (["add", "--kb", "p", "--text", "x"], "give one with --id"),
+        (["add", "--kb", "p", "--text", "x", "--id", "1", "--preview"], "--preview looks into files"),
+        (["add", "FILE", "--kb", "p", "--id", "1"], "belong to one passage"),
         (["add", "gone.csv", "--kb", "p"], "no file or folder at gone.csv"),
         (["add", "FILE", "--kb", "p", "--column", "colour=Look"], "'colour=Look' is not ROLE=NAME"),
         (["add", "FILE", "--kb", "p", "--column", "text=Smell"], "no column 'Smell'; it has Nr, Name, Look"),
@@ -78,12 +86,28 @@ def test_single_passages(kb: Run, tmp_path: Path) -> None:
         (["add", "FILE", "--kb", "p"], "no column that looks like the text"),
         (["add", "FILE", "--kb", "world_flags"], "part of this repository"),
         (["build", "FILE"], "give one with --kb NAME"),
+        (["build", "FILE", "--kb", "p", "--preset", "nope"], "unknown preset 'nope'"),
+        (["build", "--preview"], "--preview looks into files"),
+        (["build", "--folder", "x"], "give that, or the folder alone"),
+        (["info", "--kb", "x" * 5000], "unknown knowledge base"),
         (["edit", "x", "--kb", "p"], "nothing was given to change"),
         (["edit", "x", "--kb", "p", "--text", "y"], "no knowledge base 'p' of your own"),
     ],
 )
 def test_bad_input_is_one_line(kb: Run, places: str, arguments: list[str], message: str) -> None:
     assert message in kb(*[places if argument == "FILE" else argument for argument in arguments], status=2)
+    assert "p" not in kb("list").split()
+
+
+def test_odd_names_and_texts_keep_to_their_lines(kb: Run, tmp_path: Path) -> None:
+    (tmp_path / "files").mkdir()
+    (tmp_path / "files" / "two\nlines \x1b[31m'\".txt").write_text("Red.")
+    (tmp_path / "files" / "latin.txt").write_bytes(b"caf\xe9")
+    preview = kb("add", str(tmp_path / "files"), "--kb", "p", "--preview")
+    assert "files: latin.txt, two lines \\x1b[31m'\".txt\n" in preview
+    assert "[two lines \\x1b[31m'\".txt] two lines \\x1b[31m'\"\n   Red.\nbad: latin.txt: not utf-8" in preview
+    assert "added 1 passages" in kb("add", str(tmp_path / "files"), "--kb", "p")
+    assert "\x1b" not in kb("search", "red", "--kb", "p")
 
 
 def test_verify_tells_and_sync_mends(kb: Run, world: Path, tmp_path: Path) -> None:

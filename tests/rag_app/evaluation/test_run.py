@@ -149,7 +149,7 @@ def test_what_cannot_be_merged(application: Application, dataset: Dataset, tmp_p
         ([first, first], "are both shard 1/2"),
         ([first, other], r"made with other settings than .* \(mode\)"),
         ([whole], "holds no shard; evaluate it with --shard"),
-        ([tmp_path], "is no report of an evaluation"),
+        ([tmp_path], "give the output folder of an evaluation that has ended"),
     ]:
         with pytest.raises(InputError, match=message):
             merge(folders, output)
