@@ -16,7 +16,6 @@ __all__ = [
     "format_count",
     "join_list",
     "load_countries",
-    "with_article",
 ]
 
 FACTS_PATH = Path(__file__).parent / "facts.jsonl"
@@ -149,9 +148,3 @@ def format_area(area: float) -> str:
 def join_list(items: tuple[str, ...] | list[str]) -> str:
     """ "a", "a and b", "a, b and c"."""
     return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}" if items else ""
-
-
-def with_article(noun: str) -> str:
-    """The noun with "a" or "an" before it, by its first letter and the usual exceptions."""
-    vowel = noun[0].lower() in "aeiouå" and not noun.lower().startswith(("uni", "eu", "one", "use", "ur"))
-    return f"{'an' if vowel else 'a'} {noun}"

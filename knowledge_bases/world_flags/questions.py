@@ -1,4 +1,4 @@
-"""Questions about countries: the committed ones (validation, test, own words), and endless training questions."""
+"""Questions about countries: the committed ones (validation, test, own words), and one of everything for a country."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 import random
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,7 +24,6 @@ __all__ = [
     "questions_about",
     "ten_answers",
     "to_row",
-    "training_questions",
 ]
 
 LOOK_ALIKES_PATH = Path(__file__).parent / "tables" / "look_alikes.json"
@@ -70,21 +69,6 @@ def questions_about(facts: CountryFacts, rng: random.Random, *, split: str = "tr
     """One question for everything that can be asked about a country, real or invented, each in random words."""
     phrasings = load_phrasings()
     return [_ask(facts, ask, rng.choice(phrasings[ask.relation][split])) for ask in asks_about(facts)]
-
-
-def training_questions(countries: Mapping[str, CountryFacts], rng: random.Random) -> Iterator[Question]:
-    """Training questions without end: every pair that is not held out once a round, in random order and words."""
-    while True:
-        codes = list(countries)
-        rng.shuffle(codes)
-        round_questions = [
-            question
-            for code in codes
-            for question in questions_about(countries[code], rng)
-            if not is_held_out(code, question.relation)
-        ]
-        rng.shuffle(round_questions)
-        yield from round_questions
 
 
 def build_split(countries: Mapping[str, CountryFacts], split: str) -> list[dict[str, object]]:

@@ -23,6 +23,7 @@ from generator.training.wikipedia import cloze_examples, read_texts
 from generator.training.world_flags import world_flags_examples
 from knowledge_bases.records import Passage, VisualQuestion
 from knowledge_bases.world_flags.country import load_countries
+from knowledge_bases.world_flags.questions import is_held_out
 from tests.generator.tiny import reader_parts
 
 TEXTS = [
@@ -64,6 +65,9 @@ def test_invented_answers_stand_where_the_spans_say() -> None:
 def test_world_flags_answers_stand_where_the_spans_say() -> None:
     countries = list(load_countries().values())
     examples = take(world_flags_examples(countries, 5), 120)
+    real = [(one.entity, one.kind.removeprefix("flags/")) for one in examples if one.entity and one.spans]
+    assert real
+    assert not any(is_held_out(*pair) for pair in real)
     assert any(not example.spans for example in examples)
     for example in examples:
         answers = {example.context[start:end].lower() for start, end in example.spans}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import itertools
 import json
 import random
 import re
@@ -22,7 +21,7 @@ from knowledge_bases.catalog import find_knowledge_base
 from knowledge_bases.files import read_examples, read_passages
 from knowledge_bases.world_flags import draw, questions
 from knowledge_bases.world_flags.build import HERE, build_files
-from knowledge_bases.world_flags.country import CountryFacts, load_countries, with_article
+from knowledge_bases.world_flags.country import CountryFacts, load_countries
 from knowledge_bases.world_flags.facts import library_currencies
 from knowledge_bases.world_flags.invent import edit_country, invent_country
 from knowledge_bases.world_flags.names import known_names
@@ -33,7 +32,6 @@ from knowledge_bases.world_flags.questions import (
     load_look_alikes,
     questions_about,
     ten_answers,
-    training_questions,
 )
 from knowledge_bases.world_flags.relations import SPLITS, asks_about, find_answer, load_phrasings
 from knowledge_bases.world_flags.wording import SIDES
@@ -153,15 +151,10 @@ def test_test_phrasings_are_no_small_edits_of_training_ones() -> None:
             assert closest < 0.75, f"{relation}: {line!r}"
 
 
-def test_held_out_pairs_are_a_fifth_and_never_trained_on() -> None:
+def test_held_out_pairs_are_a_fifth() -> None:
     pairs = {(code, ask.relation) for code, facts in COUNTRIES.items() for ask in asks_about(facts)}
     held = {pair for pair in pairs if is_held_out(*pair)}
     assert 0.18 < len(held) / len(pairs) < 0.22
-    trained = list(itertools.islice(training_questions(COUNTRIES, random.Random(1)), 8000))
-    assert not {(question.code, question.relation) for question in trained} & held
-    phrasings = {split: {plain(line) for s in load_phrasings().values() for line in s[split]} for split in SPLITS}
-    asked = {plain(question.text) for question in trained if question.relation != "flag_meaning"}
-    assert asked <= phrasings["train"]
 
 
 @pytest.mark.parametrize(("split", "size"), [("validation", 612), ("test", 1530)])
@@ -288,11 +281,6 @@ def test_questions_of_one_country_cover_many_relations() -> None:
         relations[question.relation].append(question)
     assert len(relations) >= 30
     assert set(relations["capital"][0].variants) == {"Pretoria", "Cape Town", "Bloemfontein"}
-
-
-def test_articles_before_nouns() -> None:
-    nouns = ("island", "union", "European law", "hour-glass", "republic", "Åland")
-    assert [with_article(noun).split()[0] for noun in nouns] == ["an", "a", "a", "a", "a", "an"]
 
 
 def test_example_pictures_are_what_the_script_draws() -> None:
