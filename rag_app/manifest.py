@@ -12,10 +12,25 @@ from typing import Any
 from generator.loading import PRESETS as GENERATORS
 from rag_app.assembly import Application
 from rag_app.config import checkpoint_location
+from rag_app.finder import Finder
+from rag_app.joining import indexes_of
+from retriever.index.exact import ExactIndex
+from retriever.index.on_device import OnDeviceIndex
+from retriever.index.opening import PassageIndex
 
 __all__ = ["package_versions", "settings_of"]
 
-_PACKAGES = ("torch", "transformers", "tokenizers", "safetensors", "numpy", "pillow", "langchain-core", "faiss-cpu")
+_PACKAGES = (
+    "torch",
+    "transformers",
+    "tokenizers",
+    "safetensors",
+    "numpy",
+    "numba",
+    "pillow",
+    "langchain-core",
+    "faiss-cpu",
+)
 
 
 def settings_of(application: Application) -> dict[str, Any]:
@@ -36,9 +51,21 @@ def settings_of(application: Application) -> dict[str, Any]:
             "knowledge_base": application.knowledge_base,
             "knowledge_base_hash": store.content_hash(),
             "n_passages": application.n_passages,
-            "index": {"kind": "exact", "k": application.pipeline.k},
+            "index": {"kind": _index_kinds(application.pipeline.finder), "k": application.pipeline.k},
         }
     return settings
+
+
+def _index_kinds(finder: Finder | None) -> str:
+    """How passages are scored: `exact`, `compressed` or `on the device, rows in DTYPE`; several have commas between."""
+    kinds = {_index_kind(index) for index in ([] if finder is None else indexes_of(finder))}
+    return ", ".join(sorted(kinds))
+
+
+def _index_kind(index: PassageIndex) -> str:
+    if isinstance(index, OnDeviceIndex):
+        return f"on the device, rows in {str(index.row_dtype).removeprefix('torch.')}"
+    return "exact" if isinstance(index, ExactIndex) else "compressed"
 
 
 def _folder_fingerprint(generator: str) -> str | None:
