@@ -37,39 +37,32 @@ def main(arguments: list[str] | None = None) -> int:
     starts = np.arange(0, n_tokens + 1, LENGTH)
     passages = np.arange(n_tokens // LENGTH)
     sizes = np.full(256, 0.01, dtype=np.float32)
-    centroids, codebooks = (
-        random.standard_normal((n, DIM)).astype(np.float32) * 0.05 for n in (options.centroids, 512)
-    )
-    parts = sizes, centroids, codebooks, np.full(DIM, 0.05, dtype=np.float32)
-    vectors = random.integers(-2000, 2000, centroids.shape).astype(np.int16)
+    centroids, codebooks = (random.integers(-800, 800, (n, DIM)).astype(np.int16) for n in (options.centroids, 512))
+    parts = sizes, centroids.astype(np.float32) / kernels.GRID, codebooks.astype(np.float32) / kernels.GRID
+    deviations = {8: np.zeros((2, 0), dtype=np.float32), 4: np.full((2, DIM // 2), 0.05, dtype=np.float32)}
     scores = np.zeros(len(passages), dtype=np.float32)
 
     def show(name: str, work: Callable[..., Any], per: int, unit: str) -> None:
         print(f"| {name} | {least(work, options.repeats) / per:.3g} {unit} |", flush=True)
 
     def stored(n_bits: int) -> tuple[Any, ...]:
-        return np.ascontiguousarray(rows[:, : DIM * n_bits // 8]), steps, codes, fine, parts, starts, passages, scores
+        packed = np.ascontiguousarray(rows[:, : DIM * n_bits // 8])
+        return packed, steps, codes, fine, (*parts, deviations[n_bits]), starts, passages, scores
 
     print("| step | processor time, one thread |\n|---|---|")
-    for n_rows, width in ((32, 32), (64, 64), (320, 64)):
+    for n_rows in (16, 64):
+        width = kernels.width_for(n_rows)
         query = random.integers(-2000, 2000, (n_rows // 16, DIM // 2, 16, 2)).astype(np.int16)
         table = np.zeros((n_rows // width, options.centroids, width), dtype=np.uint8)
         fine_table = random.integers(0, 80, (n_rows // width, 512, width)).astype(np.uint8)
         bounds = np.zeros(len(passages), dtype=np.int32)
-        fill = partial(kernels.fill_table, vectors, query, np.float32(1e-6), np.float32(9), table, 0, len(query))
+        fill = partial(kernels.fill_table, centroids, query, np.float32(1e-6), np.float32(9), table, 0, len(query))
         show(f"table, {n_rows} rows, {options.centroids:,} centroids", fill, 1_000_000, "ms")
         table[:] = random.integers(0, 90, table.shape)
         weights = np.ones(n_rows, dtype=np.int32)
-        if n_rows <= 64:
-            scan = partial(kernels.scan, table, fine_table, weights, codes, fine, starts, bounds, 0, len(passages))
-            show(f"scan, {n_rows} rows", scan, n_tokens, "ns a token")
-        else:
-            asked = random.standard_normal((n_rows, DIM)).astype(np.float32)
-            for n_bits in (8, 4):
-                arrays = table, fine_table, asked, *stored(n_bits)
-                likely = partial(kernels.score_likely, *arrays, 0, len(passages))
-                show(f"likely tokens, {n_rows} rows, {n_bits} bits", likely, n_tokens, "ns a token")
-    for n_rows in (32, 320):
+        scan = partial(kernels.scan, table, fine_table, weights, codes, fine, starts, bounds, 0, len(passages))
+        show(f"scan, {n_rows} rows", scan, n_tokens, "ns a token")
+    for n_rows in (16, 64, 320):
         query = random.integers(-2000, 2000, (n_rows // 16, DIM // 2, 16, 2)).astype(np.int16)
         for n_bits in (8, 4):
             rescore = partial(kernels.rescore, query, *stored(n_bits), 0, len(passages))

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from retriever.index.codec import Codec
 from retriever.index.manifest import Calibration
-from retriever.index.search import Searcher, is_long
+from retriever.index.search import Searcher
 from retriever.index.stored import StoredPassages
 
 __all__ = ["RECALLS", "Counts", "calibrated", "candidates_for"]
@@ -26,10 +26,11 @@ __all__ = ["RECALLS", "Counts", "calibrated", "candidates_for"]
 RECALLS = (0.8, 0.9, 0.95, 0.98, 0.99)
 BEST = 100  # passages that recall is measured on
 N_QUERIES = 8  # of each length
-MEASURED = 40  # candidates for each of the best that ranks among likely tokens are measured on
+MEASURED = 10  # passages that pooled rows find best among which each of the best is looked for
 LEAST = 500  # candidates without a calibration
-SPARE = 2  # passages rescored for each that is asked for, without a calibration
+SPARE = 4  # passages rescored for each that is asked for, without a calibration
 LEAST_RESCORED = 32
+LEAST_SPARE = 0.5  # for each passage that is asked for: real rows that are pooled are less alike than made-up ones
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,7 @@ def candidates_for(
     grown = max(1.0, n_passages / max(1, entry.n_passages))
     # What stands behind the best few is as dense as behind the best hundred, at most.
     spare = max(1.0, k / BEST) * (entry.n_rescored - min(BEST, entry.n_rescored))
-    rescored = max(LEAST_RESCORED, k + int(np.ceil(spare)))
+    rescored = max(LEAST_RESCORED, k + int(np.ceil(max(spare, LEAST_SPARE * k))))
     return Counts(int(np.ceil(entry.n_candidates * grown)), rescored)
 
 
@@ -105,7 +106,7 @@ def calibrated(
 def _measured(
     stored: StoredPassages, searcher: Searcher, n_rows: int, queries: list[NDArray[np.float32]]
 ) -> list[Calibration]:
-    """Ranks that the scan and the likely tokens give to the best passages, pooled over the queries.
+    """Ranks that the scan and the pooled rows give to the best passages, of all queries together.
 
     Each of the two steps may lose half of what a recall allows.
     """
@@ -113,24 +114,17 @@ def _measured(
     best = min(BEST, max(1, len(living) // 2))
     scanned, thinned = [], []
     for query in queries:
-        first = np.argsort(-searcher.rescore(query, living), kind="stable")[:best]
-        approximate = searcher.approximate(query)[living]
-        scanned.append(_ranks(approximate)[first])
-        if is_long(n_rows):
-            few = np.sort(np.argsort(-approximate, kind="stable")[: MEASURED * best])
-            among = np.isin(first, few)
-            ranks = _ranks(searcher.likely(query, living[few]))[np.searchsorted(few, first[among])]
-            thinned.append(ranks)
-    found = []
-    for recall in RECALLS:
-        share = (1 + recall) / 2 if thinned else recall
-        n_candidates = _quantile(scanned, share)
-        found.append(
-            Calibration(
-                n_rows, recall, n_candidates, len(living), _quantile(thinned, share) if thinned else n_candidates
-            )
-        )
-    return found
+        ranks = _ranks(searcher.rescore_pooled(query, living))
+        promising = living[ranks < MEASURED * best]
+        first = np.argsort(-searcher.rescore(query, promising), kind="stable")[:best]
+        first = np.searchsorted(living, promising[first])
+        scanned.append(_ranks(searcher.approximate(query)[living])[first])
+        thinned.append(ranks[first])
+    return [
+        Calibration(n_rows, recall, _quantile(scanned, share), len(living), _quantile(thinned, share))
+        for recall in RECALLS
+        for share in [(1 + recall) / 2]
+    ]
 
 
 def _ranks(scores: NDArray[Any]) -> NDArray[np.int64]:

@@ -24,23 +24,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from retriever.index.kmeans import kmeans, nearest
+from retriever.index.levels import LEVELS
 from retriever.index.manifest import IndexDamagedError, sha256
 from retriever.index.segments import Field, Layout, Rows
 
-__all__ = ["LEVELS", "LEVEL_POLYNOMIAL", "STEPS", "Codec", "CodecSettings", "centroids_for", "sample_size"]
+__all__ = ["STEPS", "Codec", "CodecSettings", "centroids_for", "sample_size"]
 
 SMALLEST_STEP = 2.0**-16
 STEPS = np.exp2(np.arange(256) / 16).astype(np.float32) * np.float32(SMALLEST_STEP)
 N_FINE = 256
 POINTS_A_CENTROID = 32  # of the sample, at most
 POINTS_A_FINE_CODE = 512
-# The best 16 levels for numbers of a standard normal distribution (Max, 1960).
-_POSITIVE = (0.1284, 0.3881, 0.6568, 0.9424, 1.2562, 1.6181, 2.0691, 2.7326)
-LEVELS = np.asarray([*(-level for level in reversed(_POSITIVE)), *_POSITIVE], dtype=np.float32)
-# The odd polynomial through them, of `(number - 7.5) / 7.5`: coefficients of its odd powers, the lowest first.
-LEVEL_POLYNOMIAL = np.linalg.solve(
-    (np.arange(1, 16, 2)[:, None] / 15) ** np.arange(1, 16, 2)[None], np.asarray(_POSITIVE)
-).astype(np.float32)
 HELD_OUT = 1 << 14  # rows of the sample, at most, that the codec is not fitted to but measured on
 TOKENS_AT_ONCE = 1 << 16  # encoded or decoded together
 

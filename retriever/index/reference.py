@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["likely", "maxsim_of", "scan", "table_of"]
+__all__ = ["maxsim_of", "scan", "table_of"]
 
 
 def table_of(vectors: NDArray[np.int16], query: NDArray[np.int16], gain: float, lift: float) -> NDArray[np.uint8]:
@@ -40,31 +39,6 @@ def scan(
     values = _entries(table, fine_table, codes, fine)
     bounds: NDArray[np.int32] = (np.maximum.reduceat(values, starts[:-1]) * weights).sum(axis=1)
     return bounds
-
-
-def likely(
-    table: NDArray[np.uint8],
-    fine_table: NDArray[np.uint8],
-    codes: NDArray[np.uint16],
-    fine: NDArray[np.uint8],
-    starts: NDArray[np.int64],
-    query: NDArray[np.float32],
-    rows: NDArray[np.float32],
-) -> NDArray[np.float64]:
-    """(n_passages,) sums over query rows of the product with the token whose table entry is the best, the first of
-    equal ones.
-
-    Args:
-        table, fine_table, codes, fine, starts: as in `scan`.
-        query: (n_rows, dim).
-        rows: (n_tokens, dim), decoded.
-    """
-    values = _entries(table, fine_table, codes, fine)[:, : len(query)]
-    scores = []
-    for start, stop in pairwise(starts):
-        tokens = start + values[start:stop].argmax(axis=0)
-        scores.append((rows[tokens].astype(np.float64) * query).sum())
-    return np.asarray(scores)
 
 
 def _entries(

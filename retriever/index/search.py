@@ -1,11 +1,11 @@
 """One query through a compressed index: a table of cosines, a scan of all codes, and the best rescored.
 
-1. The query's rows times centroids and fine codes, in integers, give a table of one byte a cosine. Of a long query,
-   rows that are alike take part as their mean, which counts as many times.
-2. The scan sums, passage by passage, the best table entry of each row: an approximate score of every passage.
-3. Of a long query, the passages with the best of these get a better score: each row with the one token that a table of
-   all rows finds best for it. The best of these stay.
-4. What is left is rescored from all decoded rows, in integers, with every query row.
+1. Rows that are alike take part in steps 1 to 3 as their sum. Their means times centroids and fine codes, in integers,
+   give a table of one byte a cosine.
+2. The scan sums, passage by passage, the best table entry of each mean: an approximate score of every passage.
+3. The passages with the best of these are scored from all decoded rows, in integers, with the sums. The best of these
+   stay.
+4. What is left is rescored in the same way, with every query row.
 5. Scores that are closer together than the rounding of step 4 are made again in float32.
 """
 
@@ -14,7 +14,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any
 
@@ -25,60 +24,20 @@ from numpy.typing import NDArray
 from retriever.index import kernels
 from retriever.index.codec import STEPS, Codec
 from retriever.index.manifest import IndexDamagedError
+from retriever.index.query import Query, padded, pooled
 from retriever.index.ranking import best_places
 from retriever.index.segments import Rows, Segment
 from retriever.index.stored import StoredPassages
 
-__all__ = ["Searcher", "is_long", "pooled"]
+__all__ = ["Searcher"]
 
-ROWS_SCANNED = 64  # rows of a longer query are pooled to so many for the scan
-LARGEST_SUM = 2.0**30  # of products, to stay within 32 bits
 BELOW = 0.1, 0.2  # the table reaches down to these negative cosines, with centroids and with fine codes
 PARTS_A_THREAD = 4
+CACHE_LINE = 64  # bytes
 TOKENS_AT_ONCE = 1 << 14  # scored in float32 together
 
 Scores = NDArray[np.float32]
 Share = Callable[[Callable[[int, int], Any], NDArray[np.int64]], None]
-
-
-@dataclass(frozen=True)
-class _Query:
-    """A query in the forms that the steps need.
-
-    Attributes:
-        rows: (n, dim) float32.
-        grid: what a row was multiplied by before it was rounded.
-        packed: (n_blocks, dim / 2, 16, 2) int16: for each pair of dimensions 16 rows side by side.
-    """
-
-    rows: NDArray[np.float32]
-    grid: float
-    packed: NDArray[np.int16]
-
-    @classmethod
-    def of(cls, rows: NDArray[np.float32], longest: float, *, width: int = kernels.TILE_ROWS) -> _Query:
-        """The finest grid on which rows fit into 16 bits, and their products with `longest` integer vectors into 32."""
-        norm = max(1e-6, float(np.linalg.norm(rows, axis=1).max(initial=0.0)))
-        grid = min(32767 / max(1e-6, float(np.abs(rows).max(initial=0.0))), LARGEST_SUM / (longest * norm))
-        padded = np.zeros((-(-len(rows) // width) * width, rows.shape[1]), dtype=np.int16)
-        padded[: len(rows)] = np.rint(rows * grid)
-        blocks = padded.reshape(-1, kernels.TILE_ROWS, rows.shape[1] // 2, 2)
-        return cls(rows, grid, np.ascontiguousarray(blocks.transpose(0, 2, 1, 3)))
-
-
-@dataclass(frozen=True)
-class _Tables:
-    """What centroids and fine codes are worth to each query row, in bytes.
-
-    Attributes:
-        coarse: (n_blocks, n_centroids, width) uint8.
-        fine: (n_blocks, 512, width) uint8.
-        weights: (n_blocks * width,) int32: how many rows a column stands for.
-    """
-
-    coarse: NDArray[np.uint8]
-    fine: NDArray[np.uint8]
-    weights: NDArray[np.int32]
 
 
 class Searcher:
@@ -97,7 +56,7 @@ class Searcher:
         self._n_threads = n_threads
         self._centroids = _whole(codec.centroids)
         self._codebooks = _whole(codec.codebooks)
-        self._parts = (STEPS, codec.centroids, codec.codebooks, codec.deviations)
+        self._parts = _decoding(codec)
         self._longest = max(127 * codec.dim**0.5, 1.2 * codec.longest * kernels.GRID)  # integer vectors
 
     @cached_property
@@ -130,7 +89,7 @@ class Searcher:
             k: passages a query, at most all living ones.
             n_candidates: passages that the scan leaves for each query, at least k; with all of them, the result is
                 exactly MaxSim over the decoded rows.
-            n_rescored: of the candidates of a long query, at least k.
+            n_rescored: of the candidates, those that every query row is compared with; at least k.
         """
         _ = self._segments
         if len(queries) >= 2 * self._n_threads > 2:
@@ -141,15 +100,15 @@ class Searcher:
 
     def approximate(self, query: NDArray[np.float32]) -> NDArray[np.int32]:
         """(n_passages,) approximate scores, segment by segment; -1 at deleted passages."""
-        return self._approximate(query, self._share)
+        return self._approximate(*pooled(query), self._share)
 
-    def likely(self, query: NDArray[np.float32], chosen: NDArray[np.int64]) -> Scores:
-        """Scores of chosen passages (positions as in `rescore`), each query row with its likeliest token."""
-        return self._likely(query, chosen, self._share)
+    def rescore_pooled(self, query: NDArray[np.float32], chosen: NDArray[np.int64]) -> Scores:
+        """Scores of chosen passages (positions as in `rescore`) with the query's pooled rows, at most MaxSim."""
+        return self.rescore(pooled(query)[0], chosen)
 
     def rescore(self, query: NDArray[np.float32], chosen: NDArray[np.int64]) -> Scores:
         """MaxSim of chosen passages (positions counted through all segments, ascending), up to rounding."""
-        return self._rescore(_Query.of(query, self._longest), chosen, self._share)
+        return self._rescore(Query.of(query, self._longest), chosen, self._share)
 
     def _search(
         self, rows: NDArray[np.float32], n_candidates: int, n_rescored: int, k: int, share: Share
@@ -158,53 +117,44 @@ class Searcher:
         if n_candidates >= stored.n_passages:
             chosen = np.flatnonzero(stored.alive)
         else:
-            chosen = np.sort(best_places(self._approximate(rows, share), stored.places, n_candidates))
-            if is_long(len(rows)) and n_rescored < len(chosen):
-                likely = self._likely(rows, chosen, share)
-                chosen = chosen[np.sort(best_places(likely, stored.places[chosen], n_rescored))]
-        query = _Query.of(rows, self._longest)
+            sums, counts = pooled(rows)
+            chosen = np.sort(best_places(self._approximate(sums, counts, share), stored.places, n_candidates))
+            if n_rescored < len(chosen):
+                scores = self._rescore(Query.of(sums, self._longest), chosen, share)
+                chosen = chosen[np.sort(best_places(scores, stored.places[chosen], n_rescored))]
+        query = Query.of(rows, self._longest)
         chosen, scores = self._settled(query, chosen, self._rescore(query, chosen, share), k)
         best = best_places(scores, stored.places[chosen], k)
         return [(stored.names[chosen[place]], float(scores[place])) for place in best]
 
-    def _approximate(self, rows: NDArray[np.float32], share: Share) -> NDArray[np.int32]:
-        scanned, weights = pooled(rows) if is_long(len(rows)) else (rows, np.ones(len(rows)))
-        tables = self._tables(scanned, weights, share)
+    def _approximate(self, sums: NDArray[np.float32], counts: NDArray[np.int64], share: Share) -> NDArray[np.int32]:
+        coarse, fine = self._tables((sums / counts[:, None]).astype(np.float32), share)
+        weights = padded(counts.astype(np.int32)[:, None], coarse.shape[2], 1).reshape(-1)
         bounds = np.empty(len(self._stored.places), dtype=np.int32)
         for segment, offset in self._offsets():
             part = bounds[offset : offset + len(segment.lengths)]
-            arrays = tables.coarse, tables.fine, tables.weights, segment.rows["codes"], segment.rows["fine"]
+            arrays = coarse, fine, weights, segment.rows["codes"], segment.rows["fine"]
             share(partial(kernels.scan, *arrays, segment.starts, part), segment.starts)
         bounds[~self._stored.alive] = -1
         return bounds
 
-    def _tables(self, rows: NDArray[np.float32], weights: NDArray[Any], share: Share) -> _Tables:
-        width = 32 if len(rows) <= 32 else 64
-        query = _Query.of(rows, self._longest, width=width)
+    def _tables(self, rows: NDArray[np.float32], share: Share) -> list[NDArray[np.uint8]]:
+        """What centroids, then fine codes, are worth to query rows: (n_blocks, n, width) bytes."""
+        width = kernels.width_for(len(rows))
+        query = Query.of(rows, self._longest, width=width)
         longest = max(1.0, float(np.linalg.norm(rows, axis=1).max())) * self._codec.longest
         gain = 255 / ((1 + BELOW[0] + 2 * BELOW[1]) * longest)
         tables = []
         for vectors, below in zip((self._centroids, self._codebooks), BELOW, strict=True):
-            table = np.empty((len(query.packed) * kernels.TILE_ROWS // width, len(vectors), width), dtype=np.uint8)
+            table = _in_lines(len(query.packed) * kernels.TILE_ROWS // width, len(vectors), width)
             scale, lift = np.float32(gain / (query.grid * kernels.GRID)), np.float32(gain * below * longest + 0.5)
             fill = partial(kernels.fill_table, vectors, query.packed, scale, lift, table)
             share(fill, np.arange(len(query.packed) + 1))
             tables.append(table)
-        counts = np.zeros(len(query.packed) * kernels.TILE_ROWS, dtype=np.int32)
-        counts[: len(rows)] = weights
-        coarse, fine = tables
-        return _Tables(coarse, fine, counts)
-
-    def _likely(self, rows: NDArray[np.float32], chosen: NDArray[np.int64], share: Share) -> Scores:
-        tables = self._tables(rows, np.ones(len(rows)), share)
-        scores = np.empty(len(chosen), dtype=np.float32)
-        for segment, here, part in self._chosen(chosen, scores):
-            work = partial(kernels.score_likely, tables.coarse, tables.fine, rows, *self._arrays(segment), here, part)
-            share(work, np.concatenate([[0], np.cumsum(segment.lengths[here])]))
-        return scores
+        return tables
 
     def _settled(
-        self, query: _Query, chosen: NDArray[np.int64], scores: Scores, k: int
+        self, query: Query, chosen: NDArray[np.int64], scores: Scores, k: int
     ) -> tuple[NDArray[np.int64], Scores]:
         """Passages that can be among the k best; float32 scores for those whose order the rounding leaves open."""
         margin = 2 * self._rounding(query)
@@ -217,7 +167,7 @@ class Searcher:
             scores[unsettled] = self._score(query.rows, chosen[unsettled])
         return chosen, scores
 
-    def _rescore(self, query: _Query, chosen: NDArray[np.int64], share: Share) -> Scores:
+    def _rescore(self, query: Query, chosen: NDArray[np.int64], share: Share) -> Scores:
         scores = np.empty(len(chosen), dtype=np.float32)
         for segment, here, part in self._chosen(chosen, scores):
             work = partial(kernels.rescore, query.packed, *self._arrays(segment), here, part)
@@ -241,7 +191,7 @@ class Searcher:
         final: Scores = np.concatenate(scores)
         return final
 
-    def _rounding(self, query: _Query) -> float:
+    def _rounding(self, query: Query) -> float:
         """How far a score of `_rescore` is from the exact one, at six standard deviations: rounding errors add up as
         independent ones."""
         longest = 1.1 * self._codec.longest
@@ -282,39 +232,28 @@ class Searcher:
         list(self._pool.map(work, borders[:-1], borders[1:]))
 
 
-def is_long(n_rows: int) -> bool:
-    """Whether a query of so many rows is pooled, and its candidates thinned out before they are rescored."""
-    return n_rows > ROWS_SCANNED
-
-
-def pooled(rows: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """(`ROWS_SCANNED`, dim) means of rows that are alike, and how many each stands for.
-
-    Leaders are picked one by one, the row that is least like those picked before; each row joins the leader that it is
-    most like.
-    """
-    cosines = rows @ rows.T
-    leaders = [0]
-    nearest = cosines[0].copy()
-    for _ in range(ROWS_SCANNED - 1):
-        leaders.append(int(nearest.argmin()))
-        np.maximum(nearest, cosines[leaders[-1]], out=nearest)
-    joined = cosines[leaders].argmax(axis=0)
-    counts = np.bincount(joined, minlength=ROWS_SCANNED)
-    sums = np.zeros((ROWS_SCANNED, rows.shape[1]), dtype=np.float32)
-    np.add.at(sums, joined, rows)
-    return sums / np.maximum(counts, 1).astype(np.float32)[:, None], counts
-
-
 def _alone(work: Callable[[int, int], Any], cumulative: NDArray[np.int64]) -> None:
     work(0, len(cumulative) - 1)
 
 
 def _whole(vectors: NDArray[np.float32]) -> NDArray[np.int16]:
     """Vectors on the kernels' grid, padded to whole tiles."""
-    padded = np.zeros((-(-len(vectors) // 8) * 8, vectors.shape[1]), dtype=np.int16)
-    padded[: len(vectors)] = np.clip(np.rint(vectors * kernels.GRID), -32767, 32767)
-    return padded
+    whole = np.clip(np.rint(vectors * kernels.GRID), -32767, 32767).astype(np.int16)
+    return padded(whole, 8, kernels.LANES)
+
+
+def _decoding(codec: Codec) -> tuple[NDArray[np.float32], ...]:
+    """What turns stored rows into embeddings, as the kernels take it."""
+    deviations = codec.deviations.reshape(2, -1) if codec.n_bits == 4 else np.zeros((2, 0), dtype=np.float32)
+    centroids, codebooks = (padded(vectors, 1, kernels.LANES) for vectors in (codec.centroids, codec.codebooks))
+    return STEPS, centroids, codebooks, padded(deviations, 1, kernels.TILE_ROWS)
+
+
+def _in_lines(*shape: int) -> NDArray[np.uint8]:
+    """Bytes that begin at a line of the processor's cache, so that a line of a table lies in as few as it can."""
+    spare = np.empty(math.prod(shape) + CACHE_LINE, dtype=np.uint8)
+    start = -spare.ctypes.data % CACHE_LINE
+    return spare[start : start + math.prod(shape)].reshape(shape)
 
 
 def _taken(rows: Rows, tokens: NDArray[np.int64]) -> Rows:

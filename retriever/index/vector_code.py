@@ -14,89 +14,119 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-__all__ = ["TILE_ROWS", "TILE_TOKENS", "best_tokens", "bound", "fill_block", "sum_of_best"]
+__all__ = [
+    "BYTE",
+    "FLOAT",
+    "LANES",
+    "SCORES",
+    "SHORT",
+    "SUMS",
+    "TILE_ROWS",
+    "TILE_TOKENS",
+    "bound",
+    "constant",
+    "fill_block",
+    "load",
+    "pointer",
+    "splat",
+    "store",
+    "sum_of_best",
+    "vector_code",
+]
 
 TILE_ROWS = 16  # query rows in one vector of sums
+LANES = 2 * TILE_ROWS  # coordinates in one vector of a product
 TILE_TOKENS = 8 if binding.get_host_cpu_features().get("avx512f") else 4  # vectors of sums kept in registers
 
 BYTE, SHORT, INT, FLOAT = ir.IntType(8), ir.IntType(16), ir.IntType(32), ir.FloatType()
 SUMS, SCORES = ir.VectorType(INT, TILE_ROWS), ir.VectorType(FLOAT, TILE_ROWS)
-PAIRS, PRODUCTS = ir.VectorType(SHORT, 2 * TILE_ROWS), ir.VectorType(INT, 2 * TILE_ROWS)
+PAIRS, PRODUCTS = ir.VectorType(SHORT, LANES), ir.VectorType(INT, LANES)
 
 
-def _vector_code(function: Callable[..., Any]) -> Callable[..., Any]:
+def vector_code(function: Callable[..., Any]) -> Callable[..., Any]:
     """Makes a function that writes LLVM code callable from compiled functions."""
     made: Callable[..., Any] = intrinsic(prefer_literal=True)(function)
     return made
 
 
-def _pointer(context: Any, builder: Any, kind: Any, value: Any, element: Any) -> Any:
+def pointer(context: Any, builder: Any, kind: Any, value: Any, element: Any) -> Any:
     """Address of an array's first element."""
     data = context.make_array(kind)(context, builder, value).data
     return builder.bitcast(data, element.as_pointer())
 
 
-def _splat(builder: Any, value: Any, vector: Any) -> Any:
+def splat(builder: Any, value: Any, vector: Any) -> Any:
     """A vector of one value."""
     undefined = ir.Constant(vector, ir.Undefined)
     lane = builder.insert_element(undefined, value, INT(0))
     return builder.shuffle_vector(lane, undefined, ir.Constant(ir.VectorType(INT, vector.count), [0] * vector.count))
 
 
-def _constant(vector: Any, value: float) -> Any:
+def constant(vector: Any, value: float) -> Any:
+    """A vector of one value that is known now."""
     return ir.Constant(vector, [value] * vector.count)
 
 
-def _load(builder: Any, address: Any, vector: Any) -> Any:
+def load(builder: Any, address: Any, vector: Any) -> Any:
+    """A vector from an address that may be of no particular alignment."""
     return builder.load(builder.bitcast(address, vector.as_pointer()), align=1)
+
+
+def store(builder: Any, value: Any, address: Any) -> None:
+    """Stores a vector at an address that may be of no particular alignment."""
+    builder.store(value, builder.bitcast(address, value.type.as_pointer()), align=1)
 
 
 def _larger(builder: Any, left: Any, right: Any) -> Any:
     return builder.select(builder.fcmp_ordered(">", left, right), left, right)
 
 
+def _pair_sums(builder: Any, products: Any) -> Any:
+    """Each product with its neighbour."""
+    lanes = ir.Constant(SUMS, list(range(0, LANES, 2))), ir.Constant(SUMS, list(range(1, LANES, 2)))
+    anything = ir.Constant(PRODUCTS, ir.Undefined)
+    return builder.add(*(builder.shuffle_vector(products, anything, which) for which in lanes))
+
+
 def _tile(builder: Any, tokens: Any, block: Any, n_pairs: Any) -> list[Any]:
     """Dot products of `TILE_TOKENS` tokens with the 16 rows of a query block, as one vector a token."""
     sums = [cgutils.alloca_once(builder, SUMS) for _ in range(TILE_TOKENS)]
     for total in sums:
-        builder.store(_constant(SUMS, 0), total)
-    half = ir.Constant(SUMS, list(range(0, 2 * TILE_ROWS, 2))), ir.Constant(SUMS, list(range(1, 2 * TILE_ROWS, 2)))
-    anything = ir.Constant(PRODUCTS, ir.Undefined)
+        builder.store(constant(SUMS, 0), total)
     with cgutils.for_range(builder, n_pairs) as loop:
         pair = loop.index
-        rows = _load(builder, builder.gep(block, [builder.mul(pair, pair.type(2 * TILE_ROWS))]), PAIRS)
+        rows = load(builder, builder.gep(block, [builder.mul(pair, pair.type(LANES))]), PAIRS)
         for number, total in enumerate(sums):
             place = builder.add(pair, builder.mul(n_pairs, pair.type(number)))
             two = builder.load(builder.gep(builder.bitcast(tokens, INT.as_pointer()), [place]), align=2)
-            token = builder.bitcast(_splat(builder, two, SUMS), PAIRS)
-            product = builder.mul(builder.sext(token, PRODUCTS), builder.sext(rows, PRODUCTS))
-            both = [builder.shuffle_vector(product, anything, lanes) for lanes in half]
-            builder.store(builder.add(builder.load(total), builder.add(*both)), total)
+            token = builder.bitcast(splat(builder, two, SUMS), PAIRS)
+            products = builder.mul(builder.sext(token, PRODUCTS), builder.sext(rows, PRODUCTS))
+            builder.store(builder.add(builder.load(total), _pair_sums(builder, products)), total)
     return [builder.load(total) for total in sums]
 
 
-@_vector_code
+@vector_code
 def sum_of_best(typing: Any, tokens: Any, scales: Any, n_tiles: Any, query: Any) -> Any:
     """Sum over query rows of the largest scaled dot product with a token."""
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         shape = context.make_array(signature.args[3])(context, builder, values[3]).shape
         n_blocks, n_pairs = (builder.extract_value(shape, axis) for axis in (0, 1))
-        token = _pointer(context, builder, signature.args[0], values[0], SHORT)
-        scale = _pointer(context, builder, signature.args[1], values[1], FLOAT)
-        rows = _pointer(context, builder, signature.args[3], values[3], SHORT)
+        token = pointer(context, builder, signature.args[0], values[0], SHORT)
+        scale = pointer(context, builder, signature.args[1], values[1], FLOAT)
+        rows = pointer(context, builder, signature.args[3], values[3], SHORT)
         total, best = cgutils.alloca_once(builder, SCORES), cgutils.alloca_once(builder, SCORES)
-        builder.store(_constant(SCORES, 0.0), total)
+        builder.store(constant(SCORES, 0.0), total)
         index = n_blocks.type
         with cgutils.for_range(builder, n_blocks) as blocks:
-            builder.store(_constant(SCORES, float("-inf")), best)
-            start = builder.mul(blocks.index, builder.mul(n_pairs, index(2 * TILE_ROWS)))
+            builder.store(constant(SCORES, float("-inf")), best)
+            start = builder.mul(blocks.index, builder.mul(n_pairs, index(LANES)))
             with cgutils.for_range(builder, values[2]) as tiles:
                 first = builder.mul(tiles.index, index(TILE_TOKENS))
                 here = builder.gep(token, [builder.mul(first, builder.mul(n_pairs, index(2)))])
                 for number, sums in enumerate(_tile(builder, here, builder.gep(rows, [start]), n_pairs)):
                     factor = builder.load(builder.gep(scale, [builder.add(first, index(number))]))
-                    scores = builder.fmul(builder.sitofp(sums, SCORES), _splat(builder, factor, SCORES))
+                    scores = builder.fmul(builder.sitofp(sums, SCORES), splat(builder, factor, SCORES))
                     builder.store(_larger(builder, scores, builder.load(best)), best)
             builder.store(builder.fadd(builder.load(total), builder.load(best)), total)
         lanes = builder.load(total)
@@ -108,7 +138,7 @@ def sum_of_best(typing: Any, tokens: Any, scales: Any, n_tiles: Any, query: Any)
     return types.float32(tokens, scales, types.intp, query), generate
 
 
-@_vector_code
+@vector_code
 def fill_block(typing: Any, vectors: Any, query: Any, number: Any, gain: Any, lift: Any, table: Any) -> Any:
     """Bytes `clip(dot * gain + lift)` of every vector with the 16 rows of one query block, into a table."""
 
@@ -118,10 +148,10 @@ def fill_block(typing: Any, vectors: Any, query: Any, number: Any, gain: Any, li
         shape = context.make_array(signature.args[1])(context, builder, values[1]).shape
         n_pairs = builder.extract_value(shape, 1)
         index = n_pairs.type
-        vector = _pointer(context, builder, signature.args[0], values[0], SHORT)
-        rows = _pointer(context, builder, signature.args[1], values[1], SHORT)
-        out = _pointer(context, builder, signature.args[5], values[5], BYTE)
-        block = builder.gep(rows, [builder.mul(values[2], builder.mul(n_pairs, index(2 * TILE_ROWS)))])
+        vector = pointer(context, builder, signature.args[0], values[0], SHORT)
+        rows = pointer(context, builder, signature.args[1], values[1], SHORT)
+        out = pointer(context, builder, signature.args[5], values[5], BYTE)
+        block = builder.gep(rows, [builder.mul(values[2], builder.mul(n_pairs, index(LANES)))])
         column = builder.mul(values[2], index(TILE_ROWS))
         start = builder.mul(builder.sdiv(column, width), builder.mul(n_vectors, width))
         start = builder.add(start, builder.srem(column, width))
@@ -129,15 +159,15 @@ def fill_block(typing: Any, vectors: Any, query: Any, number: Any, gain: Any, li
             first = builder.mul(tiles.index, index(TILE_TOKENS))
             here = builder.gep(vector, [builder.mul(first, builder.mul(n_pairs, index(2)))])
             for token, sums in enumerate(_tile(builder, here, block, n_pairs)):
-                scaled = builder.fmul(builder.sitofp(sums, SCORES), _splat(builder, values[3], SCORES))
-                level = builder.fadd(scaled, _splat(builder, values[4], SCORES))
-                level = _larger(builder, level, _constant(SCORES, 0.0))
-                top = _constant(SCORES, 255.0)
+                scaled = builder.fmul(builder.sitofp(sums, SCORES), splat(builder, values[3], SCORES))
+                level = builder.fadd(scaled, splat(builder, values[4], SCORES))
+                level = _larger(builder, level, constant(SCORES, 0.0))
+                top = constant(SCORES, 255.0)
                 level = builder.select(builder.fcmp_ordered("<", level, top), level, top)
                 small = builder.fptoui(level, ir.VectorType(BYTE, TILE_ROWS))
                 line = builder.mul(builder.add(first, index(token)), width)
                 address = builder.gep(out, [builder.add(start, line)])
-                builder.store(small, builder.bitcast(address, small.type.as_pointer()), align=1)
+                store(builder, small, address)
         return context.get_dummy_value()
 
     signature = types.void(vectors, query, types.intp, types.float32, types.float32, table)
@@ -152,7 +182,7 @@ class _Lines:
         self.bytes = ir.VectorType(BYTE, width)
         elements = (BYTE, BYTE, SHORT, BYTE)
         table, fine_table, self.codes, self.fine = (
-            _pointer(context, builder, kind, array, element)
+            pointer(context, builder, kind, array, element)
             for kind, array, element in zip(kinds, arrays, elements, strict=True)
         )
         n_centroids = builder.extract_value(context.make_array(kinds[0])(context, builder, arrays[0]).shape, 1)
@@ -180,14 +210,14 @@ class _Lines:
     def _line(self, base: Any, code: Any, offset: int = 0) -> Any:
         builder = self.builder
         line = builder.add(builder.zext(code, self.index), self.index(offset))
-        return _load(builder, builder.gep(base, [builder.mul(line, self.index(self.width))]), self.bytes)
+        return load(builder, builder.gep(base, [builder.mul(line, self.index(self.width))]), self.bytes)
 
     def _function(self, name: str, result: Any, arguments: list[Any], element: str) -> Any:
         kind = ir.FunctionType(result, arguments)
         return cgutils.get_or_insert_function(self.builder.module, kind, f"{name}.v{self.width}{element}")
 
 
-@_vector_code
+@vector_code
 def bound(
     typing: Any,
     width: Any,
@@ -207,54 +237,13 @@ def bound(
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         _, *arrays, weights, block, start, stop = values
         lines = _Lines(context, builder, signature.args[1:5], arrays, block, width.literal_value)
-        best = cgutils.alloca_once_value(builder, _constant(lines.bytes, 0))
+        best = cgutils.alloca_once_value(builder, constant(lines.bytes, 0))
         with cgutils.for_range(builder, stop, start=start) as tokens:
             value, highest = lines.of(tokens.index), builder.load(best)
             builder.store(builder.select(builder.icmp_unsigned(">", value, highest), value, highest), best)
-        base = _pointer(context, builder, signature.args[5], weights, INT)
+        base = pointer(context, builder, signature.args[5], weights, INT)
         base = builder.gep(base, [builder.mul(block, lines.index(lines.width))])
-        return lines.sum(builder.load(best), _load(builder, base, ir.VectorType(INT, lines.width)))
+        return lines.sum(builder.load(best), load(builder, base, ir.VectorType(INT, lines.width)))
 
     signature = types.int32(width, table, fine_table, codes, fine, weights, types.intp, types.intp, types.intp)
-    return signature, generate
-
-
-@_vector_code
-def best_tokens(
-    typing: Any,
-    width: Any,
-    table: Any,
-    fine_table: Any,
-    codes: Any,
-    fine: Any,
-    block: Any,
-    start: Any,
-    stop: Any,
-    highest: Any,
-    which: Any,
-) -> Any:
-    """The largest line entry of each column of a table's block, and which of tokens start to stop has it first.
-
-    At most 256 tokens; both go into arrays of as many bytes as there are columns.
-    """
-    if not isinstance(width, types.IntegerLiteral):
-        return None
-
-    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        _, *arrays, block, start, stop, _, _ = values
-        lines = _Lines(context, builder, signature.args[1:5], arrays, block, width.literal_value)
-        best = cgutils.alloca_once_value(builder, _constant(lines.bytes, 0))
-        holder = cgutils.alloca_once_value(builder, _constant(lines.bytes, 0))
-        with cgutils.for_range(builder, stop, start=start) as tokens:
-            value, before = lines.of(tokens.index), builder.load(best)
-            higher = builder.icmp_unsigned(">", value, before)
-            number = _splat(builder, builder.trunc(builder.sub(tokens.index, start), BYTE), lines.bytes)
-            builder.store(builder.select(higher, value, before), best)
-            builder.store(builder.select(higher, number, builder.load(holder)), holder)
-        for kind, array, found in zip(signature.args[8:], values[8:], (best, holder), strict=True):
-            place = builder.bitcast(_pointer(context, builder, kind, array, BYTE), lines.bytes.as_pointer())
-            builder.store(builder.load(found), place, align=1)
-        return context.get_dummy_value()
-
-    signature = types.void(width, table, fine_table, codes, fine, types.intp, types.intp, types.intp, highest, which)
     return signature, generate

@@ -13,7 +13,8 @@ from retriever.index.calibration import Counts, candidates_for
 from retriever.index.codec import Codec, CodecSettings
 from retriever.index.compressed import LateInteractionIndex
 from retriever.index.manifest import Calibration
-from retriever.index.search import ROWS_SCANNED, Searcher, is_long, pooled
+from retriever.index.query import MOST_POOLED, pooled
+from retriever.index.search import Searcher
 
 DIM, N = 32, 400
 GENERATOR = torch.Generator().manual_seed(11)
@@ -43,29 +44,38 @@ def index(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 
 def test_alike_rows_are_pooled_and_counted() -> None:
-    distinct = near_centres(ROWS_SCANNED - 4, noise=0.5).numpy()
+    distinct = near_centres(MOST_POOLED - 4, noise=0.5).numpy()
     rows = np.repeat(distinct, 5, axis=0)[np.random.default_rng(0).permutation(5 * len(distinct))]
-    means, counts = pooled(rows)
-    assert means.shape == (ROWS_SCANNED, DIM)
-    assert counts.sum() == len(rows)
-    assert sorted(counts[counts > 0]) == [5] * len(distinct)
-    cosines = means[counts > 0] @ distinct.T
+    sums, counts = pooled(rows)
+    assert sums.shape == (len(counts), DIM)
+    assert counts.tolist() == [5] * len(distinct)
+    cosines = sums @ distinct.T / 5
     assert cosines.max(axis=0).min() > 0.9999, "each distinct row is one of the means"
-    np.testing.assert_allclose(counts @ means, rows.sum(axis=0), atol=1e-3)
+    np.testing.assert_allclose(sums.sum(axis=0), rows.sum(axis=0), atol=1e-3)
 
 
-def test_likely_tokens_score_at_most_maxsim_and_nearly_as_much(index: LateInteractionIndex) -> None:
+@pytest.mark.parametrize(("n_rows", "few"), [(1, 1), (16, 16), (20, 16), (81, 41), (320, MOST_POOLED)])
+def test_a_query_is_pooled_to_half_its_rows_within_bounds(n_rows: int, few: int) -> None:
+    rows = near_centres(n_rows, noise=0.5).numpy()
+    sums, counts = pooled(rows)
+    assert len(sums) == few
+    assert counts.sum() == n_rows
+    assert n_rows > 16 or (sums == rows).all()
+
+
+def test_pooled_rows_score_at_most_maxsim_and_nearly_as_much(index: LateInteractionIndex) -> None:
     searcher = Searcher(index.stored, index.codec, n_threads=1)
     everything = np.arange(N)
     query = long_query()
-    whole, likely = searcher.rescore(query, everything), searcher.likely(query, everything)
-    assert (likely <= whole + 1e-2).all()
-    assert np.corrcoef(whole, likely)[0, 1] > 0.98
+    whole, few = searcher.rescore(query, everything), searcher.rescore_pooled(query, everything)
+    assert (few <= whole + 1e-2).all()
+    assert (few < whole - 1e-2).any()
+    assert np.corrcoef(whole, few)[0, 1] > 0.98
     best = set(np.argsort(-whole)[:20].tolist())
-    assert len(best & set(np.argsort(-likely)[:40].tolist())) >= 19
+    assert len(best & set(np.argsort(-few)[:30].tolist())) >= 19
 
 
-def test_thinning_long_queries_loses_little_and_changes_no_score(index: LateInteractionIndex) -> None:
+def test_thinning_loses_little_and_changes_no_score(index: LateInteractionIndex) -> None:
     found = []
     for _ in range(10):
         query = long_query()
@@ -85,9 +95,11 @@ def test_calibration_measures_both_steps(index: LateInteractionIndex) -> None:
     for entry in entries:
         assert entry.n_candidates >= 80
         assert entry.n_rescored >= 80
-        assert is_long(entry.n_rows) or entry.n_rescored == entry.n_candidates
-    long = [entry for entry in entries if entry.n_rows == 320]
-    assert [entry.n_rescored for entry in long] == sorted(entry.n_rescored for entry in long)
+        assert entry.n_rescored <= N
+    for n_rows in (32, 320):
+        counts = [(entry.n_candidates, entry.n_rescored) for entry in entries if entry.n_rows == n_rows]
+        assert counts == sorted(counts)
+        assert [rescored for _, rescored in counts] == sorted(rescored for _, rescored in counts)
 
 
 def test_counts_come_from_the_nearest_calibration() -> None:
@@ -96,12 +108,12 @@ def test_counts_come_from_the_nearest_calibration() -> None:
         Calibration(320, 0.9, 300, 1000, 130),
         Calibration(320, 0.98, 600, 1000, 180),
     ]
-    assert candidates_for(entries, 300, 1000, 0.9, k=100) == Counts(300, 130)
+    assert candidates_for(entries, 300, 1000, 0.9, k=100) == Counts(300, 150)
     assert candidates_for(entries, 300, 2000, 0.95, k=100) == Counts(1200, 180), "as much more as passages"
     assert candidates_for(entries, 300, 1000, 0.98, k=5) == Counts(600, 85), "what must be spare, behind fewer"
     assert candidates_for(entries, 300, 1000, 0.98, k=200) == Counts(600, 360)
     assert candidates_for(entries, 300, 1000, 1.0, k=5) == Counts(1000, 1000)
-    assert candidates_for([], 300, 100_000, 0.9, k=100) == Counts(5000, 200)
+    assert candidates_for([], 300, 100_000, 0.9, k=100) == Counts(5000, 400)
     assert candidates_for([], 300, 100, 0.9, k=5) == Counts(500, 32)
     with pytest.raises(ValueError, match=r"target_recall is 1\.5; give a share above 0"):
         candidates_for(entries, 32, 1000, 1.5, k=5)
