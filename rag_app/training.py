@@ -4,6 +4,7 @@
     retriever  the stages of PreFLMR-mini; writes the checkpoint
     reader     the embedded reader; writes the checkpoint
     blip2      a small BLIP-2 that copies its answers from the passage; writes a checkpoint
+    average    the mean of checkpoints that were trained on from common weights; writes a checkpoint
     calibrate  how sure the reader may be, on a validation split; writes calibration.json beside it
     pictures   renders the pictures that a dataset of flag questions names, to evaluate on
 
@@ -70,6 +71,10 @@ def add_arguments(subparsers: argparse._SubParsersAction[argparse.ArgumentParser
     blip2.add_argument("--start", type=Path, metavar="DIR", help="a BLIP-2-mini, or a reader, to go on from")
     blip2.add_argument("--output", type=Path, default=BLIP2_OUTPUT, help="(default: %(default)s)")
     blip2.set_defaults(run=_train_blip2)
+    average = subparsers.add_parser("average", help="the mean of checkpoints that have common ancestors")
+    average.add_argument("checkpoints", type=Path, nargs="+", metavar="DIR", help="the last one's other files are kept")
+    average.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder to write")
+    average.set_defaults(run=_average)
     calibrate = subparsers.add_parser("calibrate", help="the reader's confidence, on a validation split")
     calibrate.add_argument(
         "--dataset", type=Path, default=VALIDATION, metavar="FILE.jsonl", help="(default: %(default)s)"
@@ -82,6 +87,13 @@ def add_arguments(subparsers: argparse._SubParsersAction[argparse.ArgumentParser
     pictures.set_defaults(run=_render_pictures)
     for parser in (vision, retriever, reader, blip2, calibrate, pictures):
         parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder of states (default: %(default)s)")
+
+
+def _average(arguments: argparse.Namespace) -> int:
+    from rag_app.averaging import average_checkpoints
+
+    average_checkpoints(arguments.checkpoints, arguments.output)
+    return 0
 
 
 def _start_logging() -> None:
