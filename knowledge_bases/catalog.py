@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -34,10 +33,6 @@ class KnowledgeBase:
     passages_path: Path
     examples: tuple[tuple[Path, str], ...] = ()
     questions: Mapping[str, Path] = field(default_factory=lambda: MappingProxyType({}))
-
-    def content_hash(self) -> str:
-        """Sha256 of the passages file."""
-        return hashlib.sha256(self.passages_path.read_bytes()).hexdigest()
 
 
 def list_knowledge_bases() -> list[KnowledgeBase]:

@@ -17,7 +17,7 @@ import torch
 from PIL import Image
 
 from knowledge_bases.records import Passage
-from rag_app.errors import InputError
+from rag_app.errors import InputError, one_line
 from rag_app.locking import folder_lock
 from rag_app.pictures import decode_picture
 from rag_app.progress import duration
@@ -147,7 +147,7 @@ def _open_or_create(encoder: Encoder, path: Path) -> tuple[StoredIndex, str]:
             index.verify()
             return index, repaired
         except (ValueError, OSError) as error:
-            repaired = " ".join(str(error).split())
+            repaired = one_line(error)
             logger.warning("the index is built anew: %s", repaired)
             shutil.rmtree(path)
     return ExactIndex.create(path, dim=encoder.dim, fingerprint=encoder.fingerprint), repaired
@@ -221,7 +221,7 @@ def _compressed_if_large(index: StoredIndex, folder: Path, notify: Notify, devic
             )
             return compress(current, device=device)
     except OSError as error:
-        notify(f"the index stays uncompressed and is slow to search: {' '.join(str(error).split())}")
+        notify(f"the index stays uncompressed and is slow to search: {one_line(error)}")
         return index
 
 

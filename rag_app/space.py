@@ -10,7 +10,7 @@ from pathlib import Path
 from rag_app.config import CHECKOUT, Preset
 from rag_app.errors import InputError, one_line
 
-__all__ = ["INCLUDED", "SpaceFile", "hub_checkpoints", "push", "space_files", "space_readme"]
+__all__ = ["HUB_REPO", "INCLUDED", "SpaceFile", "hub_checkpoints", "push", "space_files", "space_readme"]
 
 INCLUDED = (  # what answering needs, and what README points at; nothing else of a checkout ever goes up
     "app.py",
@@ -28,7 +28,7 @@ INCLUDED = (  # what answering needs, and what README points at; nothing else of
 )
 _CPU_TORCH = "--extra-index-url https://download.pytorch.org/whl/cpu\n"  # its build is preferred to PyPI's with CUDA
 _GPUS = ((24.0, "l4x1"), (48.0, "l40sx1"), (80.0, "a100-large"))  # gigabytes; all of them multiply bfloat16
-_REPO = re.compile(r"[\w.-]+/[\w.-]+", flags=re.ASCII)
+HUB_REPO = re.compile(r"[\w.-]+/[\w.-]+", flags=re.ASCII)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,7 +114,7 @@ def hub_checkpoints(preset: Preset) -> list[str]:
     retriever = RETRIEVERS.get(preset.retriever, preset.retriever)
     known = GENERATORS.get(preset.generator)
     named = [retriever, preset.generator if known is None else known.checkpoint]
-    return [name for name in named if _REPO.fullmatch(name) and not Path(name).is_dir()]
+    return [name for name in named if HUB_REPO.fullmatch(name) and not Path(name).is_dir()]
 
 
 def push(files: list[SpaceFile], repo: str, preset: Preset, *, private: bool = False) -> str:

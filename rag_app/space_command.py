@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import re
 
 from rag_app.config import DEFAULT_PRESET, load_preset, preset_names
 from rag_app.errors import InputError
-from rag_app.space import push, space_files
+from rag_app.space import HUB_REPO, push, space_files
 
 __all__ = ["add_space"]
-
-_REPO = re.compile(r"[\w.-]+/[\w.-]+", flags=re.ASCII)
 
 
 def add_space(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -28,7 +25,7 @@ def add_space(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -
 
 
 def _run_push(args: argparse.Namespace) -> int:
-    if not _REPO.fullmatch(args.repo):
+    if not HUB_REPO.fullmatch(args.repo):
         raise InputError(f"--repo must be user/name, not {args.repo!r}")
     if args.preset not in preset_names():
         raise InputError(
