@@ -178,7 +178,7 @@ def serve(engine: Engine, corpus: Path, folder: Path) -> None:
         answer["seconds"] = time.perf_counter() - start
         answer["peak_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         answer["own_mb"] = own_megabytes()
-        answer["device_mb"] = torch.cuda.max_memory_allocated() / 1e6 if torch.cuda.is_initialized() else 0.0
+        answer["device_mb"] = torch.cuda.max_memory_allocated() / 1e6 if torch.cuda.is_initialized() else 0.0  # type: ignore[no-untyped-call]
         answers.write(json.dumps(answer) + "\n")
         answers.flush()
 
