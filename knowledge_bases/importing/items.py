@@ -34,6 +34,10 @@ class Columns:
     source: str = ""
     picture: str = ""
 
+    def names(self) -> tuple[str, ...]:
+        """The columns that are named."""
+        return tuple(filter(None, (self.passage_id, self.title, *self.text, self.source, self.picture)))
+
 
 @dataclass(frozen=True, kw_only=True)
 class Splitting:

@@ -40,11 +40,11 @@ def resolve_columns(wanted: Columns, names: Sequence[str], file: str) -> Columns
         ColumnsError: a named column is not there, or none looks like the text.
     """
     listed = ", ".join(names)
-    for name in (wanted.passage_id, wanted.title, *wanted.text, wanted.source, wanted.picture):
-        if name and name not in names:
+    for name in wanted.names():
+        if name not in names:
             raise ColumnsError(f"{file} has no column {name!r}; it has {listed}")
     plain = {re.sub(r"[^a-z]+", "_", name.lower()).strip("_"): name for name in reversed(names)}
-    taken = {wanted.passage_id, wanted.title, *wanted.text, wanted.source, wanted.picture}
+    taken = set(wanted.names())
 
     def usual(role: str) -> str:
         found = next((plain[name.strip("_")] for name in _USUAL[role] if name.strip("_") in plain), "")

@@ -161,10 +161,14 @@ class FileSource:
         first = list(islice(rows, _LOOKED_AT))
         names = list(dict.fromkeys(name for row in first if isinstance(row, Row) for name in row.values))
         columns = self._resolved(settings.columns, names, member) if names else Columns()
+        known = set(names)
         for number, row in enumerate(chain(first, rows), start=1):
             if isinstance(row, BadRow):
                 yield row
                 continue
+            if new := row.values.keys() - known:  # rows of JSON may differ in their columns
+                known |= new
+                columns = resolve_columns(columns, [*columns.names(), *sorted(new)], member.name)
             try:
                 yield from row_entries(
                     row.values,

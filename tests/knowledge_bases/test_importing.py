@@ -136,6 +136,18 @@ def test_pictures_come_with_their_passages(tmp_path: Path) -> None:
     assert "no picture" in read(tmp_path / "outside.csv")[1][0].problem
 
 
+def test_a_column_that_only_later_rows_have_is_used_all_the_same(tmp_path: Path) -> None:
+    plain = [{"passage_id": f"p{number}", "text": f"Passage {number}."} for number in range(150)]
+    shown = [{"passage_id": "q", "text": "A passage.", "picture": "q.jpg", "title": "Q"}]
+    (tmp_path / "q.jpg").write_bytes(picture())
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in [*plain, *shown]))
+    entries, bad = read(tmp_path)
+    assert bad == []
+    assert len(entries) == 151
+    assert entries[149].picture is None
+    assert (entries[150].picture, entries[150].passage.title) == (picture(), "Q")
+
+
 def test_words_named_jpg_are_a_bad_row(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("text,image\nx,b.jpg\n")
     (tmp_path / "b.jpg").write_text("words")
