@@ -38,6 +38,7 @@ __all__ = [
 ]
 
 _OWN_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+_WAY_OF_READING = b"2: pictures too"  # changed when the same files become another store
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -218,12 +219,12 @@ def _read_through(path: Path) -> SharedStore:
 
 
 def _checksum(passages: Path) -> str:
-    """Sixteen hexadecimal digits over the files that passages are read from.
+    """Sixteen hexadecimal digits over the files that passages are read from, and over how they are read.
 
     Raises:
         InputError: a file cannot be read.
     """
-    digest = hashlib.sha256()
+    digest = hashlib.sha256(_WAY_OF_READING)
     with reported_as_input(f"passages {passages}", kinds=(OSError,)):
         files = sorted(file for file in passages.rglob("*") if file.is_file()) if passages.is_dir() else [passages]
         for file in files:
