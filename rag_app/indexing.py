@@ -6,7 +6,7 @@ import hashlib
 import logging
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -167,13 +167,14 @@ def _bring_up_to_date(
     if stale:
         index.delete(stale)
     missing = [key for key in wanted if key not in present]
+    shown = store.picture_digests() if encoder.passage_picture_rows else {}
     done = 0
     remaining = iter(missing)
     while chunk := list(islice(remaining, PASSAGES_PER_COMMIT)):
         passages = store.get([wanted[key] for key in chunk])
         embeddings = encoder.encode_passages(
             [passage.content for passage in passages],
-            _pictures(store, encoder, passages),
+            _pictures(store, passages, shown),
             progress=_offset(progress, done, len(missing)),
         )
         index.add(chunk, embeddings)
@@ -181,13 +182,12 @@ def _bring_up_to_date(
     return len(stale), len(missing)
 
 
-def _pictures(store: SharedStore, encoder: Encoder, passages: Sequence[Passage]) -> dict[int, OpenPicture]:
-    """What opens the picture of each passage that has one."""
-    digests = store.picture_digests() if encoder.passage_picture_rows else {}
+def _pictures(store: SharedStore, passages: Sequence[Passage], shown: Container[str]) -> dict[int, OpenPicture]:
+    """What opens the picture of each passage that has one: those whose ids are in `shown`."""
     return {
         place: partial(passage_picture, store, passage.passage_id)
         for place, passage in enumerate(passages)
-        if passage.passage_id in digests
+        if passage.passage_id in shown
     }
 
 
