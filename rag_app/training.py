@@ -2,6 +2,7 @@
 
     vision     the vision encoder of PreFLMR-mini learns to tell flags apart
     retriever  the stages of PreFLMR-mini; writes the checkpoint
+    region     where in a picture the flag is, for a retriever to look closer; writes into its checkpoint
     reader     the embedded reader; writes the checkpoint
     blip2      a small BLIP-2 that copies its answers from the passage; writes a checkpoint
     average    the mean of checkpoints that were trained on from common weights; writes a checkpoint
@@ -59,6 +60,12 @@ def add_arguments(subparsers: argparse._SubParsersAction[argparse.ArgumentParser
     retriever.add_argument("--learning-rate", type=float, help="peak of such a stage; lower than from nothing")
     retriever.add_argument("--output", type=Path, default=RETRIEVER_OUTPUT, help="(default: %(default)s)")
     retriever.set_defaults(run=_train_retriever)
+    region = subparsers.add_parser("region", help="the region head of a retriever, after `retriever`")
+    region.add_argument(
+        "--checkpoint", type=Path, default=RETRIEVER_OUTPUT, metavar="DIR", help="(default: %(default)s)"
+    )
+    region.add_argument("--steps", type=int, help="batches (default: the recipe's)")
+    region.set_defaults(run=_train_region)
     reader = subparsers.add_parser("reader", help="the embedded reader")
     reader.add_argument("--text-pairs", type=Path, metavar="FILE.jsonl.gz", help="real passages to learn reading from")
     reader.add_argument("--steps", type=int, help="batches (default: the recipe's)")
@@ -85,7 +92,7 @@ def add_arguments(subparsers: argparse._SubParsersAction[argparse.ArgumentParser
     pictures.add_argument("--dataset", type=Path, required=True, metavar="FILE.jsonl")
     pictures.add_argument("--output", type=Path, required=True, metavar="DIR")
     pictures.set_defaults(run=_render_pictures)
-    for parser in (vision, retriever, reader, blip2, calibrate, pictures):
+    for parser in (vision, retriever, region, reader, blip2, calibrate, pictures):
         parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder of states (default: %(default)s)")
 
 
@@ -176,6 +183,30 @@ def _train_retriever(arguments: argparse.Namespace) -> int:
     for stage in chosen:
         trainer.run(_changed(stage, arguments), arguments.runs / "retriever")
     save_retriever(trainer.model.half(), processor, arguments.output)
+    return 0
+
+
+def _train_region(arguments: argparse.Namespace) -> int:
+    from dataclasses import replace
+
+    import torch
+
+    from rag_app.flag_training import flag_atlas
+    from retriever.region import REGION_FOLDER, RegionSettings, save_region_head
+    from retriever.training.pictures import PictureRenderer
+    from retriever.training.region import RegionTrainingSettings, train_region_head
+
+    _start_logging()
+    settings = RegionTrainingSettings()
+    if arguments.steps:
+        settings = replace(settings, steps=arguments.steps)
+    vision = _load_encoder(arguments.checkpoint).model.vision_encoder
+    config = vision.config
+    shape = RegionSettings(vision_size=config.hidden_size, side=config.image_size // config.patch_size)
+    atlas = flag_atlas(arguments.runs, others=True)
+    renderer = PictureRenderer(atlas, torch.Generator().manual_seed(0), config.image_size)
+    head = train_region_head(vision, renderer, len(atlas.codes), arguments.runs / "region", settings, shape)
+    save_region_head(head, arguments.checkpoint / REGION_FOLDER)
     return 0
 
 

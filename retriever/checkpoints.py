@@ -2,8 +2,8 @@
 
 A checkpoint is a folder, or a hub id that names one: config.json, model.safetensors (whole or in shards),
 query_tokenizer/, context_tokenizer/, an optional preprocessor_config.json and, where config.json names one, the folder
-of the mapping network's base. No pickle is read and no remote code is run; the hub is asked only for a name that is no
-folder.
+of the mapping network's base. A region head of ours may lie beside them, in region_head/. No pickle is read and no
+remote code is run; the hub is asked only for a name that is no folder.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from retriever.int8 import use_int8
 from retriever.layers import Attention
 from retriever.modeling import FLMRModelForRetrieval
 from retriever.processing import FLMRProcessor
+from retriever.region import REGION_FOLDER, RegionFinder, load_region_head
 from retriever.tokenization import FLMRContextTokenizer, FLMRQueryTokenizer
 from retriever.weights import WEIGHTS_FILE, canonical_names, fingerprint, read_weights, stored_names, weight_files
 
@@ -69,7 +70,8 @@ def load_retriever(
     model = load_model(folder, processor, device=device, dtype=dtype, attention=attention)
     if int8:
         use_int8(model)
-    return Encoder(model, processor, identify=partial(_fingerprint, folder))
+    regions = _load_regions(folder, model, processor, device=device, dtype=dtype)
+    return Encoder(model, processor, identify=partial(_fingerprint, folder), regions=regions)
 
 
 def resolve(checkpoint: str | Path) -> Path:
@@ -158,6 +160,27 @@ def load_model(
     return model.eval()
 
 
+def _load_regions(
+    folder: Path, model: FLMRModelForRetrieval, processor: FLMRProcessor, *, device: torch.device, dtype: torch.dtype
+) -> RegionFinder | None:
+    """What finds the region to look at, where the checkpoint has a head for it.
+
+    Raises:
+        ValueError: the head is damaged, or of another vision encoder.
+    """
+    if not (folder / REGION_FOLDER).is_dir() or processor.image_processor is None:
+        return None
+    head = load_region_head(folder / REGION_FOLDER, device=device, dtype=dtype)
+    config = model.vision_encoder.config
+    takes = (head.settings.vision_size, head.settings.side)
+    gives = (config.hidden_size, config.image_size // config.patch_size)
+    if takes != gives or head.settings.vision_layer > config.num_hidden_layers:
+        raise ValueError(
+            f"{folder / REGION_FOLDER} was made for another vision encoder; use the files of one checkpoint"
+        )
+    return RegionFinder(head, model.vision_encoder, processor.image_processor)
+
+
 def save_retriever(model: FLMRModelForRetrieval, processor: FLMRProcessor, folder: Path) -> None:
     """Writes a checkpoint that `load_retriever` reads back identically; it appears whole or not at all.
 
@@ -210,5 +233,6 @@ def _fingerprint(folder: Path) -> str:
     others = [PREPROCESSOR_FILE, *FLMRConfig.from_folder(folder).files()]
     for side in ("query", "context"):
         others += [f"{side}_tokenizer/vocab.txt", f"{side}_tokenizer/tokenizer_config.json"]
+    others += [f"{REGION_FOLDER}/config.json", f"{REGION_FOLDER}/{WEIGHTS_FILE}"]
     present = [folder / name for name in sorted(others) if (folder / name).is_file()]
     return fingerprint([*weight_files(folder), *present])

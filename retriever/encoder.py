@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from types import MappingProxyType
 
@@ -15,6 +16,7 @@ from knowledge_bases.records import VisualQuestion
 from retriever.modeling import FLMRModelForRetrieval, Rows
 from retriever.parts import Parts
 from retriever.processing import FLMRProcessor
+from retriever.region import RegionFinder
 
 __all__ = ["Encoder", "OpenPicture"]
 
@@ -36,16 +38,25 @@ class Encoder:
         processor: makes its inputs.
     """
 
-    def __init__(self, model: FLMRModelForRetrieval, processor: FLMRProcessor, *, identify: Callable[[], str]) -> None:
+    def __init__(
+        self,
+        model: FLMRModelForRetrieval,
+        processor: FLMRProcessor,
+        *,
+        identify: Callable[[], str],
+        regions: RegionFinder | None = None,
+    ) -> None:
         """Puts the parts together.
 
         Args:
             model: on the device and in the dtype to compute with; set to evaluation mode.
             processor: makes its inputs.
             identify: tells the fingerprint of the checkpoint, asked at most once.
+            regions: tells which part of a picture is encoded in its place; None encodes all of it.
         """
         self.model = model.eval()
         self.processor = processor
+        self._regions = regions
         self._identify = identify
 
     @property
@@ -85,11 +96,41 @@ class Encoder:
             members = [index for index, one in enumerate(kinds) if one == kind]
             for start in range(0, len(members), QUERIES_A_BATCH):
                 batch = members[start : start + QUERIES_A_BATCH]
-                inputs = self.processor.queries([questions[index] for index in batch])
+                inputs = self.processor.queries(self._closer([questions[index] for index in batch]))
                 with torch.inference_mode():
                     rows = self.model.query(**self._to_device(inputs))  # type: ignore[arg-type]
                 encoded.update(zip(batch, _ragged(rows), strict=True))
         return [encoded[index] for index in range(len(questions))]
+
+    def _closer(self, questions: Sequence[VisualQuestion]) -> Sequence[VisualQuestion]:
+        """The questions with what is looked at as their pictures."""
+        if self._regions is None or questions[0].image is None or questions[0].regions:
+            return questions
+        pictures = self._look_closer([question.image for question in questions if question.image is not None])
+        return [replace(question, image=picture) for question, picture in zip(questions, pictures, strict=True)]
+
+    def _look_closer(self, pictures: Sequence[Image.Image]) -> list[Image.Image]:
+        """Of each picture the part that is encoded."""
+        if self._regions is None or self.processor.image_processor is None:
+            return list(pictures)
+        boxes = self._regions.find(pictures)
+        return [picture if box is None else picture.crop(box) for picture, box in zip(pictures, boxes, strict=True)]
+
+    def seen(self, question: VisualQuestion) -> tuple[float, float, float, float] | None:
+        """The part of a question's picture that its rows stand for.
+
+        Returns:
+            left, top, right and bottom in the picture's pixels, which may reach beyond it where black is added; None
+            without a picture, or where the checkpoint takes none.
+        """
+        images, picture = self.processor.image_processor, question.image
+        if images is None or picture is None:
+            return None
+        box = self._regions.find([picture])[0] if self._regions is not None and not question.regions else None
+        if box is None:
+            return images.seen(*picture.size)
+        left, top, right, bottom = images.seen(box[2] - box[0], box[3] - box[1])
+        return box[0] + left, box[1] + top, box[0] + right, box[1] + bottom
 
     @property
     def passage_picture_rows(self) -> int:
@@ -136,7 +177,7 @@ class Encoder:
         places = list(pictures)
         for start in range(0, len(places), QUERIES_A_BATCH):
             opened = ((place, pictures[place]()) for place in places[start : start + QUERIES_A_BATCH])
-            pixels = {place: process([picture]) for place, picture in opened if picture is not None}
+            pixels = {place: process(self._look_closer([picture])) for place, picture in opened if picture is not None}
             if not pixels:
                 continue
             inputs = self._to_device({"pixel_values": torch.cat(list(pixels.values()))})

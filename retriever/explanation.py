@@ -138,12 +138,11 @@ def explain(
         QueryRow(kind=label.kind, token=label.token, span=label.span, place=label.place, best=position, cosine=cosine)
         for label, position, cosine in zip(labels, best.tolist(), cosines.tolist(), strict=True)
     )
-    images, image = encoder.processor.image_processor, question.image
     return Explanation(
         rows=rows,
         tokens=tokens,
         grid=_grid(encoder) if any(row.kind is RowKind.PATCH for row in rows) else None,
-        seen=images.seen(*image.size) if images is not None and image is not None else None,
+        seen=encoder.seen(question),
     )
 
 

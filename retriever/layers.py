@@ -89,17 +89,24 @@ class VisionEncoder(nn.Module):
         penultimate = self._before_last_layer(pixel_values)
         return penultimate, self.clip.encoder.layers[-1](penultimate, None)
 
+    def patches_after(self, n_layers: int, pixel_values: Tensor) -> Tensor:
+        """The patches after some of the layers: (n_pictures, n_patches, hidden)."""
+        return self._after(n_layers, pixel_values)[:, 1:]
+
     @property
     def clip(self) -> CLIPVisionModel:
         """The module that holds embeddings and layers."""
         return self.vision_model.vision_model
 
     def _before_last_layer(self, pixel_values: Tensor) -> Tensor:
+        return self._after(len(self.clip.encoder.layers) - 1, pixel_values)
+
+    def _after(self, n_layers: int, pixel_values: Tensor) -> Tensor:
         expected = (self.config.num_channels, self.config.image_size, self.config.image_size)
         if pixel_values.shape[1:] != expected:
             raise ValueError(f"pictures of shape {tuple(pixel_values.shape[1:])} given; the model takes {expected}")
         hidden: Tensor = self.clip.pre_layrnorm(self.clip.embeddings(pixel_values))
-        for layer in self.clip.encoder.layers[:-1]:
+        for layer in self.clip.encoder.layers[:n_layers]:
             hidden = layer(hidden, None)
         return hidden
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -147,6 +148,15 @@ class FLMRModelForRetrieval(nn.Module):
             config = getattr(module, "config", None)
             if config is not None and hasattr(config, "_attn_implementation"):
                 config._attn_implementation = attention
+
+    @property
+    def vision_encoder(self) -> VisionEncoder:
+        """The vision encoder of queries.
+
+        Raises:
+            ValueError: the checkpoint takes no pictures.
+        """
+        return cast(VisionEncoder, self._part("query", "vision_encoder"))
 
     @property
     def dtype(self) -> torch.dtype:

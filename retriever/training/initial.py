@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from transformers import CLIPVisionModel
 
 from retriever.configuration import FLMRConfig, FLMRTextConfig, FLMRVisionConfig, MappingConfig
-from retriever.layers import TextEncoder, VisionEncoder
+from retriever.layers import TextEncoder
 from retriever.modeling import FLMRModelForRetrieval
 from retriever.tokenization import FLMRContextTokenizer, FLMRQueryTokenizer
 
@@ -124,4 +124,4 @@ def new_model(
 
 def clip_of(model: FLMRModelForRetrieval) -> CLIPVisionModel:
     """The vision encoder of a model that has one for queries."""
-    return cast(VisionEncoder, model.query_vision_encoder).clip
+    return model.vision_encoder.clip

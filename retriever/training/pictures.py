@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from retriever.region import REGION_MARGIN
 from retriever.training.flag_atlas import FlagAtlas
 
 __all__ = ["PictureRenderer", "PictureSettings"]
@@ -30,6 +31,7 @@ class PictureSettings:
         perspective: largest shift of a corner as a part of the frame.
         outline_share: how often the flag's edge is drawn as a line.
         other_drawings: flags as another than flag-icons draws them.
+        closer_share: pictures that are cut to the flag, about as well as its place can be estimated.
     """
 
     flat_share: float = 0.2
@@ -42,6 +44,7 @@ class PictureSettings:
     rotation: float = 0.3
     perspective: float = 0.18
     other_drawings: float = 0.0
+    closer_share: float = 0.0
 
 
 def _uniform(shape: tuple[int, ...], low: float, high: float, generator: torch.Generator) -> Tensor:
@@ -90,6 +93,18 @@ def _corners(n: int, flat: Tensor, settings: PictureSettings, generator: torch.G
     return torch.where(flat[:, None, None], full, placed), torch.where(flat, torch.ones(n), scale)
 
 
+def _cut_to_flag(corners: Tensor, scale: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Corners and scales in the frame of a box around the part of the flag that is seen, with errors of estimation."""
+    n = len(corners)
+    low, high = corners.amin(dim=1).clamp(min=-1), corners.amax(dim=1).clamp(max=1)  # (n, 2) each
+    extent = (high - low).clamp(min=0.1)
+    low = low - extent * (REGION_MARGIN + 0.06 * torch.randn(n, 2, generator=generator))
+    high = high + extent * (REGION_MARGIN + 0.06 * torch.randn(n, 2, generator=generator))
+    low, high = low.clamp(min=-1), high.clamp(max=1)
+    half = ((high - low) / 2).clamp(min=0.1)
+    return (corners - ((low + high) / 2)[:, None]) / half[:, None], scale / half[:, 0]
+
+
 def _background(n: int, size: int, generator: torch.Generator) -> Tensor:
     """(n, 3, size, size): plain, gradient, or clouds of colour at several sizes, with some hard shapes."""
     plain = torch.rand(n, 3, 1, 1, generator=generator).expand(n, 3, size, size)
@@ -130,6 +145,10 @@ def _flag_grid(
     """Sampling grid (n, size, size, 2), opacity and shade (n, 1, size, size), and scale (n,)."""
     x, y = _mesh(size)
     corners, scale = _corners(n, flat, settings, generator)
+    if settings.closer_share > 0:
+        nearer, larger = _cut_to_flag(corners, scale, generator)
+        closer = _chance(n, settings.closer_share, generator)
+        corners, scale = torch.where(closer[:, None, None], nearer, corners), torch.where(closer, larger, scale)
     h = _homography(corners)[:, :, :, None, None]  # (n, 3, 3, 1, 1)
     w = h[:, 2, 0] * x + h[:, 2, 1] * y + h[:, 2, 2]
     w = torch.where(w.abs() < 1e-3, torch.full_like(w, 1e-3), w)
@@ -218,6 +237,17 @@ def _blocks(picture: Tensor, quality: float) -> Tensor:
     return (basis.T @ coded @ basis).permute(0, 1, 2, 4, 3, 5).reshape(n, c, h, w)
 
 
+def _boxes(masks: Tensor) -> Tensor:
+    """(n, 4) left, top, right, bottom in 0..1 of what is True in (n, size, size) masks; zeros where nothing is."""
+    size = masks.shape[-1]
+    edges = []
+    for along in (masks.any(dim=1), masks.any(dim=2)):  # columns, then lines
+        first, last = along.int().argmax(dim=1), size - along.flip(1).int().argmax(dim=1)
+        edges.append((first, torch.where(along.any(dim=1), last, 0)))
+    (left, right), (top, bottom) = edges
+    return torch.stack([left, top, right, bottom], dim=1) / size
+
+
 class PictureRenderer:
     """Draws training pictures of an atlas' flags.
 
@@ -253,8 +283,21 @@ class PictureRenderer:
         Returns:
             (n, 3, size, size) float32 in 0..1.
         """
-        parts = [flags[start : start + 32] for start in range(0, len(flags), 32)]
-        return torch.cat([self._render_few(few, settings) for few in parts])
+        return self.render_with_boxes(flags, settings)[0]
+
+    @torch.no_grad()
+    def render_with_boxes(self, flags: Tensor, settings: PictureSettings) -> tuple[Tensor, Tensor]:
+        """One picture a flag, and where in it the flag is.
+
+        Args:
+            flags: (n,) int64 flags of the atlas; -1 asks for a picture without a flag.
+            settings: how varied.
+        Returns:
+            (n, 3, size, size) float32 in 0..1, and (n, 4) float32 left, top, right and bottom of the part of the flag
+            within the frame, in 0..1 of the frame; zeros where there is no flag.
+        """
+        parts = [self._render_few(flags[start : start + 32], settings) for start in range(0, len(flags), 32)]
+        return torch.cat([pictures for pictures, _ in parts]), torch.cat([boxes for _, boxes in parts])
 
     def _choose_drawings(self, flags: Tensor, share: float) -> Tensor:
         """Places of the drawings to show."""
@@ -265,7 +308,7 @@ class PictureRenderer:
         other = torch.randint(1, n_sources, flags.shape, generator=self._generator)
         return torch.where(_chance(len(flags), share, self._generator), self._atlas.drawings[flags, other], flags)
 
-    def _render_few(self, flags: Tensor, settings: PictureSettings) -> Tensor:
+    def _render_few(self, flags: Tensor, settings: PictureSettings) -> tuple[Tensor, Tensor]:
         n, size, generator = flags.shape[0], self._size, self._generator
         flat = _chance(n, settings.flat_share, generator)
         grid, opacity, shade, scale = _flag_grid(n, size, flat, settings, generator)
@@ -274,7 +317,8 @@ class PictureRenderer:
         cloth = F.grid_sample(drawing, grid, mode="bilinear", padding_mode="border", align_corners=False)
         cloth = (_turn_colours(cloth, generator) * shade).clamp(0, 1)
         background = self._draw_background(n)
-        picture = background + (cloth - background) * (opacity * (flags >= 0)[:, None, None, None])
+        opacity = opacity * (flags >= 0)[:, None, None, None]
+        picture = background + (cloth - background) * opacity
         hidden = (_chance(n, settings.cover_share, generator) & ~flat)[:, None, None, None]
         covered = _cover_mask(n, size, generator) & hidden
         picture = torch.where(covered, torch.rand(n, 3, 1, 1, generator=generator), picture)
@@ -284,4 +328,4 @@ class PictureRenderer:
         picture = picture + noisy[:, None, None, None] * noise
         few = max(1, n // 6)
         picture[-few:] = _blocks(picture[-few:], float(_uniform((1,), 0.01, 0.08, generator)))
-        return picture.clamp(0, 1)
+        return picture.clamp(0, 1), _boxes(opacity[:, 0] > 0.5)

@@ -14,13 +14,17 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from retriever.checkpoints import load_retriever
+from retriever.region import RegionSettings
 from retriever.training.data import BLANK, Corpus, KnowledgeSampler, Pair, PassageSampler, TaskMix, misspell
 from retriever.training.drawings import FLAG_ICONS, DrawingSource
 from retriever.training.flag_atlas import FlagAtlas, load_atlas
 from retriever.training.loop import Resumable, scheduled_rate
 from retriever.training.pictures import PictureRenderer, PictureSettings
+from retriever.training.region import RegionTrainingSettings, box_overlap, train_region_head
 from retriever.training.stages import contrast, unevenness
 from retriever.training.vision import VisionSettings, train_vision
+from tests.retriever.conftest import TINY
 
 N_ENTITIES, N_SIDES = 5, 4
 
@@ -193,6 +197,49 @@ def test_flat_drawings_fill_the_frame(atlas: FlagAtlas) -> None:
     pictures = renderer.render(torch.zeros(8, dtype=torch.int64), PictureSettings(flat_share=1.0, noise_share=0.0))
     centre = pictures[:, :, 16:48, 16:48]
     assert bool((centre[:, 0] > centre[:, 1] + 0.1).float().mean() > 0.95)
+
+
+def test_boxes_are_where_the_flag_is(atlas: FlagAtlas) -> None:
+    plain = atlas.pixels.clone()
+    plain[:] = torch.tensor([255, 0, 0], dtype=torch.uint8)[:, None, None]
+    renderer = PictureRenderer(replace(atlas, pixels=plain), torch.Generator().manual_seed(7), 64, n_backgrounds=64)
+    clean = PictureSettings(flat_share=0.0, wave_share=0.0, cover_share=0.0, noise_share=0.0, max_scale=0.6)
+    flags = torch.tensor([0] * 16 + [-1] * 4)
+    pictures, boxes = renderer.render_with_boxes(flags, clean)
+    assert torch.equal(boxes[16:], torch.zeros(4, 4))
+    assert bool((boxes[:16, 2:] > boxes[:16, :2]).all())
+    for picture, box in zip(pictures[:16], boxes[:16], strict=True):
+        left, top, right, bottom = (round(float(edge) * 64) for edge in box)
+        middle = picture[:, (top + bottom) // 2, (left + right) // 2]
+        assert middle[0] > middle[1:].max()  # red, whatever the light
+    cut = renderer.render_with_boxes(flags, replace(clean, closer_share=1.0))[1][:16]
+    sides, cut_sides = ((part[:, 2:] - part[:, :2]).mean().item() for part in (boxes[:16], cut))
+    assert sides < 0.7
+    assert 0.75 < cut_sides < 0.98
+
+
+def test_overlap_of_boxes() -> None:
+    ones = torch.tensor([[0.0, 0.0, 0.5, 1.0], [0.0, 0.0, 0.25, 0.25], [0.2, 0.2, 0.6, 0.6]])
+    others = torch.tensor([[0.25, 0.0, 0.75, 1.0], [0.75, 0.75, 1.0, 1.0], [0.2, 0.2, 0.6, 0.6]])
+    overlap, generalised = box_overlap(ones, others)
+    assert overlap.tolist() == pytest.approx([1 / 3, 0.0, 1.0])
+    assert generalised.tolist() == pytest.approx([1 / 3, -0.875, 1.0])
+
+
+def test_the_region_head_goes_on_where_it_stopped_and_leaves_the_encoder_alone(
+    atlas: FlagAtlas, tmp_path: Path
+) -> None:
+    encoder = load_retriever(TINY, device=torch.device("cpu"), dtype=torch.float32)
+    vision, size = encoder.model.vision_encoder, encoder.model.config.vision_config.image_size
+    before = {name: tensor.clone() for name, tensor in vision.state_dict().items()}
+    renderer = PictureRenderer(atlas, torch.Generator().manual_seed(7), size, n_backgrounds=64)
+    settings = RegionTrainingSettings(steps=2, batch_size=8, log_every=1, save_every=1)
+    shape = RegionSettings(vision_size=vision.config.hidden_size, side=size // vision.config.patch_size, vision_layer=1)
+    train_region_head(vision, renderer, 3, tmp_path, settings, shape)
+    head = train_region_head(vision, renderer, 3, tmp_path, replace(settings, steps=4), shape)
+    assert [json.loads(line)["step"] for line in (tmp_path / "log.jsonl").read_text().splitlines()] == [1, 2, 3, 4]
+    assert head.settings == shape
+    assert all(torch.equal(tensor, before[name]) for name, tensor in vision.state_dict().items())
 
 
 def test_the_learning_rate_rises_and_falls() -> None:
