@@ -31,6 +31,7 @@ class PictureSettings:
         perspective: largest shift of a corner as a part of the frame.
         outline_share: how often the flag's edge is drawn as a line.
         other_drawings: flags as another than flag-icons draws them.
+        clutter_share: pictures without a flag that are full of shapes.
         closer_share: pictures that are cut to the flag, about as well as its place can be estimated.
     """
 
@@ -44,6 +45,7 @@ class PictureSettings:
     rotation: float = 0.3
     perspective: float = 0.18
     other_drawings: float = 0.0
+    clutter_share: float = 0.0
     closer_share: float = 0.0
 
 
@@ -137,6 +139,17 @@ def _cover_mask(n: int, size: int, generator: torch.Generator) -> Tensor:
     ellipse = p * p + q * q < 1
     rectangle = (p.abs() < 1) & (q.abs() < 1)
     return torch.where(_chance(n, 0.5, generator)[:, None, None], ellipse, rectangle)[:, None]
+
+
+def _clutter(picture: Tensor, chosen: Tensor, generator: torch.Generator) -> Tensor:
+    """Shapes in colours of their own, over each other, on the pictures that are chosen; some pictures are plain."""
+    n, _, size, _ = picture.shape
+    plain = (chosen & _chance(n, 0.3, generator))[:, None, None, None]
+    picture = torch.where(plain, torch.rand(n, 3, 1, 1, generator=generator), picture)
+    for _ in range(6):
+        drawn = _cover_mask(n, size, generator) & (chosen & _chance(n, 0.5, generator))[:, None, None, None]
+        picture = torch.where(drawn, torch.rand(n, 3, 1, 1, generator=generator), picture)
+    return picture
 
 
 def _flag_grid(
@@ -317,6 +330,8 @@ class PictureRenderer:
         cloth = F.grid_sample(drawing, grid, mode="bilinear", padding_mode="border", align_corners=False)
         cloth = (_turn_colours(cloth, generator) * shade).clamp(0, 1)
         background = self._draw_background(n)
+        if settings.clutter_share > 0:
+            background = _clutter(background, _chance(n, settings.clutter_share, generator) & (flags < 0), generator)
         opacity = opacity * (flags >= 0)[:, None, None, None]
         picture = background + (cloth - background) * opacity
         hidden = (_chance(n, settings.cover_share, generator) & ~flat)[:, None, None, None]

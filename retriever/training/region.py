@@ -18,7 +18,9 @@ from retriever.training.vision import normalise
 
 __all__ = ["RegionTrainingSettings", "box_overlap", "train_region_head"]
 
-_PICTURES = PictureSettings(flat_share=0.1, max_scale=1.2, other_drawings=0.6, outline_share=0.12, closer_share=0.1)
+_PICTURES = PictureSettings(
+    flat_share=0.1, max_scale=1.2, other_drawings=0.6, outline_share=0.12, clutter_share=0.6, closer_share=0.1
+)
 _LEAST_SEEN = 0.12  # sides of a box, in the frame; of less than this nothing can be told
 
 

@@ -49,7 +49,7 @@ INSTRUCTIONS = (
 )
 
 _FLATNESS = 0.2  # weight of pictures that show no entity
-_PICTURES = PictureSettings(other_drawings=0.6, outline_share=0.12, closer_share=0.75)  # as the region head cuts them
+_PICTURES = PictureSettings(other_drawings=0.6, outline_share=0.12, clutter_share=0.6, closer_share=0.75)
 _MAPPING = ("query_vision_projection.", "transformer_mapping_")
 _VISION = ("query_vision_encoder.",)
 _UPPER_TEXT = (
