@@ -34,6 +34,7 @@ FEATURES = (
     "no_answer",  # the smallest no-answer probability among the passages
     "lead",  # how far the joint score of the best candidate is above the second best
     "spread",  # how far the retrieval score of the first passage is above the last one's
+    "object",  # log odds that the picture shows an object of the kind that the retriever knows; not always known
     "picture",  # what the picture's rows contribute to the retrieval score of the chosen passage; not always known
 )
 

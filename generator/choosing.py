@@ -17,6 +17,7 @@ from generator.protocol import Candidate
 __all__ = ["Choice", "choose", "joint_scores"]
 
 _SURE_OF_ABSENCE = 0.5
+_SURE_OF_OBJECT = 6.0  # log odds; beyond them an object is no more there, or not there
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +63,7 @@ def choose(
     retrieval_scores: Sequence[float],
     *,
     picture_scores: Sequence[float | None] = (),
+    object_score: float | None = None,
     calibration: Calibration | None = None,
     merge_equal: bool = False,
 ) -> Choice:
@@ -71,6 +73,7 @@ def choose(
         candidates: of one question; one a passage, or a single one made without knowledge.
         retrieval_scores: of the passages, in the order of `Candidate.passage_index`; empty without retrieval.
         picture_scores: the part of each retrieval score that is the picture's; None or empty where it is not known.
+        object_score: log odds that the picture shows an object of the kind that the retriever knows; None: not known.
         calibration: of the confidence; None leaves it uncalibrated and never abstains by threshold.
         merge_equal: add up the probabilities of equal answers before comparing (the reference does not).
 
@@ -90,6 +93,8 @@ def choose(
     place = candidates[index].passage_index
     if place is not None and place < len(picture_scores) and (picture := picture_scores[place]) is not None:
         features["picture"] = picture
+    if object_score is not None:
+        features["object"] = max(-_SURE_OF_OBJECT, min(_SURE_OF_OBJECT, object_score))
     confidence = 0.0 if not candidates[index].answer else calibration.confidence(features)
     lacking = all(candidate.no_answer_probability > _SURE_OF_ABSENCE for candidate in candidates)
     return Choice(

@@ -40,12 +40,15 @@ class ScoredPassage:
         passage: what was found.
         score: its late-interaction score; higher is better.
         picture_score: the part of the score that the picture's rows contribute; None without a picture.
+        object_score: log odds that the question's picture shows an object of the kind that the retriever knows; None
+            without a picture, or where the retriever cannot tell.
         knowledge_base: name of the one it is from, where several are asked at once; else empty.
     """
 
     passage: Passage
     score: float
     picture_score: float | None = None
+    object_score: float | None = None
     knowledge_base: str = ""
 
 

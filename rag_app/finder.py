@@ -60,10 +60,12 @@ class EncodedQuestion:
     Attributes:
         rows: (n_rows, dim) unit rows.
         n_picture_rows: how many of them, the last ones, come from the picture.
+        object_score: log odds of an object in the picture; None where there is none, or nothing that can tell.
     """
 
     rows: Tensor
     n_picture_rows: int
+    object_score: float | None = None
 
 
 def encoded(encoder: Encoder, questions: Sequence[VisualQuestion], watch: Stopwatch) -> list[EncodedQuestion]:
@@ -75,10 +77,15 @@ def encoded(encoder: Encoder, questions: Sequence[VisualQuestion], watch: Stopwa
     for question in questions:
         _check_instruction(encoder, question)
     with watch.stage("encode"):
-        rows = encoder.encode_queries(questions)
+        looks = encoder.look(questions)
+        rows = encoder.encode_queries(questions, looks)
         return [
-            EncodedQuestion(rows=one, n_picture_rows=encoder.picture_rows(question))
-            for one, question in zip(rows, questions, strict=True)
+            EncodedQuestion(
+                rows=one,
+                n_picture_rows=encoder.picture_rows(question),
+                object_score=None if look is None else look.object_score,
+            )
+            for one, question, look in zip(rows, questions, looks, strict=True)
         ]
 
 
@@ -123,7 +130,12 @@ class PassageFinder:
     def _fetch(self, hits: Sequence[Hit], question: EncodedQuestion) -> tuple[ScoredPassage, ...]:
         passages = self.store.get([passage_id_of(key) for key, _ in hits])
         return tuple(
-            ScoredPassage(passage=passage, score=score, picture_score=self._picture_score(key, question))
+            ScoredPassage(
+                passage=passage,
+                score=score,
+                picture_score=self._picture_score(key, question),
+                object_score=question.object_score,
+            )
             for passage, (key, score) in zip(passages, hits, strict=True)
         )
 

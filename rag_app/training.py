@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rag_app.errors import InputError
+from rag_app.argument_types import positive_number, positive_whole_number
 
 if TYPE_CHECKING:
     from retriever.encoder import Encoder
@@ -43,7 +44,7 @@ VALIDATION = Path("knowledge_bases/world_flags/questions/validation.jsonl")
 def add_arguments(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Adds what can be trained to the command line."""
     vision = subparsers.add_parser("vision", help="the vision encoder, on rendered flags")
-    vision.add_argument("--steps", type=int, help="batches (default: the recipe's)")
+    vision.add_argument("--steps", type=positive_whole_number, help="batches (default: the recipe's)")
     vision.add_argument("--start", type=Path, metavar="DIR", help="a retriever whose vision encoder to go on from")
     vision.set_defaults(run=_train_vision)
     retriever = subparsers.add_parser("retriever", help="the stages of PreFLMR-mini, after `vision`")
@@ -56,25 +57,27 @@ def add_arguments(subparsers: argparse._SubParsersAction[argparse.ArgumentParser
         help="its vision encoder (default: that of --start; without --start, RUNS/vision/vision.safetensors)",
     )
     retriever.add_argument("--stages", nargs="+", metavar="NAME", help="run these stages only, such as 4-entities")
-    retriever.add_argument("--steps", type=int, help="batches of a stage that goes on from --start")
-    retriever.add_argument("--learning-rate", type=float, help="peak of such a stage; lower than from nothing")
+    retriever.add_argument("--steps", type=positive_whole_number, help="batches of a stage that goes on from --start")
+    retriever.add_argument(
+        "--learning-rate", type=positive_number, help="peak of such a stage; lower than from nothing"
+    )
     retriever.add_argument("--output", type=Path, default=RETRIEVER_OUTPUT, help="(default: %(default)s)")
     retriever.set_defaults(run=_train_retriever)
     region = subparsers.add_parser("region", help="the region head of a retriever, after `retriever`")
     region.add_argument(
         "--checkpoint", type=Path, default=RETRIEVER_OUTPUT, metavar="DIR", help="(default: %(default)s)"
     )
-    region.add_argument("--steps", type=int, help="batches (default: the recipe's)")
+    region.add_argument("--steps", type=positive_whole_number, help="batches (default: the recipe's)")
     region.set_defaults(run=_train_region)
     reader = subparsers.add_parser("reader", help="the embedded reader")
     reader.add_argument("--text-pairs", type=Path, metavar="FILE.jsonl.gz", help="real passages to learn reading from")
-    reader.add_argument("--steps", type=int, help="batches (default: the recipe's)")
+    reader.add_argument("--steps", type=positive_whole_number, help="batches (default: the recipe's)")
     reader.add_argument("--start", type=Path, metavar="DIR", help="a reader whose layers to go on from")
     reader.add_argument("--output", type=Path, default=READER_CHECKPOINT, help="(default: %(default)s)")
     reader.set_defaults(run=_train_reader)
     blip2 = subparsers.add_parser("blip2", help="a small BLIP-2, with the embedded retriever's vision encoder")
     blip2.add_argument("--text-pairs", type=Path, metavar="FILE.jsonl.gz", help="real passages to learn reading from")
-    blip2.add_argument("--steps", type=int, help="batches (default: the recipe's)")
+    blip2.add_argument("--steps", type=positive_whole_number, help="batches (default: the recipe's)")
     blip2.add_argument("--start", type=Path, metavar="DIR", help="a BLIP-2-mini, or a reader, to go on from")
     blip2.add_argument("--output", type=Path, default=BLIP2_OUTPUT, help="(default: %(default)s)")
     blip2.set_defaults(run=_train_blip2)

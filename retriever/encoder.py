@@ -16,7 +16,7 @@ from knowledge_bases.records import VisualQuestion
 from retriever.modeling import FLMRModelForRetrieval, Rows
 from retriever.parts import Parts
 from retriever.processing import FLMRProcessor
-from retriever.region import RegionFinder
+from retriever.region import Look, RegionFinder
 
 __all__ = ["Encoder", "OpenPicture"]
 
@@ -78,7 +78,27 @@ class Encoder:
         rows = config.mapping_network_prefix_length + (n_patches if config.has_mapping_network else 0)
         return rows * (1 + len(question.regions))
 
-    def encode_queries(self, questions: Sequence[VisualQuestion]) -> list[Tensor]:
+    def look(self, questions: Sequence[VisualQuestion]) -> list[Look | None]:
+        """What each question's picture is looked at for.
+
+        Returns:
+            the region that is encoded in the picture's place, and how surely there is one; None without a picture, for
+            a picture with regions of its own, and where the checkpoint has no region head.
+        """
+        found: list[Look | None] = [None] * len(questions)
+        if self._regions is None:
+            return found
+        places = [at for at, one in enumerate(questions) if one.image is not None and not one.regions]
+        for start in range(0, len(places), QUERIES_A_BATCH):
+            few = places[start : start + QUERIES_A_BATCH]
+            looks = self._regions.find([image for at in few if (image := questions[at].image) is not None])
+            for at, look in zip(few, looks, strict=True):
+                found[at] = look
+        return found
+
+    def encode_queries(
+        self, questions: Sequence[VisualQuestion], looks: Sequence[Look | None] | None = None
+    ) -> list[Tensor]:
         """Encodes questions, in any mixture of picture and text, picture only and text only.
 
         What is fed for a missing part: without a picture, nothing (the query is its text rows alone; no black picture
@@ -91,30 +111,18 @@ class Encoder:
             ValueError: a question has neither part, or the checkpoint takes no pictures.
         """
         encoded: dict[int, Tensor] = {}
+        looks = self.look(questions) if looks is None else looks
+        questions = [_cut(question, look) for question, look in zip(questions, looks, strict=True)]
         kinds = [-1 if question.image is None else len(question.regions) for question in questions]
         for kind in sorted(set(kinds)):
             members = [index for index, one in enumerate(kinds) if one == kind]
             for start in range(0, len(members), QUERIES_A_BATCH):
                 batch = members[start : start + QUERIES_A_BATCH]
-                inputs = self.processor.queries(self._closer([questions[index] for index in batch]))
+                inputs = self.processor.queries([questions[index] for index in batch])
                 with torch.inference_mode():
                     rows = self.model.query(**self._to_device(inputs))  # type: ignore[arg-type]
                 encoded.update(zip(batch, _ragged(rows), strict=True))
         return [encoded[index] for index in range(len(questions))]
-
-    def _closer(self, questions: Sequence[VisualQuestion]) -> Sequence[VisualQuestion]:
-        """The questions with what is looked at as their pictures."""
-        if self._regions is None or questions[0].image is None or questions[0].regions:
-            return questions
-        pictures = self._look_closer([question.image for question in questions if question.image is not None])
-        return [replace(question, image=picture) for question, picture in zip(questions, pictures, strict=True)]
-
-    def _look_closer(self, pictures: Sequence[Image.Image]) -> list[Image.Image]:
-        """Of each picture the part that is encoded."""
-        if self._regions is None or self.processor.image_processor is None:
-            return list(pictures)
-        boxes = self._regions.find(pictures)
-        return [picture if box is None else picture.crop(box) for picture, box in zip(pictures, boxes, strict=True)]
 
     def seen(self, question: VisualQuestion) -> tuple[float, float, float, float] | None:
         """The part of a question's picture that its rows stand for.
@@ -126,11 +134,12 @@ class Encoder:
         images, picture = self.processor.image_processor, question.image
         if images is None or picture is None:
             return None
-        box = self._regions.find([picture])[0] if self._regions is not None and not question.regions else None
-        if box is None:
+        look = self.look([question])[0]
+        if look is None or look.box is None:
             return images.seen(*picture.size)
-        left, top, right, bottom = images.seen(box[2] - box[0], box[3] - box[1])
-        return box[0] + left, box[1] + top, box[0] + right, box[1] + bottom
+        left, top, right, bottom = look.box
+        seen = images.seen(right - left, bottom - top)
+        return left + seen[0], top + seen[1], left + seen[2], top + seen[3]
 
     @property
     def passage_picture_rows(self) -> int:
@@ -176,14 +185,19 @@ class Encoder:
         assert process is not None
         places = list(pictures)
         for start in range(0, len(places), QUERIES_A_BATCH):
-            opened = ((place, pictures[place]()) for place in places[start : start + QUERIES_A_BATCH])
-            pixels = {place: process(self._look_closer([picture])) for place, picture in opened if picture is not None}
+            opened = [(place, pictures[place]()) for place in places[start : start + QUERIES_A_BATCH]]
+            shown = [(place, picture) for place, picture in opened if picture is not None]
+            pixels = {place: process([self._looked_at(picture)]) for place, picture in shown}
             if not pixels:
                 continue
             inputs = self._to_device({"pixel_values": torch.cat(list(pixels.values()))})
             with torch.inference_mode():
                 rows = self.model.doc(**inputs, parts=Parts.IMAGE)
             yield from zip(pixels, (weight * one for one in _ragged(rows)), strict=True)
+
+    def _looked_at(self, picture: Image.Image) -> Image.Image:
+        box = None if self._regions is None else self._regions.find([picture])[0].box
+        return picture if box is None else picture.crop(box)
 
     def _passage_batches(self, texts: Sequence[str]) -> Iterator[tuple[list[int], dict[str, Tensor]]]:
         """Batches of similar length: the passages' positions and the model's inputs."""
@@ -204,6 +218,12 @@ class Encoder:
             name: tensor.to(model.device, model.dtype if tensor.is_floating_point() else None)
             for name, tensor in inputs.items()
         }
+
+
+def _cut(question: VisualQuestion, look: Look | None) -> VisualQuestion:
+    if look is None or look.box is None or question.image is None:
+        return question
+    return replace(question, image=question.image.crop(look.box))
 
 
 def _ragged(rows: Rows) -> list[Tensor]:

@@ -26,6 +26,7 @@ __all__ = [
     "REGION_FOLDER",
     "REGION_MARGIN",
     "Box",
+    "Look",
     "RegionFinder",
     "RegionHead",
     "RegionSettings",
@@ -52,7 +53,7 @@ class RegionSettings:
         vision_layer: after how many of the encoder's layers the patches are read; later ones know what is shown, and
             no longer where.
         hidden_size, layers, heads: of the head's own transformer.
-        threshold: least probability of an object for which the picture is cut.
+        least_score: log odds of an object above which the picture is cut.
     """
 
     vision_size: int
@@ -61,7 +62,7 @@ class RegionSettings:
     hidden_size: int = 96
     layers: int = 2
     heads: int = 4
-    threshold: float = 0.5
+    least_score: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -115,6 +116,19 @@ def patch_centres(side: int) -> Tensor:
     return torch.stack([line.repeat(side), line.repeat_interleave(side)], dim=1)
 
 
+@dataclass(frozen=True)
+class Look:
+    """What to look at in one picture.
+
+    Attributes:
+        box: of the object, with a margin, within the picture; None looks at the whole picture.
+        object_score: log odds that there is an object.
+    """
+
+    box: Box | None
+    object_score: float
+
+
 class RegionFinder:
     """Tells which part of a picture to look at.
 
@@ -128,16 +142,15 @@ class RegionFinder:
         self._head, self._vision, self._images = head, vision, images
 
     @torch.inference_mode()
-    def find(self, pictures: Sequence[Image.Image]) -> list[Box | None]:
-        """The box of each picture's object with a margin, within the picture; None where the whole one is looked at."""
-        like = self._head.positions
+    def find(self, pictures: Sequence[Image.Image]) -> list[Look]:
+        """What to look at in each picture; the whole of it where no object is likely."""
+        like, settings = self._head.positions, self._head.settings
         pixels = self._images(pictures).to(like.device, like.dtype)
-        regions = self._head(self._vision.patches_after(self._head.settings.vision_layer, pixels))
-        boxes = regions.boxes.clamp(0, 1)
-        likely = regions.object_logits.float().sigmoid() > self._head.settings.threshold
+        regions = self._head(self._vision.patches_after(settings.vision_layer, pixels))
+        boxes, scores = regions.boxes.float().clamp(0, 1).tolist(), regions.object_logits.float().tolist()
         return [
-            self._pixels(box, picture) if found else None
-            for box, found, picture in zip(boxes.float().tolist(), likely.tolist(), pictures, strict=True)
+            Look(self._pixels(box, picture) if score > settings.least_score else None, score)
+            for box, score, picture in zip(boxes, scores, pictures, strict=True)
         ]
 
     def _pixels(self, box: Sequence[float], picture: Image.Image) -> Box | None:

@@ -89,9 +89,9 @@ def test_a_question_is_encoded_once(both: Application, monkeypatch: pytest.Monke
     passes: list[int] = []
     encode = finder.encoder.encode_queries
 
-    def counted(questions: Sequence[VisualQuestion]) -> Any:  # noqa: ANN401 - whatever the encoder gives
+    def counted(questions: Sequence[VisualQuestion], looks: Any) -> Any:  # noqa: ANN401 - as the encoder has it
         passes.append(len(questions))
-        return encode(questions)
+        return encode(questions, looks)
 
     monkeypatch.setattr(finder.encoder, "encode_queries", counted)
     watch = Stopwatch()

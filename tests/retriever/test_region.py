@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -60,7 +62,10 @@ def test_what_is_found_takes_the_place_of_the_picture(encoder: Encoder) -> None:
     question = VisualQuestion(text="What is it?", image=PICTURE)
     seen = closer.seen(question)
     assert seen is not None
-    edges = closer._regions.find([PICTURE])[0]  # type: ignore[union-attr]
+    look = closer.look([question])[0]
+    assert look is not None
+    assert look.object_score == pytest.approx(9.0)
+    edges = look.box
     assert edges is not None
     assert edges[0] == round(left + 0.175 * (right - left))  # a twentieth of the box beyond its edge
     assert edges[3] == round(top + 0.83 * (bottom - top))
@@ -92,6 +97,22 @@ def test_regions_that_were_given_and_texts_alone_stay_as_they_are(encoder: Encod
     for ours, plain in zip(closer.encode_queries(questions), encoder.encode_queries(questions), strict=True):
         assert torch.equal(ours, plain)
     assert closer.seen(questions[1]) is None
+    assert closer.look(questions) == [None, None]
+    assert encoder.look([VisualQuestion(text="What is it?", image=PICTURE)]) == [None]
+
+
+def test_a_passage_s_picture_is_looked_at_as_a_question_s(encoder: Encoder) -> None:
+    model = copy.deepcopy(encoder.model)
+    model.config = replace(model.config, context_concat_output_from_vision_encoder=True)
+    reads_pictures = Encoder(model, encoder.processor, identify=lambda: "pictures")
+    closer = looking(reads_pictures, FixedHead(settings_for(reads_pictures), (0.2, 0.2, 0.7, 0.8)))
+    look = closer.look([VisualQuestion(image=PICTURE)])[0]
+    assert look is not None
+    assert look.box is not None
+    cut = PICTURE.crop(look.box)
+    ours = closer.encode_passages([CONTENT], {0: lambda: PICTURE})[0]
+    assert torch.equal(ours, reads_pictures.encode_passages([CONTENT], {0: lambda: cut})[0])
+    assert not torch.equal(ours, reads_pictures.encode_passages([CONTENT], {0: lambda: PICTURE})[0])
 
 
 def test_a_head_is_kept_beside_the_weights_and_counts_in_the_fingerprint(encoder: Encoder, tmp_path: Path) -> None:
