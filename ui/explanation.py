@@ -8,7 +8,7 @@ from html import escape
 from PIL import Image
 
 from rag_app.finder import Explanation, QueryRow, RowKind
-from ui.thumbnails import data_uri
+from rag_app.thumbnails import data_uri
 
 __all__ = ["LINK_PAIRS", "explanation_card", "no_explanation"]
 
@@ -134,13 +134,20 @@ def _heat_map(explanation: Explanation, image: Image.Image, name: _Names) -> str
     chips = "".join(_chip(row, str(number), name) for number, row in enumerate(whole, start=1))
     legend = (
         f"<figcaption class='muted'>{len(patches)} patches, {min(row.cosine for row in patches):.2f} (clear) to "
-        f"{max(row.cosine for row in patches):.2f} (strong)</figcaption>"
+        f"{max(row.cosine for row in patches):.2f} (strong){_looked_at(explanation.seen, image)}</figcaption>"
         if patches
         else ""
     )
     whole_line = f'<p class="chips">Picture as a whole: {chips}</p>' if chips else ""
     shown = f'<img src="{data_uri(image, _PICTURE_SIDE)}" alt="The picture of the question">'
     return f'<figure class="why-picture"><div class="heat">{shown}{overlay}</div>{legend}{whole_line}</figure>'
+
+
+def _looked_at(seen: tuple[float, float, float, float] | None, image: Image.Image) -> str:
+    """Says so where only a part of the picture was encoded."""
+    if seen is None or (seen[2] - seen[0] >= image.width and seen[3] - seen[1] >= image.height):
+        return ""
+    return "; only the part under the grid was looked at"
 
 
 def _question(explanation: Explanation, question: str, name: _Names) -> str:

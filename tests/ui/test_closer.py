@@ -22,6 +22,7 @@ from tests.tiny import save_picture
 from ui.asked import Asked, visual_question
 from ui.closer import answered_alone, explained, refreshed
 from ui.deep_links import fields_of
+from ui.explanation import explanation_card
 
 QUESTION = "what <is> the capital?"
 
@@ -47,6 +48,23 @@ def test_every_passage_is_explained_by_itself(application: Application, asked: A
         assert float(words[1]) + float(words[2]) == pytest.approx(numbers[0], abs=0.015)
         assert card.count('class="patch"') == 16
         assert "<script" not in card
+
+
+def test_the_heat_map_lies_over_the_part_that_was_looked_at(application: Application, asked: Asked) -> None:
+    finder = application.pipeline.finder
+    assert finder is not None
+    question, passage = visual_question(asked.picture, QUESTION, None), asked.answer.passages[0].passage
+    image, found = question.image, finder.explain(question, passage)
+    assert image is not None
+    width, height = image.size
+    cards = [
+        explanation_card(replace(found, seen=seen), question=QUESTION, content=passage.content, score=1.0, image=image)
+        for seen in ((0.0, 0.0, width, height), (width / 4, 0.0, width / 2, height))
+    ]
+    assert "left:0.000%;top:0.000%;width:100.000%" in cards[0]
+    assert "only the part under the grid" not in cards[0]
+    assert "left:25.000%;top:0.000%;width:25.000%;height:100.000%" in cards[1]
+    assert "only the part under the grid was looked at" in cards[1]
 
 
 def test_hostile_passages_and_questions_stay_text(application: Application, asked: Asked) -> None:
