@@ -23,6 +23,7 @@ from rag_app import (
     score_command,
     space_command,
 )
+from rag_app.argument_types import positive_whole_number
 from rag_app.config import DEFAULT_PRESET
 from rag_app.errors import InputError, one_line
 
@@ -110,18 +111,12 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
     return parser
 
 
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"must be a whole number of at least 1, not {text!r}")
-    return int(text)
-
-
 def _add_common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--preset", default=DEFAULT_PRESET, help="a preset's name, or a TOML file (default: %(default)s)"
     )
     parser.add_argument("--kb", help="a knowledge base, or several with commas between (default: the preset's)")
-    parser.add_argument("--k", type=_positive, help="passages to find and read (default: the preset's)")
+    parser.add_argument("--k", type=positive_whole_number, help="passages to find and read (default: the preset's)")
     parser.add_argument("--retriever", metavar="NAME", help="another retriever than the preset's")
     parser.add_argument("--generator", metavar="NAME", help="another generator: a name, folder, hub id or URL#MODEL")
     parser.add_argument(

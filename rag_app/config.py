@@ -183,13 +183,24 @@ def var_folder(given: str | None = None) -> Path:
     """Where derived data and your own knowledge bases lie.
 
     The given folder, else `$RAG_APP_VAR`, else `var/` here; where there is none and this checkout cannot be written, a
-    folder of the user's caches.
+    folder of the user's caches. It need not be there yet.
+
+    Raises:
+        InputError: something other than a folder is at the path, or on the way to it.
     """
     named = given or os.environ.get("RAG_APP_VAR")
     if named:
-        return Path(named)
+        return _possible_folder(Path(named), "--var" if given else "$RAG_APP_VAR")
     here = CHECKOUT / "var"
     if here.is_dir() or os.access(CHECKOUT, os.W_OK):
         return here
     caches = os.environ.get("XDG_CACHE_HOME") or Path(os.environ.get("HOME") or tempfile.gettempdir()) / ".cache"
     return Path(caches) / "ask-about-a-picture"
+
+
+def _possible_folder(path: Path, option: str) -> Path:
+    with reported_as_input(option, kinds=(OSError,)):  # a path that is too long
+        there = next((place for place in (path, *path.parents) if place.exists()), None)
+        if there is not None and not there.is_dir():
+            raise InputError(f"{option}: {there} is not a folder; give a folder, which may be a new one")
+    return path

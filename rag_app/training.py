@@ -23,8 +23,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rag_app.errors import InputError
 from rag_app.argument_types import positive_number, positive_whole_number
+from rag_app.errors import InputError
 
 if TYPE_CHECKING:
     from retriever.encoder import Encoder

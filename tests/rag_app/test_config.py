@@ -22,6 +22,7 @@ from rag_app.config import (
 from rag_app.errors import InputError
 from rag_app.presets_command import check_preset
 from retriever.checkpoints import PRESETS as RETRIEVERS
+from tests.tiny import save_picture
 
 
 def write(tmp_path: Path, text: str) -> str:
@@ -129,6 +130,48 @@ def test_var_folder(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RAG_APP_VAR", "/elsewhere")
     assert var_folder() == Path("/elsewhere")
     assert var_folder("/given") == Path("/given")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["kb", "list"],
+        ["kb", "info"],
+        ["kb", "search", "castle"],
+        ["kb", "add", "--kb", "mine", "--id", "1", "--text", "A castle."],
+        ["kb", "sync"],
+        ["ask", "--image", "PICTURE", "--question", "Who built this?"],
+        ["evaluate", "--dataset", "DATASET", "--output", "OUTPUT"],
+        ["demo", "--port", "0"],
+        ["feedback", "export", "--output", "OUTPUT"],
+    ],
+)
+def test_a_file_where_a_folder_is_wanted(
+    command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rag_app.commands._check_address", lambda host, port: None)  # no port is taken here
+    row: dict[str, object] = {"question_id": "1", "image": None, "question": "Who?", "answers": []}
+    file = Path(write(tmp_path, json.dumps(row)))
+    places = {
+        "PICTURE": str(save_picture(tmp_path / "picture.png")),
+        "DATASET": str(file),
+        "OUTPUT": str(tmp_path / "output"),
+    }
+    arguments = [places.get(argument, argument) for argument in command]
+    for wrong in (file, file / "within"):
+        assert main([*arguments, "--var", str(wrong)], serve=lambda *_: None) == 2
+        error = capsys.readouterr().err
+        assert error == f"error: --var: {file} is not a folder; give a folder, which may be a new one\n"
+    assert main([*arguments, "--var", "x" * 5000], serve=lambda *_: None) == 2
+    assert "--var: " in capsys.readouterr().err
+
+
+def test_a_file_in_the_variable_is_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = write(tmp_path, "")
+    monkeypatch.setenv("RAG_APP_VAR", file)
+    with pytest.raises(InputError, match=r"^\$RAG_APP_VAR: .* is not a folder"):
+        var_folder()
+    assert var_folder(str(tmp_path / "new" / "folder")) == tmp_path / "new" / "folder"
 
 
 def test_the_list_says_what_each_preset_needs(capsys: pytest.CaptureFixture[str]) -> None:
