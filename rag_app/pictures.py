@@ -12,7 +12,7 @@ from PIL.Image import Transpose
 
 from rag_app.errors import InputError, one_line, reported_as_input
 
-__all__ = ["LONGEST_SIDE", "MAX_ASPECT", "MAX_PIXELS", "check_picture", "decode_picture", "open_picture"]
+__all__ = ["LONGEST_SIDE", "MAX_ASPECT", "MAX_PIXELS", "check_picture_header", "decode_picture", "open_picture"]
 
 MAX_PIXELS = 100_000_000  # decoded with alpha this is 0.4 GB: more is refused before it is decoded
 LONGEST_SIDE = 4096  # larger pictures are scaled down at once: the encoders see a few hundred pixels
@@ -67,7 +67,7 @@ def decode_picture(content: bytes, *, name: str) -> Image.Image:
     return _decode(BytesIO(content), name=name)
 
 
-def check_picture(path: Path | str, *, max_pixels: int) -> None:
+def check_picture_header(path: Path | str, *, max_pixels: int) -> None:
     """Looks at the beginning of a file that a stranger gives, without decoding it.
 
     Raises:

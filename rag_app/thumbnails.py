@@ -1,4 +1,4 @@
-"""Small pictures inside HTML."""
+"""Small pictures inside HTML: of the web page and of reports."""
 
 from __future__ import annotations
 

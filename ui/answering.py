@@ -12,10 +12,10 @@ from rag_app.answers import Answer
 from rag_app.assembly import Application
 from rag_app.entities import answer_about, entities_found, recognised
 from rag_app.errors import InputError
+from rag_app.thumbnails import data_uri
 from ui.asked import Asked, problem, visual_question
 from ui.passage_pictures import pictures_of
 from ui.rendering import answer_card, error_card, passage_cards, recognised_line, timing_line
-from ui.thumbnails import data_uri
 
 __all__ = ["MOST_PASSAGES", "Parts", "answered", "checked_k", "corrected", "other_entities", "parts_of"]
 

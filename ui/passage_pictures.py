@@ -12,7 +12,7 @@ from rag_app.answers import Answer
 from rag_app.errors import InputError
 from rag_app.pictures import decode_picture
 from rag_app.stores import Passages
-from ui.thumbnails import data_uri
+from rag_app.thumbnails import data_uri
 
 __all__ = ["pictures_of"]
 

@@ -14,7 +14,7 @@ from typing import Any
 import gradio as gr
 
 from rag_app.errors import InputError, one_line
-from rag_app.pictures import check_picture
+from rag_app.pictures import check_picture_header
 from rag_app.serving import PageSettings
 
 __all__ = ["check_uploads", "prepare_uploads", "stored_bytes"]
@@ -42,7 +42,7 @@ def _checking(preprocess: Callable[[Any], Any], settings: PageSettings) -> Calla
         path = getattr(payload, "path", None)
         if path is not None:
             try:
-                check_picture(path, max_pixels=settings.max_pixels)
+                check_picture_header(path, max_pixels=settings.max_pixels)
             except InputError as error:
                 Path(path).unlink(missing_ok=True)  # gradio has made sure that it lies among the uploads
                 message = one_line(error).replace(str(path), "the file")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -17,12 +15,13 @@ from rag_app.atomic import write_text
 from rag_app.errors import InputError, one_line
 from rag_app.evaluation.outcomes import Outcome, Verdict, holds_answer
 from rag_app.metrics.questions import answer_score
+from rag_app.thumbnails import data_uri
 
 __all__ = ["MOST", "Case", "CasePassage", "case_of", "read_cases", "worst", "write_cases"]
 
 MOST = 50
 _LONGEST_TEXT = 600
-_THUMBNAIL = (176, 132)
+_THUMBNAIL_SIDE = 176  # pixels; the page shows it as wide
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,12 +106,7 @@ def _thumbnail(open_image: Callable[[], Image.Image | None]) -> str:
         image = open_image()
     except InputError:
         return ""
-    if image is None:
-        return ""
-    image.thumbnail(_THUMBNAIL)
-    stream = io.BytesIO()
-    image.save(stream, "JPEG", quality=80)
-    return "data:image/jpeg;base64," + base64.b64encode(stream.getvalue()).decode("ascii")
+    return "" if image is None else data_uri(image, _THUMBNAIL_SIDE)
 
 
 def write_cases(path: Path, cases: Iterable[Case]) -> None:
