@@ -10,7 +10,6 @@ stripes of text). What abstaining costs on answerable questions is in the report
 from __future__ import annotations
 
 import argparse
-import json
 import random
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -22,6 +21,7 @@ from knowledge_bases.records import VisualQuestion
 from knowledge_bases.world_flags.unanswerable import load_unanswerable
 from rag_app.assembly import open_application
 from rag_app.config import DEFAULT_PRESET, load_preset, var_folder
+from rag_app.datasets import load_dataset
 from rag_app.knowledge import find_knowledge
 from rag_app.pictures import open_picture
 from rag_app.pipeline import RagPipeline
@@ -100,16 +100,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pictures", type=Path, default=Path("runs/pictures"), help="as `make evaluate` renders them")
     folder = parser.parse_args().pictures
-    rows = [json.loads(line) for line in TEST.read_text(encoding="utf-8").splitlines()]
+    examples = load_dataset(TEST, images=folder).examples
     rng = random.Random(5)
     texts = load_unanswerable("test")
-    named = rng.sample(sorted({row["image"] for row in rows}), 4 * len(texts))
+    named = rng.sample(sorted({str(one.image) for one in examples}), 4 * len(texts))
     unanswerable = [
         VisualQuestion(text=texts[place % len(texts)], image=open_picture(folder / name))
         for place, name in enumerate(named)
     ]
     flagless = [
-        VisualQuestion(text=rng.choice(rows)["question"], image=DRAWERS[place % len(DRAWERS)](rng))
+        VisualQuestion(text=rng.choice(examples).question, image=DRAWERS[place % len(DRAWERS)](rng))
         for place in range(N_PICTURES)
     ]
     preset, var = load_preset(DEFAULT_PRESET), var_folder()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 import zipfile
 from pathlib import Path
@@ -13,7 +12,7 @@ from hypothesis import strategies as st
 
 from knowledge_bases.catalog import find_knowledge_base, list_knowledge_bases
 from knowledge_bases.exporting import write_csv, write_jsonl
-from knowledge_bases.files import read_examples, read_passages
+from knowledge_bases.files import read_passages
 from knowledge_bases.m2kr import example_from_m2kr, passage_from_m2kr
 from knowledge_bases.records import Passage
 
@@ -85,20 +84,6 @@ def test_zip_with_pictures(tmp_path: Path) -> None:
         archive.writestr("flag.png", b"\x89PNG")
     with pytest.raises(ValueError, match=r"holds nothing that can be read"):
         list(read_passages(tmp_path / "b.zip"))
-
-
-def test_questions_are_read_and_bad_ones_named(tmp_path: Path) -> None:
-    row = {"question_id": "q1", "image": "a/b.jpg", "question": "Q?", "answers": ["x"] * 10, "question_type": "t"}
-    path = write(tmp_path / "q.jsonl", json.dumps(row) + "\n")
-    (example,) = read_examples(path)
-    assert (example.image, example.answers, example.instruction) == (Path("a/b.jpg"), ("x",) * 10, None)
-    for change, message in (
-        ({"question_id": ""}, "line 1: no question_id"),
-        ({"answers": [1]}, "line 1: answers is not a list of texts"),
-        ({"question": " ", "image": None}, "line 1: neither question nor image"),
-    ):
-        with pytest.raises(ValueError, match=message):
-            list(read_examples(write(path, json.dumps(row | change))))
 
 
 def test_m2kr_rows() -> None:
