@@ -121,16 +121,17 @@ def _outputs(sections: Sequence[Section]) -> list[Block]:
 def _add_form(application: Application) -> _Form:
     default_k = application.pipeline.k
     picture = picture_input()
-    question = gr.Textbox(
-        label="Question",
-        placeholder="What is the capital of this country?",
-        lines=1,
-        max_lines=6,
-        max_length=MAX_QUESTION_CHARACTERS,
-        submit_btn=False,
-        elem_id="question",
-    )
-    button = gr.Button("Ask", variant="primary", elem_id="ask")
+    with gr.Row(elem_id="ask-line"):
+        question = gr.Textbox(
+            label="Question",
+            placeholder="What is the capital of this country?",
+            lines=1,
+            max_lines=6,
+            max_length=MAX_QUESTION_CHARACTERS,
+            submit_btn=False,
+            elem_id="question",
+        )
+        button = gr.Button("Ask", variant="primary", scale=0, min_width=96, elem_id="ask")
     with gr.Accordion("Options", open=False, elem_id="options"):
         k = gr.Slider(
             1, max(MOST_PASSAGES, default_k), default_k, step=1, label="Passages to read", elem_id="passages-k"

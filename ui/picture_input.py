@@ -19,7 +19,7 @@ def picture_input(elem_id: str = "picture") -> gr.Image:
         sources=["upload", "clipboard", "webcam"],
         type="filepath",
         image_mode=None,
-        height=300,
+        height=260,
         elem_id=elem_id,
         buttons=["fullscreen"],
     )

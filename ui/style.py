@@ -10,10 +10,10 @@ _FONTS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif")
 _MONO_FONTS = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace")
 
 CSS = """
-.gradio-container { max-width: 1120px !important; margin: 0 auto !important; }
-.page-head { padding: 8px 0 4px; }
+.gradio-container { width: 100%; max-width: 1120px !important; margin: 0 auto !important; }
+.page-head { display: flex; flex-wrap: wrap; align-items: baseline; column-gap: 16px; }
 .page-head h1 { font-size: 1.6rem; font-weight: 700; margin: 0; color: var(--body-text-color); }
-.page-head p { margin: 4px 0 0; color: var(--body-text-color-subdued); }
+.page-head p { margin: 0; color: var(--body-text-color-subdued); }
 .card {
   background: var(--block-background-fill); border: 1px solid var(--border-color-primary);
   border-radius: 14px; padding: 16px 18px; color: var(--body-text-color);
@@ -84,6 +84,7 @@ CSS = """
 }
 #ask-grid > * { min-width: 0 !important; }
 #ask-form { grid-area: form; } #ask-answer { grid-area: answer; } #ask-more { grid-area: more; }
+#ask-line { align-items: flex-end; } #ask { margin-bottom: 10px; }  /* level with the text field */
 #below-answer { align-items: center; gap: 8px; flex-wrap: wrap; }
 #below-answer button { min-width: 0; flex: 0 1 auto; }
 #recognised { flex: 1 1 180px; }

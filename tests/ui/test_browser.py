@@ -28,6 +28,24 @@ def test_a_question_is_asked_by_clicking(page: Page, address: str, application: 
     expect(page.locator("#timings")).to_contain_text("searching")
 
 
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_the_form_is_seen_whole_and_stays_where_it_is(page: Page, address: str, theme: str, tmp_path: Path) -> None:
+    page.set_viewport_size({"width": 1280, "height": 720})
+    page.goto(f"{address}/?__theme={theme}")
+    button = page.locator("#ask")
+    expect(button).to_be_in_viewport(ratio=1, timeout=PATIENCE)
+    page.wait_for_timeout(1000)  # scripts and styles of the page are there
+    empty = button.bounding_box()
+    assert empty is not None
+    page.locator("#picture input[type=file]").first.set_input_files(save_picture(tmp_path / "red.png"))
+    expect(page.locator("#picture img")).to_be_visible(timeout=PATIENCE)
+    page.locator("#question textarea").fill("what is the capital?")
+    button.click()
+    expect(page.locator("#passages .passage").first).to_be_visible(timeout=PATIENCE)
+    assert button.bounding_box() == empty
+    expect(button).to_be_in_viewport(ratio=1)
+
+
 def ask(page: Page, address: str, question: str, picture: Path | None = None) -> None:
     page.goto(address)
     if picture is not None:
