@@ -73,6 +73,9 @@ def add_arguments(subparsers: argparse._SubParsersAction[argparse.ArgumentParser
     reader.add_argument("--text-pairs", type=Path, metavar="FILE.jsonl.gz", help="real passages to learn reading from")
     reader.add_argument("--steps", type=positive_whole_number, help="batches (default: the recipe's)")
     reader.add_argument("--start", type=Path, metavar="DIR", help="a reader whose layers to go on from")
+    reader.add_argument(
+        "--seed", type=int, default=0, help="of the exercises; going on wants another than before (default: %(default)s)"
+    )
     reader.add_argument("--output", type=Path, default=READER_CHECKPOINT, help="(default: %(default)s)")
     reader.set_defaults(run=_train_reader)
     blip2 = subparsers.add_parser("blip2", help="a small BLIP-2, with the embedded retriever's vision encoder")
@@ -268,6 +271,7 @@ def _train_reader(arguments: argparse.Namespace) -> int:
     settings = ReaderTrainingSettings(
         output=arguments.output, run=arguments.runs / "reader", wikipedia=arguments.text_pairs, start=arguments.start
     )
+    settings = replace(settings, loop=replace(settings.loop, seed=arguments.seed))
     if arguments.steps:
         settings = replace(settings, loop=replace(settings.loop, steps=arguments.steps))
     train_reader(settings, progress=logging.getLogger(__name__).info)
