@@ -111,7 +111,8 @@ def unanswerable_questions(dataset: Dataset, runs: Path) -> list[VisualQuestion]
     asked = [VisualQuestion(text=rng.choice(texts), image=open_picture(path)) for path in paths]
     atlas = flag_atlas(runs, others=False)
     renderer = PictureRenderer(atlas, torch.Generator().manual_seed(3), PICTURE_SIZE, n_backgrounds=256)
-    pictures = (renderer.render(torch.full((len(about),), -1), PictureSettings(clutter_share=0.6)) * 255).to(torch.uint8)
+    drawn = renderer.render(torch.full((len(about),), -1), PictureSettings(clutter_share=0.6))
+    pictures = (drawn * 255).to(torch.uint8)
     return asked + [
         VisualQuestion(text=example.question, image=Image.fromarray(picture.permute(1, 2, 0).numpy()))
         for example, picture in zip(about, pictures, strict=True)

@@ -74,7 +74,7 @@ def add_arguments(subparsers: argparse._SubParsersAction[argparse.ArgumentParser
     reader.add_argument("--steps", type=positive_whole_number, help="batches (default: the recipe's)")
     reader.add_argument("--start", type=Path, metavar="DIR", help="a reader whose layers to go on from")
     reader.add_argument(
-        "--seed", type=int, default=0, help="of the exercises; going on wants another than before (default: %(default)s)"
+        "--seed", type=int, default=0, help="of the exercises; going on wants another (default: %(default)s)"
     )
     reader.add_argument("--output", type=Path, default=READER_CHECKPOINT, help="(default: %(default)s)")
     reader.set_defaults(run=_train_reader)
