@@ -142,14 +142,31 @@ def _cover_mask(n: int, size: int, generator: torch.Generator) -> Tensor:
 
 
 def _clutter(picture: Tensor, chosen: Tensor, generator: torch.Generator) -> Tensor:
-    """Shapes in colours of their own, over each other, on the pictures that are chosen; some pictures are plain."""
+    """Shapes in colours of their own, over each other, on the chosen pictures; some are plain, some a pattern."""
     n, _, size, _ = picture.shape
     plain = (chosen & _chance(n, 0.3, generator))[:, None, None, None]
     picture = torch.where(plain, torch.rand(n, 3, 1, 1, generator=generator), picture)
     for _ in range(6):
         drawn = _cover_mask(n, size, generator) & (chosen & _chance(n, 0.5, generator))[:, None, None, None]
         picture = torch.where(drawn, torch.rand(n, 3, 1, 1, generator=generator), picture)
-    return picture
+    patterned = _pattern(n, size, generator) & (chosen & _chance(n, 0.25, generator))[:, None, None, None]
+    return torch.where(patterned, torch.rand(n, 3, 1, 1, generator=generator), picture)
+
+
+def _pattern(n: int, size: int, generator: torch.Generator) -> Tensor:
+    """(n, 1, size, size) bool: many lines, whole or broken, as of print, windows, shelves or cloth."""
+    x, y = _mesh(size)
+    turn = _uniform((n, 1, 1), -0.3, 0.3, generator) + 1.5708 * _chance(n, 0.3, generator)[:, None, None]
+    along, across = x * turn.cos() + y * turn.sin(), y * turn.cos() - x * turn.sin()
+    n_lines, share = _uniform((n, 1, 1), 6, 22, generator), _uniform((n, 1, 1), 0.2, 0.7, generator)
+    place = across * n_lines / 2
+    lines = place.frac().abs() < share
+    number = place.trunc()  # each line is broken at places of its own
+    pieces = (3.1 * number + along * _uniform((n, 1, 1), 2, 9, generator)).sin() + (1.7 * number + 5.3 * along).cos()
+    broken = _chance(n, 0.7, generator)[:, None, None] & (pieces < _uniform((n, 1, 1), -1.0, 0.3, generator))
+    margin = _uniform((n, 1, 1), 0.6, 1.1, generator)
+    within = (x.abs() < margin) & (y.abs() < margin)
+    return (lines & ~broken & within)[:, None]
 
 
 def _flag_grid(

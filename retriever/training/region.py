@@ -28,7 +28,7 @@ _LEAST_SEEN = 0.12  # sides of a box, in the frame; of less than this nothing ca
 class RegionTrainingSettings:
     """The schedule."""
 
-    steps: int = 1700
+    steps: int = 2200
     batch_size: int = 64
     learning_rate: float = 1e-3
     weight_decay: float = 0.02
