@@ -63,7 +63,7 @@ def choose(
     retrieval_scores: Sequence[float],
     *,
     picture_scores: Sequence[float | None] = (),
-    object_score: float | None = None,
+    object_scores: Sequence[float | None] = (),
     calibration: Calibration | None = None,
     merge_equal: bool = False,
 ) -> Choice:
@@ -73,7 +73,8 @@ def choose(
         candidates: of one question; one a passage, or a single one made without knowledge.
         retrieval_scores: of the passages, in the order of `Candidate.passage_index`; empty without retrieval.
         picture_scores: the part of each retrieval score that is the picture's; None or empty where it is not known.
-        object_score: log odds that the picture shows an object of the kind that the retriever knows; None: not known.
+        object_scores: for each passage, log odds that the picture shows an object of the kind that the retriever
+            knows; None or empty where that is not known or does not matter.
         calibration: of the confidence; None leaves it uncalibrated and never abstains by threshold.
         merge_equal: add up the probabilities of equal answers before comparing (the reference does not).
 
@@ -91,10 +92,10 @@ def choose(
     index = max(range(len(candidates)), key=lambda i: (bool(candidates[i].answer), ranking[i], scores[i]))
     features = _features(candidates, retrieval_scores, scores, index, merged[index])
     place = candidates[index].passage_index
-    if place is not None and place < len(picture_scores) and (picture := picture_scores[place]) is not None:
+    if (picture := _known(picture_scores, place)) is not None:
         features["picture"] = picture
-    if object_score is not None:
-        features["object"] = max(-_SURE_OF_OBJECT, min(_SURE_OF_OBJECT, object_score))
+    if (seen := _known(object_scores, place)) is not None:
+        features["object"] = max(-_SURE_OF_OBJECT, min(_SURE_OF_OBJECT, seen))
     confidence = 0.0 if not candidates[index].answer else calibration.confidence(features)
     lacking = all(candidate.no_answer_probability > _SURE_OF_ABSENCE for candidate in candidates)
     return Choice(
@@ -105,6 +106,10 @@ def choose(
         scores=tuple(scores),
         features=features,
     )
+
+
+def _known(scores: Sequence[float | None], place: int | None) -> float | None:
+    return scores[place] if place is not None and place < len(scores) else None
 
 
 def _key(answer: str) -> str:

@@ -41,7 +41,8 @@ class ScoredPassage:
         score: its late-interaction score; higher is better.
         picture_score: the part of the score that the picture's rows contribute; None without a picture.
         object_score: log odds that the question's picture shows an object of the kind that the retriever knows; None
-            without a picture, or where the retriever cannot tell.
+            without a picture, where the retriever cannot tell, and for a passage that was found by a picture of its
+            own, whatever that shows.
         knowledge_base: name of the one it is from, where several are asked at once; else empty.
     """
 

@@ -32,7 +32,7 @@ class Read:
     scores: tuple[float, ...]
     picture_scores: tuple[float | None, ...]
     answers: tuple[str, ...]
-    object_score: float | None = None
+    object_scores: tuple[float | None, ...] = ()
 
     def choose(self, calibration: Calibration) -> tuple[Choice, float]:
         """The choice under a calibration, and its VQA accuracy."""
@@ -40,7 +40,7 @@ class Read:
             self.candidates,
             self.scores,
             picture_scores=self.picture_scores,
-            object_score=self.object_score,
+            object_scores=self.object_scores,
             calibration=calibration,
         )
         return choice, vqa_accuracy(choice.answer, self.answers) if self.answers else 0.0
@@ -90,7 +90,7 @@ def read_questions(
                     scores=tuple(passage.score for passage in passages),
                     picture_scores=tuple(passage.picture_score for passage in passages),
                     answers=answers[len(reads)],
-                    object_score=passages[0].object_score if passages else None,
+                    object_scores=tuple(passage.object_score for passage in passages),
                 )
             )
         if progress is not None:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from knowledge_bases.records import Passage, ScoredPassage, VisualQuestion
 from rag_app.errors import InputError, reported_as_input
-from rag_app.indexing import passage_id_of, passage_picture
+from rag_app.indexing import index_key, passage_id_of, passage_picture
 from rag_app.stores import Passages, SharedStore
 from rag_app.timing import Stopwatch
 from retriever.encoder import Encoder
@@ -134,10 +134,14 @@ class PassageFinder:
                 passage=passage,
                 score=score,
                 picture_score=self._picture_score(key, question),
-                object_score=question.object_score,
+                object_score=None if self._has_picture(key, passage) else question.object_score,
             )
             for passage, (key, score) in zip(passages, hits, strict=True)
         )
+
+    def _has_picture(self, key: str, passage: Passage) -> bool:
+        """Whether the passage was encoded with a picture of its own."""
+        return self.encoder.passage_picture_rows > 0 and key != index_key(passage, "")
 
     def _picture_score(self, key: str, question: EncodedQuestion) -> float | None:
         if question.n_picture_rows == 0:

@@ -181,7 +181,7 @@ class RagPipeline(Runnable[VisualQuestion, Answer]):
             candidates,
             [found.score for found in passages],
             picture_scores=[found.picture_score for found in passages],
-            object_score=passages[0].object_score if passages else None,
+            object_scores=[found.object_score for found in passages],
             calibration=self._calibration,
         )
         return Answer(

@@ -136,12 +136,15 @@ def test_a_generator_without_calibration_gets_the_neutral_one() -> None:
 def test_a_picture_without_an_object_takes_confidence_away() -> None:
     candidates, scores = [candidate("Paris", 0.5, 0), candidate("Lyon", 0.3, 1)], [2.0, 1.0]
     calibration = Calibration(weights={"object": 0.5}, means={"object": 2.0}, threshold=0.4)
-    by_score = {score: choose(candidates, scores, object_score=score, calibration=calibration) for score in (-3, 3, 99)}
+    by_score = {
+        score: choose(candidates, scores, object_scores=[score, None], calibration=calibration) for score in (-3, 3, 99)
+    }
     assert by_score[-3].confidence == pytest.approx(1 / (1 + math.exp(1.5)))
     assert by_score[-3].abstained
     assert by_score[3].confidence == pytest.approx(1 / (1 + math.exp(-1.5)))
     assert not by_score[3].abstained
     assert by_score[99].features["object"] == 6.0  # as sure as it can be
-    unknown = choose(candidates, scores, calibration=calibration)
-    assert "object" not in unknown.features
-    assert unknown.confidence == pytest.approx(1 / (1 + math.exp(-1.0)))
+    for unknown in ((), (None, -3.0)):
+        choice = choose(candidates, scores, object_scores=unknown, calibration=calibration)
+        assert "object" not in choice.features
+        assert choice.confidence == pytest.approx(1 / (1 + math.exp(-1.0)))
