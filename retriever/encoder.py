@@ -102,7 +102,12 @@ class Encoder:
         """Encodes questions, in any mixture of picture and text, picture only and text only.
 
         What is fed for a missing part: without a picture, nothing (the query is its text rows alone; no black picture
-        is made up); without a text, the picture's instruction alone. Regions of a picture are encoded beside it.
+        is made up); without a text, the picture's instruction alone. Regions of a picture are encoded beside it; where
+        there are none, the part that `look` found takes the picture's place.
+
+        Args:
+            questions: what is asked.
+            looks: what `look` said of them; None asks it.
 
         Returns:
             one (n_rows, dim) float32 tensor of unit rows a question, on the CPU; rows that do not count are dropped.
