@@ -129,8 +129,12 @@ class Encoder:
                 encoded.update(zip(batch, _ragged(rows), strict=True))
         return [encoded[index] for index in range(len(questions))]
 
-    def seen(self, question: VisualQuestion) -> tuple[float, float, float, float] | None:
+    def seen(self, question: VisualQuestion, look: Look | None) -> tuple[float, float, float, float] | None:
         """The part of a question's picture that its rows stand for.
+
+        Args:
+            question: as it was asked.
+            look: what `look` said of it.
 
         Returns:
             left, top, right and bottom in the picture's pixels, which may reach beyond it where black is added; None
@@ -139,7 +143,6 @@ class Encoder:
         images, picture = self.processor.image_processor, question.image
         if images is None or picture is None:
             return None
-        look = self.look([question])[0]
         if look is None or look.box is None:
             return images.seen(*picture.size)
         left, top, right, bottom = look.box
@@ -190,9 +193,8 @@ class Encoder:
         assert process is not None
         places = list(pictures)
         for start in range(0, len(places), QUERIES_A_BATCH):
-            opened = [(place, pictures[place]()) for place in places[start : start + QUERIES_A_BATCH]]
-            shown = [(place, picture) for place, picture in opened if picture is not None]
-            pixels = {place: process([self._looked_at(picture)]) for place, picture in shown}
+            opened = ((place, pictures[place]()) for place in places[start : start + QUERIES_A_BATCH])
+            pixels = {place: process([self._looked_at(picture)]) for place, picture in opened if picture is not None}
             if not pixels:
                 continue
             inputs = self._to_device({"pixel_values": torch.cat(list(pixels.values()))})
@@ -201,8 +203,7 @@ class Encoder:
             yield from zip(pixels, (weight * one for one in _ragged(rows)), strict=True)
 
     def _looked_at(self, picture: Image.Image) -> Image.Image:
-        box = None if self._regions is None else self._regions.find([picture])[0].box
-        return picture if box is None else picture.crop(box)
+        return picture if self._regions is None else self._regions.find([picture])[0].cut(picture)
 
     def _passage_batches(self, texts: Sequence[str]) -> Iterator[tuple[list[int], dict[str, Tensor]]]:
         """Batches of similar length: the passages' positions and the model's inputs."""
@@ -226,9 +227,7 @@ class Encoder:
 
 
 def _cut(question: VisualQuestion, look: Look | None) -> VisualQuestion:
-    if look is None or look.box is None or question.image is None:
-        return question
-    return replace(question, image=question.image.crop(look.box))
+    return question if look is None or question.image is None else replace(question, image=look.cut(question.image))
 
 
 def _ragged(rows: Rows) -> list[Tensor]:

@@ -124,7 +124,8 @@ def explain(
     Raises:
         ValueError: the question has neither a text nor a picture, or the checkpoint takes no pictures.
     """
-    query = encoder.encode_queries([question])[0]
+    looks = encoder.look([question])
+    query = encoder.encode_queries([question], looks)[0]
     passage = encoder.encode_passages([content], {0: lambda: picture})[0]
     labels = _query_labels(encoder, question)
     n_shown = encoder.passage_picture_rows if picture is not None else 0
@@ -142,7 +143,7 @@ def explain(
         rows=rows,
         tokens=tokens,
         grid=_grid(encoder) if any(row.kind is RowKind.PATCH for row in rows) else None,
-        seen=encoder.seen(question),
+        seen=encoder.seen(question, looks[0]),
     )
 
 

@@ -1,8 +1,8 @@
 """Where in a picture the object is that a question is about, so that the retriever can look closer.
 
 FLMR cut regions of interest out of pictures with an object detector of its own (arXiv 2309.17133). Here a small head on
-the patches that the vision encoder sees anyway estimates one box. What it cuts out takes the picture's place; where it
-sees no object the whole picture stays. The published PreFLMR checkpoints have no such head.
+the patches of the vision encoder's first layers estimates one box. What is in it takes the picture's place; where the
+head sees no object the whole picture stays. The published PreFLMR checkpoints have no such head.
 """
 
 from __future__ import annotations
@@ -128,6 +128,10 @@ class Look:
     box: Box | None
     object_score: float
 
+    def cut(self, picture: Image.Image) -> Image.Image:
+        """The part of that picture that is looked at."""
+        return picture if self.box is None else picture.crop(self.box)
+
 
 class RegionFinder:
     """Tells which part of a picture to look at.
@@ -187,11 +191,11 @@ def load_region_head(folder: Path, *, device: torch.device, dtype: torch.dtype) 
     """
     values = read_json_object(folder / "config.json")
     try:
-        settings = RegionSettings(**values)
-    except TypeError as error:
-        raise ValueError(f"{folder / 'config.json'} is damaged ({error}); fetch the checkpoint again") from error
-    with torch.device("meta"):
-        head = RegionHead(settings)
+        with torch.device("meta"):
+            head = RegionHead(RegionSettings(**values))
+    except (TypeError, ValueError, RuntimeError, AssertionError, ZeroDivisionError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise ValueError(f"{folder / 'config.json'} is damaged ({reason}); fetch the checkpoint again") from error
     shapes = {name: tensor.shape for name, tensor in head.state_dict().items()}
     files = stored_names([folder / WEIGHTS_FILE])
     differing = sorted(shapes.keys() ^ files.keys())

@@ -60,7 +60,7 @@ def test_what_is_found_takes_the_place_of_the_picture(encoder: Encoder) -> None:
     left, top, right, bottom = encoder.processor.image_processor.seen(90, 60)  # type: ignore[union-attr]
     closer = looking(encoder, FixedHead(settings_for(encoder), (0.2, 0.2, 0.7, 0.8)))
     question = VisualQuestion(text="What is it?", image=PICTURE)
-    seen = closer.seen(question)
+    seen = closer.seen(question, closer.look([question])[0])
     assert seen is not None
     look = closer.look([question])[0]
     assert look is not None
@@ -85,7 +85,7 @@ def test_the_whole_picture_is_seen_where_nothing_is_cut(
     closer = looking(encoder, FixedHead(settings_for(encoder), box, logit))
     question = VisualQuestion(text="What is it?", image=square)
     assert torch.equal(closer.encode_queries([question])[0], encoder.encode_queries([question])[0])
-    assert closer.seen(question) == (0, 0, 60, 60)
+    assert closer.seen(question, closer.look([question])[0]) == (0, 0, 60, 60)
 
 
 def test_regions_that_were_given_and_texts_alone_stay_as_they_are(encoder: Encoder) -> None:
@@ -96,7 +96,7 @@ def test_regions_that_were_given_and_texts_alone_stay_as_they_are(encoder: Encod
     ]
     for ours, plain in zip(closer.encode_queries(questions), encoder.encode_queries(questions), strict=True):
         assert torch.equal(ours, plain)
-    assert closer.seen(questions[1]) is None
+    assert closer.seen(questions[1], closer.look([questions[1]])[0]) is None
     assert closer.look(questions) == [None, None]
     assert encoder.look([VisualQuestion(text="What is it?", image=PICTURE)]) == [None]
 
@@ -152,6 +152,9 @@ def test_a_damaged_head_is_one_clear_line(encoder: Encoder, tmp_path: Path) -> N
     assert "missing or unexpected" in message()
     (place / "config.json").write_text(json.dumps(values | {"colour": "red"}))
     assert "colour" in message()
+    for name, wrong in (("hidden_size", -96), ("heads", 7), ("heads", 0), ("layers", "two"), ("side", None)):
+        (place / "config.json").write_text(json.dumps(values | {name: wrong}))
+        assert "is damaged" in message(), (name, wrong)
     (place / "config.json").write_text(json.dumps(values))
     content = (place / "model.safetensors").read_bytes()
     (place / "model.safetensors").write_bytes(content[: len(content) // 2])
