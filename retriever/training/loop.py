@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import torch
 from torch import nn
 
-__all__ = ["Resumable", "RunLog", "parameter_groups", "scheduled_rate"]
+__all__ = ["Resumable", "RunLog", "parameter_groups", "scheduled_rate", "set_rate"]
 
 logger = logging.getLogger(__name__)
 
@@ -30,6 +30,12 @@ def scheduled_rate(step: int, *, steps: int, warmup: int, peak: float, floor: fl
     """Linear warm-up, then half a cosine down to `floor * peak`."""
     warm = min(1.0, (step + 1) / max(1, warmup))
     return peak * warm * (floor + (1 - floor) * (1 + math.cos(math.pi * step / steps)) / 2)
+
+
+def set_rate(optimiser: torch.optim.Optimizer, step: int, *, steps: int, warmup: int, peak: float) -> None:
+    """Gives every group of parameters the rate of `scheduled_rate`."""
+    for group in optimiser.param_groups:
+        group["lr"] = scheduled_rate(step, steps=steps, warmup=warmup, peak=peak)
 
 
 def parameter_groups(parameters: Mapping[str, nn.Parameter], weight_decay: float) -> list[dict[str, Any]]:

@@ -12,6 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from retriever.region import REGION_MARGIN
+from retriever.training.backgrounds import add_clutter, cover_mask, draw_background
+from retriever.training.canvas import chance, mesh, uniform
 from retriever.training.flag_atlas import FlagAtlas
 
 __all__ = ["PictureRenderer", "PictureSettings"]
@@ -49,20 +51,6 @@ class PictureSettings:
     closer_share: float = 0.0
 
 
-def _uniform(shape: tuple[int, ...], low: float, high: float, generator: torch.Generator) -> Tensor:
-    return torch.rand(shape, generator=generator) * (high - low) + low
-
-
-def _chance(n: int, share: float, generator: torch.Generator) -> Tensor:
-    return torch.rand(n, generator=generator) < share
-
-
-def _mesh(size: int) -> tuple[Tensor, Tensor]:
-    line = (torch.arange(size) + 0.5) / size * 2 - 1
-    y, x = torch.meshgrid(line, line, indexing="ij")
-    return x[None], y[None]  # (1, size, size) each
-
-
 def _homography(corners: Tensor) -> Tensor:
     """(n, 3, 3) maps from frame coordinates to flag coordinates, given where the flag's corners lie (n, 4, 2)."""
     target = torch.tensor(_SQUARE)
@@ -78,19 +66,19 @@ def _homography(corners: Tensor) -> Tensor:
 
 def _corners(n: int, flat: Tensor, settings: PictureSettings, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """Where the flag's corners lie in the frame (n, 4, 2), and the flag's scale (n,)."""
-    scale = _uniform((n,), settings.min_scale, settings.max_scale, generator)
-    height = (scale * torch.exp(_uniform((n,), -0.65, 0.35, generator))).clamp(min=0.25)  # the frame is squashed
-    turn = _uniform((n,), -settings.rotation, settings.rotation, generator) * _chance(n, 0.6, generator)
+    scale = uniform((n,), settings.min_scale, settings.max_scale, generator)
+    height = (scale * torch.exp(uniform((n,), -0.65, 0.35, generator))).clamp(min=0.25)  # the frame is squashed
+    turn = uniform((n,), -settings.rotation, settings.rotation, generator) * chance(n, 0.6, generator)
     base = torch.tensor(_SQUARE) * torch.stack([scale, height], -1)[:, None]
-    jitter = _uniform((n, 4, 2), -1, 1, generator) * settings.perspective * scale[:, None, None]
-    base = base + jitter * _chance(n, 0.6, generator)[:, None, None]
+    jitter = uniform((n, 4, 2), -1, 1, generator) * settings.perspective * scale[:, None, None]
+    base = base + jitter * chance(n, 0.6, generator)[:, None, None]
     cos, sin = turn.cos(), turn.sin()
     rotation = torch.stack([torch.stack([cos, -sin], -1), torch.stack([sin, cos], -1)], -2)  # (n, 2, 2)
     base = base @ rotation.transpose(1, 2)
     room = (1 - torch.stack([scale, height], -1)).clamp(min=0.12)
-    centre = _uniform((n, 2), -1, 1, generator) * room
+    centre = uniform((n, 2), -1, 1, generator) * room
     full = torch.tensor(_SQUARE).expand(n, 4, 2)
-    full = full * (1 + _uniform((n, 1, 2), -0.04, 0.12, generator))
+    full = full * (1 + uniform((n, 1, 2), -0.04, 0.12, generator))
     placed = base + centre[:, None]
     return torch.where(flat[:, None, None], full, placed), torch.where(flat, torch.ones(n), scale)
 
@@ -107,93 +95,31 @@ def _cut_to_flag(corners: Tensor, scale: Tensor, generator: torch.Generator) -> 
     return (corners - ((low + high) / 2)[:, None]) / half[:, None], scale / half[:, 0]
 
 
-def _background(n: int, size: int, generator: torch.Generator) -> Tensor:
-    """(n, 3, size, size): plain, gradient, or clouds of colour at several sizes, with some hard shapes."""
-    plain = torch.rand(n, 3, 1, 1, generator=generator).expand(n, 3, size, size)
-    sort = torch.rand(n, generator=generator)
-    whitish = (sort < 0.18)[:, None, None, None]
-    plain = torch.where(whitish, plain * 0.1 + 0.9, plain)
-    layers = torch.zeros(n, 3, size, size)
-    for cells in (2, 4, 8, 16, 40):
-        weight = _uniform((n, 1, 1, 1), 0, 1, generator) ** 2
-        coarse = torch.rand(n, 3, cells, cells, generator=generator) - 0.5
-        grey = coarse.mean(dim=1, keepdim=True).expand_as(coarse)
-        coarse = torch.where((sort > 0.6)[:, None, None, None], grey, coarse)
-        mode = "bilinear" if cells != 8 else "nearest"
-        layers = layers + weight * F.interpolate(coarse, size=(size, size), mode=mode)
-    busy = (sort > 0.35)[:, None, None, None]
-    picture = torch.where(busy, plain + layers, plain)
-    shapes = _cover_mask(n, size, generator) & busy
-    return torch.where(shapes, torch.rand(n, 3, 1, 1, generator=generator), picture).clamp(0, 1)
-
-
-def _cover_mask(n: int, size: int, generator: torch.Generator) -> Tensor:
-    """(n, 1, size, size) bool: a turned rectangle or ellipse, or a band, somewhere in the frame."""
-    x, y = _mesh(size)
-    cx, cy = _uniform((n, 1, 1), -1, 1, generator), _uniform((n, 1, 1), -1, 1, generator)
-    turn = _uniform((n, 1, 1), 0, 3.1416, generator)
-    a, b = _uniform((n, 1, 1), 0.05, 0.5, generator), _uniform((n, 1, 1), 0.04, 0.4, generator)
-    a = torch.where(_chance(n, 0.2, generator)[:, None, None], torch.full_like(a, 3.0), a)  # a pole, an arm
-    dx, dy = x - cx, y - cy
-    p, q = (dx * turn.cos() + dy * turn.sin()) / a, (dy * turn.cos() - dx * turn.sin()) / b
-    ellipse = p * p + q * q < 1
-    rectangle = (p.abs() < 1) & (q.abs() < 1)
-    return torch.where(_chance(n, 0.5, generator)[:, None, None], ellipse, rectangle)[:, None]
-
-
-def _clutter(picture: Tensor, chosen: Tensor, generator: torch.Generator) -> Tensor:
-    """Shapes in colours of their own, over each other, on the chosen pictures; some are plain, some a pattern."""
-    n, _, size, _ = picture.shape
-    plain = (chosen & _chance(n, 0.3, generator))[:, None, None, None]
-    picture = torch.where(plain, torch.rand(n, 3, 1, 1, generator=generator), picture)
-    for _ in range(6):
-        drawn = _cover_mask(n, size, generator) & (chosen & _chance(n, 0.5, generator))[:, None, None, None]
-        picture = torch.where(drawn, torch.rand(n, 3, 1, 1, generator=generator), picture)
-    patterned = _pattern(n, size, generator) & (chosen & _chance(n, 0.25, generator))[:, None, None, None]
-    return torch.where(patterned, torch.rand(n, 3, 1, 1, generator=generator), picture)
-
-
-def _pattern(n: int, size: int, generator: torch.Generator) -> Tensor:
-    """(n, 1, size, size) bool: many lines, whole or broken, as of print, windows, shelves or cloth."""
-    x, y = _mesh(size)
-    turn = _uniform((n, 1, 1), -0.3, 0.3, generator) + 1.5708 * _chance(n, 0.3, generator)[:, None, None]
-    along, across = x * turn.cos() + y * turn.sin(), y * turn.cos() - x * turn.sin()
-    n_lines, share = _uniform((n, 1, 1), 6, 22, generator), _uniform((n, 1, 1), 0.2, 0.7, generator)
-    place = across * n_lines / 2
-    lines = place.frac().abs() < share
-    number = place.trunc()  # each line is broken at places of its own
-    pieces = (3.1 * number + along * _uniform((n, 1, 1), 2, 9, generator)).sin() + (1.7 * number + 5.3 * along).cos()
-    broken = _chance(n, 0.7, generator)[:, None, None] & (pieces < _uniform((n, 1, 1), -1.0, 0.3, generator))
-    margin = _uniform((n, 1, 1), 0.6, 1.1, generator)
-    within = (x.abs() < margin) & (y.abs() < margin)
-    return (lines & ~broken & within)[:, None]
-
-
 def _flag_grid(
     n: int, size: int, flat: Tensor, settings: PictureSettings, generator: torch.Generator
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Sampling grid (n, size, size, 2), opacity and shade (n, 1, size, size), and scale (n,)."""
-    x, y = _mesh(size)
+    x, y = mesh(size)
     corners, scale = _corners(n, flat, settings, generator)
     if settings.closer_share > 0:
         nearer, larger = _cut_to_flag(corners, scale, generator)
-        closer = _chance(n, settings.closer_share, generator)
+        closer = chance(n, settings.closer_share, generator)
         corners, scale = torch.where(closer[:, None, None], nearer, corners), torch.where(closer, larger, scale)
     h = _homography(corners)[:, :, :, None, None]  # (n, 3, 3, 1, 1)
     w = h[:, 2, 0] * x + h[:, 2, 1] * y + h[:, 2, 2]
     w = torch.where(w.abs() < 1e-3, torch.full_like(w, 1e-3), w)
     u = (h[:, 0, 0] * x + h[:, 0, 1] * y + h[:, 0, 2]) / w
     v = (h[:, 1, 0] * x + h[:, 1, 1] * y + h[:, 1, 2]) / w
-    waving = (_chance(n, settings.wave_share, generator) & ~flat).float()[:, None, None]
+    waving = (chance(n, settings.wave_share, generator) & ~flat).float()[:, None, None]
     shade = torch.ones_like(u)
     du, dv = torch.zeros_like(u), torch.zeros_like(v)
     for octave in (1.0, 2.2):
-        fu, fv = _uniform((n, 1, 1), 0.3, 1.3, generator) * octave, _uniform((n, 1, 1), -0.6, 0.6, generator) * octave
-        phase = 6.2832 * (fu * u + fv * v) / 2 + _uniform((n, 1, 1), 0, 6.2832, generator)
-        strength = waving * _uniform((n, 1, 1), 0.0, 0.16, generator) / octave
+        fu, fv = uniform((n, 1, 1), 0.3, 1.3, generator) * octave, uniform((n, 1, 1), -0.6, 0.6, generator) * octave
+        phase = 6.2832 * (fu * u + fv * v) / 2 + uniform((n, 1, 1), 0, 6.2832, generator)
+        strength = waving * uniform((n, 1, 1), 0.0, 0.16, generator) / octave
         dv = dv + strength * phase.sin()
-        du = du + strength * _uniform((n, 1, 1), -0.6, 0.6, generator) * phase.cos()
-        shade = shade + waving * _uniform((n, 1, 1), -0.28, 0.28, generator) * (phase + 0.8).cos()
+        du = du + strength * uniform((n, 1, 1), -0.6, 0.6, generator) * phase.cos()
+        shade = shade + waving * uniform((n, 1, 1), -0.28, 0.28, generator) * (phase + 0.8).cos()
     u, v = u + du, v + dv
     edge = torch.minimum(1 - u.abs(), 1 - v.abs())
     corner = 0.2 - ((u.abs() - 0.8).clamp(min=0).square() + (v.abs() - 0.8).clamp(min=0).square()).sqrt()
@@ -202,9 +128,9 @@ def _flag_grid(
     edge = torch.where(shape < 0.08, disc, torch.where(shape < 0.2, corner, edge))
     opacity = (edge * scale[:, None, None] * size / 2 + 0.5).clamp(0, 1) * (w > 0)
     if settings.outline_share > 0:
-        outlined = _chance(n, settings.outline_share, generator)[:, None, None]
-        line = outlined & (edge < _uniform((n, 1, 1), 0.01, 0.08, generator))
-        ink = torch.where(_chance(n, 0.8, generator)[:, None, None], 0.1, 4.0)  # black, or the white rim of a sticker
+        outlined = chance(n, settings.outline_share, generator)[:, None, None]
+        line = outlined & (edge < uniform((n, 1, 1), 0.01, 0.08, generator))
+        ink = torch.where(chance(n, 0.8, generator)[:, None, None], 0.1, 4.0)  # black, or the white rim of a sticker
         shade = torch.where(line, ink, shade)
     return torch.stack([u, v], dim=-1), opacity[:, None], shade[:, None], scale
 
@@ -212,27 +138,27 @@ def _flag_grid(
 def _light(picture: Tensor, generator: torch.Generator) -> Tensor:
     """Lamp colour, contrast, gamma, saturation and a gradient of light over the whole picture."""
     n, _, size, _ = picture.shape
-    x, y = _mesh(size)
-    strong = _chance(n, 0.75, generator).float()[:, None, None, None]
-    gradient = _uniform((n, 1, 1), -0.25, 0.25, generator) * x + _uniform((n, 1, 1), -0.25, 0.25, generator) * y
-    lamp = _uniform((n, 3, 1, 1), -0.13, 0.13, generator) + _uniform((n, 1, 1, 1), -0.45, 0.2, generator)
+    x, y = mesh(size)
+    strong = chance(n, 0.75, generator).float()[:, None, None, None]
+    gradient = uniform((n, 1, 1), -0.25, 0.25, generator) * x + uniform((n, 1, 1), -0.25, 0.25, generator) * y
+    lamp = uniform((n, 3, 1, 1), -0.13, 0.13, generator) + uniform((n, 1, 1, 1), -0.45, 0.2, generator)
     gain = torch.exp(lamp)
     picture = picture * (1 + strong * (gain * (1 + gradient[:, None]) - 1))
     grey = picture.mean(dim=1, keepdim=True)
-    picture = grey + (picture - grey) * (1 + strong * _uniform((n, 1, 1, 1), -0.5, 0.3, generator))
-    picture = 0.5 + (picture - 0.5) * (1 + strong * _uniform((n, 1, 1, 1), -0.4, 0.2, generator))
-    lift = strong * _uniform((n, 1, 1, 1), -0.08, 0.12, generator)
+    picture = grey + (picture - grey) * (1 + strong * uniform((n, 1, 1, 1), -0.5, 0.3, generator))
+    picture = 0.5 + (picture - 0.5) * (1 + strong * uniform((n, 1, 1, 1), -0.4, 0.2, generator))
+    lift = strong * uniform((n, 1, 1, 1), -0.08, 0.12, generator)
     picture = (picture + lift).clamp(0, 1)
-    return picture + strong * _uniform((n, 1, 1, 1), -0.4, 0.4, generator) * picture * (1 - picture)
+    return picture + strong * uniform((n, 1, 1, 1), -0.4, 0.4, generator) * picture * (1 - picture)
 
 
 def _turn_colours(picture: Tensor, generator: torch.Generator) -> Tensor:
     """Every drawer's red, green, blue is another: a small random 3 x 3 colour matrix and tone curve a picture."""
     n = picture.shape[0]
-    matrix = torch.eye(3) + _uniform((n, 3, 3), -0.1, 0.1, generator) * _chance(n, 0.7, generator)[:, None, None]
+    matrix = torch.eye(3) + uniform((n, 3, 3), -0.1, 0.1, generator) * chance(n, 0.7, generator)[:, None, None]
     matrix = matrix / matrix.sum(dim=2, keepdim=True)  # white stays white
     turned = torch.bmm(matrix, picture.flatten(2)).view_as(picture)
-    return turned + _uniform((n, 3, 1, 1), -0.45, 0.45, generator) * turned * (1 - turned)
+    return turned + uniform((n, 3, 1, 1), -0.45, 0.45, generator) * turned * (1 - turned)
 
 
 def _soften(picture: Tensor, generator: torch.Generator) -> Tensor:
@@ -242,14 +168,14 @@ def _soften(picture: Tensor, generator: torch.Generator) -> Tensor:
     line = torch.arange(-4.0, 5.0)
     for place, part in enumerate(parts):
         if place in (0, 1):
-            sigma = float(_uniform((1,), 0.5, 1.8, generator))
+            sigma = float(uniform((1,), 0.5, 1.8, generator))
             kernel = torch.exp(-(line**2) / (2 * sigma**2))
             kernel = (kernel / kernel.sum()).view(1, 1, 1, -1).expand(3, 1, 1, 9)
             if place == 0:
                 part = F.conv2d(F.pad(part, (0, 0, 4, 4), mode="replicate"), kernel.transpose(2, 3), groups=3)
             parts[place] = F.conv2d(F.pad(part, (4, 4, 0, 0), mode="replicate"), kernel, groups=3)
         elif place == 2:
-            few = int(_uniform((1,), 0.3, 0.8, generator) * size)
+            few = int(uniform((1,), 0.3, 0.8, generator) * size)
             small = F.interpolate(part, size=(few, few), mode="area")
             parts[place] = F.interpolate(small, size=(size, size), mode="bilinear")
     return torch.cat(parts)
@@ -292,7 +218,7 @@ class PictureRenderer:
         self, atlas: FlagAtlas, generator: torch.Generator, size: int = 112, n_backgrounds: int = 2048
     ) -> None:
         self._atlas, self._generator, self._size = atlas, generator, size
-        drawn = [_background(64, size, generator) for _ in range(n_backgrounds // 64)]
+        drawn = [draw_background(64, size, generator) for _ in range(n_backgrounds // 64)]
         self._backgrounds = torch.cat([(picture * 255).to(torch.uint8) for picture in drawn])
         self._noise = torch.randn(64, 3, size, size, generator=generator)
 
@@ -336,11 +262,11 @@ class PictureRenderer:
         if share <= 0 or n_sources < 2:
             return flags
         other = torch.randint(1, n_sources, flags.shape, generator=self._generator)
-        return torch.where(_chance(len(flags), share, self._generator), self._atlas.drawings[flags, other], flags)
+        return torch.where(chance(len(flags), share, self._generator), self._atlas.drawings[flags, other], flags)
 
     def _render_few(self, flags: Tensor, settings: PictureSettings) -> tuple[Tensor, Tensor]:
         n, size, generator = flags.shape[0], self._size, self._generator
-        flat = _chance(n, settings.flat_share, generator)
+        flat = chance(n, settings.flat_share, generator)
         grid, opacity, shade, scale = _flag_grid(n, size, flat, settings, generator)
         level = (scale < 0.75).long() + (scale < 0.42).long()
         drawing = self._atlas.pixels[level, self._choose_drawings(flags, settings.other_drawings)].float() / 255
@@ -348,16 +274,16 @@ class PictureRenderer:
         cloth = (_turn_colours(cloth, generator) * shade).clamp(0, 1)
         background = self._draw_background(n)
         if settings.clutter_share > 0:
-            background = _clutter(background, _chance(n, settings.clutter_share, generator) & (flags < 0), generator)
+            background = add_clutter(background, chance(n, settings.clutter_share, generator) & (flags < 0), generator)
         opacity = opacity * (flags >= 0)[:, None, None, None]
         picture = background + (cloth - background) * opacity
-        hidden = (_chance(n, settings.cover_share, generator) & ~flat)[:, None, None, None]
-        covered = _cover_mask(n, size, generator) & hidden
+        hidden = (chance(n, settings.cover_share, generator) & ~flat)[:, None, None, None]
+        covered = cover_mask(n, size, generator) & hidden
         picture = torch.where(covered, torch.rand(n, 3, 1, 1, generator=generator), picture)
         picture = _soften(_light(picture, generator), generator)
-        noisy = _chance(n, settings.noise_share, generator).float() * _uniform((n,), 0, 0.07, generator)
+        noisy = chance(n, settings.noise_share, generator).float() * uniform((n,), 0, 0.07, generator)
         noise = self._noise[torch.randint(64, (n,), generator=generator)]
         picture = picture + noisy[:, None, None, None] * noise
         few = max(1, n // 6)
-        picture[-few:] = _blocks(picture[-few:], float(_uniform((1,), 0.01, 0.08, generator)))
+        picture[-few:] = _blocks(picture[-few:], float(uniform((1,), 0.01, 0.08, generator)))
         return picture.clamp(0, 1), _boxes(opacity[:, 0] > 0.5)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from retriever.layers import VisionEncoder
 from retriever.region import RegionHead, RegionSettings, patch_centres
-from retriever.training.loop import Resumable, RunLog, parameter_groups, scheduled_rate
+from retriever.training.loop import Resumable, RunLog, parameter_groups, set_rate
 from retriever.training.pictures import PictureRenderer, PictureSettings
 from retriever.training.vision import normalise
 
@@ -87,10 +87,7 @@ def train_region_head(
     (folder / "settings.json").write_text(json.dumps(asdict(settings), indent=1))
     log = RunLog(folder / "log.jsonl", settings.log_every)
     for step in range(start, settings.steps):
-        for group in optimiser.param_groups:
-            group["lr"] = scheduled_rate(
-                step, steps=settings.steps, warmup=settings.warmup, peak=settings.learning_rate
-            )
+        set_rate(optimiser, step, steps=settings.steps, warmup=settings.warmup, peak=settings.learning_rate)
         flags = torch.randint(n_flags, (settings.batch_size,), generator=generator)
         flags[torch.rand(settings.batch_size, generator=generator) < settings.empty_share] = -1
         pictures, boxes = renderer.render_with_boxes(flags, _PICTURES)

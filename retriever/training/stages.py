@@ -22,7 +22,7 @@ from retriever.parts import Parts
 from retriever.processing import IMAGE_AND_QUESTION, IMAGE_ONLY, QUESTION_ONLY
 from retriever.tokenization import FLMRContextTokenizer, FLMRQueryTokenizer
 from retriever.training.data import Batch, KnowledgeSampler, PassageSampler, Query, TaskMix
-from retriever.training.loop import Resumable, RunLog, parameter_groups, scheduled_rate
+from retriever.training.loop import Resumable, RunLog, parameter_groups, set_rate
 from retriever.training.pictures import PictureRenderer, PictureSettings
 from retriever.training.vision import normalise
 
@@ -235,9 +235,7 @@ class StageTrainer:
         rows = self.encode_corpus() if frozen_text and start < stage.steps else None
         log = RunLog(folder / "log.jsonl", stage.log_every)
         for step in range(start, stage.steps):
-            rate = scheduled_rate(step, steps=stage.steps, warmup=stage.warmup, peak=stage.learning_rate)
-            for group in optimiser.param_groups:
-                group["lr"] = rate
+            set_rate(optimiser, step, steps=stage.steps, warmup=stage.warmup, peak=stage.learning_rate)
             batch = self._draw(stage, rng)
             scores = self._scores(batch, rows, rng)
             known = batch.target >= 0

@@ -20,7 +20,7 @@ from transformers import CLIPVisionConfig, CLIPVisionModel
 
 from retriever.images import CLIP_MEAN, CLIP_STD
 from retriever.training.flag_atlas import FlagAtlas
-from retriever.training.loop import Resumable, RunLog, parameter_groups, scheduled_rate
+from retriever.training.loop import Resumable, RunLog, parameter_groups, set_rate
 from retriever.training.pictures import PictureRenderer, PictureSettings
 
 __all__ = ["VisionSettings", "normalise", "train_vision"]
@@ -133,10 +133,7 @@ def train_vision(
     (folder / "settings.json").write_text(json.dumps(asdict(settings), indent=1))
     log = RunLog(folder / "log.jsonl", settings.log_every)
     for step in range(start, settings.steps):
-        for group in optimiser.param_groups:
-            group["lr"] = scheduled_rate(
-                step, steps=settings.steps, warmup=settings.warmup, peak=settings.learning_rate
-            )
+        set_rate(optimiser, step, steps=settings.steps, warmup=settings.warmup, peak=settings.learning_rate)
         flags, classes = _draw_flags(atlas, settings.batch_size, settings.empty_share, generator)
         done = 1.0 if start_from is not None else step / (settings.hard_from * settings.steps)
         pictures = renderer.render(flags, _harder(done, settings))
