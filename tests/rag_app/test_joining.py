@@ -6,10 +6,10 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 from PIL import Image
+from torch import Tensor
 
 from knowledge_bases.records import Passage, ScoredPassage, VisualQuestion
 from knowledge_bases.store import StoreError
@@ -25,6 +25,7 @@ from rag_app.knowledge import find_knowledge, find_together
 from rag_app.retriever_adapter import PassageRetriever
 from rag_app.stores import JoinedStore
 from rag_app.timing import Stopwatch
+from retriever.region import Look
 from tests.rag_app.test_cli import ask, fails
 from tests.tiny import PASSAGES, tiny_preset
 
@@ -89,7 +90,7 @@ def test_a_question_is_encoded_once(both: Application, monkeypatch: pytest.Monke
     passes: list[int] = []
     encode = finder.encoder.encode_queries
 
-    def counted(questions: Sequence[VisualQuestion], looks: Any) -> Any:  # noqa: ANN401 - as the encoder has it
+    def counted(questions: Sequence[VisualQuestion], looks: Sequence[Look | None]) -> list[Tensor]:
         passes.append(len(questions))
         return encode(questions, looks)
 
