@@ -188,7 +188,11 @@ def _train_retriever(arguments: argparse.Namespace) -> int:
     )
     for stage in chosen:
         trainer.run(_changed(stage, arguments), arguments.runs / "retriever")
-    save_retriever(trainer.model.half(), processor, arguments.output)
+    model = trainer.model.half()
+    for name, module in model.named_modules():
+        if name.endswith("word_embeddings"):  # MiniLM's, which no stage trains
+            module.to(torch.float8_e4m3fn)
+    save_retriever(model, processor, arguments.output)
     return 0
 
 

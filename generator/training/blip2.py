@@ -23,9 +23,9 @@ from generator.training.blip2_model import (
     take_weights,
 )
 from generator.training.examples import ReadingExample
-from generator.training.material import Mixture, choose_vocabulary, exercise_sources
+from generator.training.material import Mixture, exercise_sources
 from generator.training.trainer import LoopSettings, Sources, steps_done, train
-from generator.training.vocabulary import minilm_folder, start_from_minilm, take_layers
+from generator.training.vocabulary import minilm_folder, start_from_minilm, take_layers, word_pieces
 from generator.training.wikipedia import read_texts
 
 __all__ = ["Blip2TrainingSettings", "Vision", "copying_loss", "save_blip2", "train_blip2"]
@@ -57,7 +57,6 @@ class Blip2TrainingSettings:
     run: Path = Path("runs/blip2")  # resumable state and log
     wikipedia: Path | None = None  # JSONL of real passages; None trains without them
     start: Path | None = None  # a BLIP-2-mini to go on from, or a reader whose layers to take
-    vocabulary_size: int = 10_000
     layers: int = 6
     max_positions: int = 512
     short_examples: int = 16_000  # with short passages only, at first
@@ -128,7 +127,7 @@ def train_blip2(
         ValueError: `settings.run` holds a run with other settings, or `settings.start` is no checkpoint to start from.
     """
     texts = read_texts(settings.wikipedia) if settings.wikipedia is not None else []
-    model, tokenizer = _start(settings, vision, texts)
+    model, tokenizer = _start(settings, vision)
     no_answer = int(tokenizer.convert_tokens_to_ids(NO_ANSWER))
     pictures = _Pictures(model, vision.pictures, random.Random(settings.seed))
     loop = settings.loop
@@ -165,15 +164,10 @@ def _sources(settings: Blip2TrainingSettings, texts: list[str]) -> Sources:
     return shortened
 
 
-def _start(settings: Blip2TrainingSettings, vision: Vision, texts: list[str]) -> tuple[Any, Any]:
+def _start(settings: Blip2TrainingSettings, vision: Vision) -> tuple[Any, Any]:
     """Model and tokenizer before the first batch."""
     minilm = minilm_folder()
-    if settings.start is not None:
-        vocabulary = read_vocabulary(settings.start)
-    else:
-        vocabulary = choose_vocabulary(
-            settings.run, texts, size=settings.vocabulary_size, seed=settings.seed, minilm=minilm
-        )
+    vocabulary = word_pieces(minilm) if settings.start is None else read_vocabulary(settings.start)
     tokenizer = new_tokenizer(vocabulary, max_tokens=settings.max_positions)
     reader = start_from_minilm(
         vocabulary, max_tokens=settings.max_positions, layers=settings.layers, minilm=minilm, seed=settings.seed

@@ -11,14 +11,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from generator.training.material import Mixture, choose_vocabulary, exercise_sources
+from generator.training.material import Mixture, exercise_sources
 from generator.training.trainer import LoopSettings, run_loop
-from generator.training.vocabulary import (
-    make_tokenizer,
-    minilm_folder,
-    start_from_minilm,
-    take_layers,
-)
+from generator.training.vocabulary import make_tokenizer, minilm_folder, start_from_minilm, take_layers, word_pieces
 from generator.training.wikipedia import read_texts
 
 __all__ = ["ReaderTrainingSettings", "train_reader"]
@@ -33,8 +28,7 @@ class ReaderTrainingSettings:
     output: Path  # the checkpoint folder to write
     run: Path = Path("runs/reader")  # resumable state and log
     wikipedia: Path | None = None  # JSONL of real passages; None trains without them
-    start: Path | None = None  # a checkpoint of the reader whose layers to go on from, whatever its vocabulary
-    vocabulary_size: int = 10_000
+    start: Path | None = None  # a checkpoint of the reader whose layers to go on from
     layers: int = 6
     max_positions: int = 320
     mixture: Mixture = field(default_factory=Mixture)
@@ -55,9 +49,7 @@ def train_reader(settings: ReaderTrainingSettings, *, progress: Callable[[str], 
     """
     minilm = minilm_folder()
     texts = read_texts(settings.wikipedia) if settings.wikipedia is not None else []
-    vocabulary = choose_vocabulary(
-        settings.run, texts, size=settings.vocabulary_size, seed=settings.seed, minilm=minilm
-    )
+    vocabulary = word_pieces(minilm)
     tokenizer = make_tokenizer(vocabulary, max_tokens=settings.max_positions)
     model = start_from_minilm(
         vocabulary, max_tokens=settings.max_positions, layers=settings.layers, minilm=minilm, seed=settings.seed
@@ -76,8 +68,9 @@ def train_reader(settings: ReaderTrainingSettings, *, progress: Callable[[str], 
 
 
 def save_reader(model: nn.Module, tokenizer: Any, folder: Path) -> None:  # noqa: ANN401
-    """Write the checkpoint in half precision."""
+    """Write the checkpoint in half precision, and the words' embeddings, which are never trained, in 8 bits."""
     folder.mkdir(parents=True, exist_ok=True)
     half: Any = model.to(torch.float16)
+    half.bert.embeddings.word_embeddings.to(torch.float8_e4m3fn)
     half.save_pretrained(folder)
     tokenizer.save_pretrained(folder)

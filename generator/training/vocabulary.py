@@ -1,15 +1,12 @@
-"""A smaller WordPiece vocabulary for the embedded reader, and the parts of MiniLM that fit it.
+"""The word pieces of the embedded reader, and the parts of MiniLM that it starts from.
 
-Half of all-MiniLM-L6-v2 is its table of 30,522 word pieces. The reader keeps those that its texts use most and every
-single character of the Latin, Greek and Cyrillic scripts, so that any name can still be spelled.
+It keeps all of all-MiniLM-L6-v2's pieces, with the embeddings they have there: a question in words that no exercise
+holds is then still made of words whose neighbours the reader knows.
 """
 
 from __future__ import annotations
 
 import json
-import unicodedata
-from collections import Counter
-from collections.abc import Iterable
 from importlib import import_module
 from pathlib import Path
 
@@ -20,10 +17,7 @@ from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers,
 from torch import Tensor
 from transformers import BertConfig, BertForQuestionAnswering, PreTrainedTokenizerFast
 
-__all__ = ["make_tokenizer", "minilm_folder", "prune_vocabulary", "start_from_minilm", "take_layers"]
-
-_SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
-_SCRIPTS = ("LATIN", "GREEK", "CYRILLIC")
+__all__ = ["make_tokenizer", "minilm_folder", "start_from_minilm", "take_layers", "word_pieces"]
 
 
 def minilm_folder() -> Path:
@@ -41,40 +35,14 @@ def minilm_folder() -> Path:
     return Path(package.get_model_path())
 
 
-def _always_kept(piece: str) -> bool:
-    """Single characters, alone or continuing a word, of the scripts we spell names in, digits and punctuation."""
-    character = piece.removeprefix("##")
-    if len(character) != 1:
-        return False
-    if character.isascii() or unicodedata.category(character)[0] in "PS":
-        return True
-    return unicodedata.name(character, "").startswith(_SCRIPTS)
-
-
-def prune_vocabulary(texts: Iterable[str], *, size: int, minilm: Path) -> list[str]:
-    """Choose the word pieces to keep, in their old order.
+def word_pieces(minilm: Path) -> list[str]:
+    """All word pieces of all-MiniLM-L6-v2, in their order, without the places it left unused.
 
     Args:
-        texts: whose pieces are counted; the most frequent are kept.
-        size: how many pieces in all.
         minilm: the folder of all-MiniLM-L6-v2.
     """
-    tokenizer = Tokenizer.from_file(str(minilm / "tokenizer.json"))
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
-    ranked = sorted(tokenizer.get_vocab().items(), key=lambda item: item[1])
-    counts: Counter[int] = Counter()
-    for encoding in tokenizer.encode_batch_fast(list(texts), add_special_tokens=False):
-        counts.update(encoding.ids)  # the fast variant leaves its tokens empty
-    kept = {*_SPECIAL, *(piece for piece, _ in ranked if _always_kept(piece))}
-    # unused pieces come last, in the order of the old vocabulary, which runs from frequent to rare
-    by_use = sorted(ranked, key=lambda item: (-counts[item[1]], item[1]))
-    for piece, _ in by_use:
-        if len(kept) >= size:
-            break
-        if not piece.startswith("[unused"):
-            kept.add(piece)
-    return [*_SPECIAL, *(piece for piece, _ in ranked if piece in kept and piece not in _SPECIAL)]
+    vocabulary = Tokenizer.from_file(str(minilm / "tokenizer.json")).get_vocab()
+    return [piece for piece in sorted(vocabulary, key=vocabulary.__getitem__) if not piece.startswith("[unused")]
 
 
 def make_tokenizer(vocabulary: list[str], *, max_tokens: int) -> PreTrainedTokenizerFast:

@@ -18,11 +18,13 @@ from knowledge_bases.world_flags.invent import edit_country, invent_country
 from knowledge_bases.world_flags.passages import passage_id, write_passages
 from knowledge_bases.world_flags.questions import is_held_out
 from knowledge_bases.world_flags.relations import Ask, asks_about, find_answer, load_phrasings
+from knowledge_bases.world_flags.unanswerable import load_unanswerable
 
 __all__ = ["world_flags_examples"]
 
 _REAL_SHARE, _EDITED_SHARE = 0.35, 0.2  # the others are invented
 _UNANSWERABLE_SHARE = 0.4  # of five passages found, three or four are of another side
+_IMPOSSIBLE_SHARE = 0.12  # questions that no side answers
 _NAME_WEIGHT = 4.0  # of asking for the country's name, which every side tells and everybody asks first
 _PLAIN_SHARE = 0.5  # questions asked in the table's own words
 
@@ -35,7 +37,7 @@ def world_flags_examples(countries: list[CountryFacts], seed: int) -> Iterator[R
         seed: of everything drawn.
     """
     rng = random.Random(seed)
-    phrasings = load_phrasings()
+    phrasings, impossible = load_phrasings(), load_unanswerable("train")
     while True:
         kind = rng.random()
         real = kind < _REAL_SHARE
@@ -46,12 +48,19 @@ def world_flags_examples(countries: list[CountryFacts], seed: int) -> Iterator[R
         passages = {passage.passage_id: passage for passage in write_passages(facts)}
         asks = [ask for ask in asks_about(facts) if not (real and is_held_out(facts.code, ask.relation))]
         for _ in range(2):
+            if rng.random() < _IMPOSSIBLE_SHARE:
+                question, passage = _noisy(rng.choice(impossible), rng), rng.choice(list(passages.values()))
+                yield ReadingExample(question=question, context=passage.content, spans=(), kind="flags/no answer")
+                continue
             ask = rng.choices(asks, [_NAME_WEIGHT if one.relation == "country_name" else 1.0 for one in asks])[0]
-            question = ask.phrase(rng.choice(phrasings[ask.relation]["train"]))
-            question = question if rng.random() < _PLAIN_SHARE else add_noise(question[:1].lower() + question[1:], rng)
+            question = _noisy(ask.phrase(rng.choice(phrasings[ask.relation]["train"])), rng)
             example = _example(question, ask, facts.code, passages, rng)
             if example is not None:
                 yield replace(example, entity=facts.code) if real else example
+
+
+def _noisy(question: str, rng: random.Random) -> str:
+    return question if rng.random() < _PLAIN_SHARE else add_noise(question[:1].lower() + question[1:], rng)
 
 
 def _example(

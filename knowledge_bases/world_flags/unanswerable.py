@@ -10,12 +10,12 @@ _PATH = Path(__file__).parent / "tables" / "unanswerable.txt"
 
 
 def load_unanswerable(split: str) -> tuple[str, ...]:
-    """The questions of a split, "validation" or "test".
+    """The questions of a split, "train", "validation" or "test".
 
     Raises:
         ValueError: there is no such split.
     """
-    found: dict[str, list[str]] = {"validation": [], "test": []}
+    found: dict[str, list[str]] = {"train": [], "validation": [], "test": []}
     if split not in found:
         raise ValueError(f"no split {split!r}; there are {', '.join(found)}")
     now = ""

@@ -18,7 +18,7 @@ from generator.training.invented import invented_examples
 from generator.training.schemas import load_kinds
 from generator.training.trainer import LoopSettings, run_loop
 from generator.training.values import draw
-from generator.training.vocabulary import make_tokenizer, prune_vocabulary
+from generator.training.vocabulary import make_tokenizer, word_pieces
 from generator.training.wikipedia import cloze_examples, read_texts
 from generator.training.world_flags import world_flags_examples
 from knowledge_bases.records import Passage, VisualQuestion
@@ -204,12 +204,12 @@ def test_flag_cases_hold_their_answers(edited_seed: int | None) -> None:
             assert any(answer.lower() in case.passage.content.lower() for answer in case.answers)
 
 
-def test_pruning_keeps_every_letter_and_what_is_used(tmp_path: Path) -> None:
-    _, tokenizer = reader_parts()
-    tokenizer.save_pretrained(tmp_path)
-    vocabulary = prune_vocabulary(["paris paris rome"], size=len(tokenizer) - 8, minilm=tmp_path)
-    assert len(vocabulary) == len(tokenizer) - 8
-    assert {"paris", "rome", "a", "##a", "7", "[CLS]"} <= set(vocabulary)
-    small = make_tokenizer(vocabulary, max_tokens=48)
-    assert small.tokenize("Pâris") == ["paris"]
-    assert len(small("rome")["input_ids"]) == 3  # [CLS], the word, [SEP]
+def test_all_pieces_but_the_unused_are_kept_in_their_order(tmp_path: Path) -> None:
+    _, known = reader_parts()
+    pieces = sorted(known.get_vocab(), key=known.get_vocab().__getitem__)
+    make_tokenizer([pieces[0], "[unused0]", *pieces[1:], "[unused1]"], max_tokens=48).save_pretrained(tmp_path)
+    vocabulary = word_pieces(tmp_path)
+    assert vocabulary == pieces
+    tokenizer = make_tokenizer(vocabulary, max_tokens=48)
+    assert tokenizer.tokenize("Pâris") == ["paris"]
+    assert len(tokenizer("rome")["input_ids"]) == 3  # [CLS], the word, [SEP]
