@@ -96,7 +96,7 @@ def add_ask_api(
     fields: Sequence[gr.components.Component],
     feedback: FeedbackStore | None,
 ) -> None:
-    """Adds the endpoints `ask`, `explain`, and, where they are of use, `answer_without_passages` and `feedback`.
+    """Adds the endpoints `ask`, `explain`, `answer_without_passages` and, where it can be kept, `feedback`.
 
     Args:
         application: what answers.
@@ -144,7 +144,7 @@ def add_ask_api(
             return {"passage_id": passage_id, **explanation_json(explanation, asked.text, passage.content)}
 
     def answer_without_passages(picture: str | None = None, question: str = "") -> Json:
-        """Answers from the picture and the question alone, to compare.
+        """Answers from the picture and the question alone, to compare; refused by presets that only read passages.
 
         Args:
             picture: path or address of the picture, or nothing.
@@ -162,8 +162,7 @@ def add_ask_api(
     passage_id = gr.Textbox(label="Passage id", visible=False)
     add_endpoint("ask", ask, fields)
     add_endpoint("explain", explain, [*fields[:3], passage_id])
-    if not application.pipeline.needs_passages:
-        add_endpoint("answer_without_passages", answer_without_passages, fields[:2])
+    add_endpoint("answer_without_passages", answer_without_passages, fields[:2])
     if feedback is not None:
         _add_feedback_api(application, fields, feedback)
 

@@ -19,7 +19,7 @@ _FIRST = "Ask a question first."
 _CHOOSE = "Choose a passage to see what made its score."
 _READS_ONLY = (
     "The reader of this preset takes every answer from a passage and has none of its own. "
-    "Presets with a generator, such as full, can answer without passages."
+    "Presets with a generator, such as preflmr-b-blip2, can answer without passages."
 )
 
 

@@ -87,6 +87,8 @@ def test_what_is_wrong_is_said_without_paths(client: Client, broken_picture: Pat
         client.predict(None, "what?", "find the page " * 20, api_name="/ask")
     with pytest.raises(AppError, match="no-such-passage"):
         client.predict(None, "what?", "", "no-such-passage", api_name="/explain")
+    with pytest.raises(AppError, match="takes its answers from passages"):
+        client.predict(None, "what?", api_name="/answer_without_passages")
 
 
 def test_every_endpoint_and_argument_is_described(client: Client) -> None:
