@@ -18,13 +18,14 @@ from knowledge_bases.world_flags.invent import edit_country, invent_country
 from knowledge_bases.world_flags.passages import passage_id, write_passages
 from knowledge_bases.world_flags.questions import is_held_out
 from knowledge_bases.world_flags.relations import Ask, asks_about, find_answer, load_phrasings
-from knowledge_bases.world_flags.unanswerable import load_unanswerable
+from knowledge_bases.world_flags.unanswerable import load_misleading
 
 __all__ = ["world_flags_examples"]
 
 _REAL_SHARE, _EDITED_SHARE = 0.35, 0.2  # the others are invented
 _UNANSWERABLE_SHARE = 0.4  # of five passages found, three or four are of another side
-_IMPOSSIBLE_SHARE = 0.12  # questions that no side answers
+_IMPOSSIBLE_SHARE = 0.2  # questions that no side answers
+_NEAR_SHARE = 0.8  # of them with a side that comes near, as those are that are found
 _NAME_WEIGHT = 4.0  # of asking for the country's name, which every side tells and everybody asks first
 _PLAIN_SHARE = 0.5  # questions asked in the table's own words
 
@@ -37,7 +38,7 @@ def world_flags_examples(countries: list[CountryFacts], seed: int) -> Iterator[R
         seed: of everything drawn.
     """
     rng = random.Random(seed)
-    phrasings, impossible = load_phrasings(), load_unanswerable("train")
+    phrasings, impossible = load_phrasings(), load_misleading()
     while True:
         kind = rng.random()
         real = kind < _REAL_SHARE
@@ -49,14 +50,21 @@ def world_flags_examples(countries: list[CountryFacts], seed: int) -> Iterator[R
         asks = [ask for ask in asks_about(facts) if not (real and is_held_out(facts.code, ask.relation))]
         for _ in range(2):
             if rng.random() < _IMPOSSIBLE_SHARE:
-                question, passage = _noisy(rng.choice(impossible), rng), rng.choice(list(passages.values()))
-                yield ReadingExample(question=question, context=passage.content, spans=(), kind="flags/no answer")
+                yield _impossible(*rng.choice(impossible), facts.code, passages, rng)
                 continue
             ask = rng.choices(asks, [_NAME_WEIGHT if one.relation == "country_name" else 1.0 for one in asks])[0]
             question = _noisy(ask.phrase(rng.choice(phrasings[ask.relation]["train"])), rng)
             example = _example(question, ask, facts.code, passages, rng)
             if example is not None:
                 yield replace(example, entity=facts.code) if real else example
+
+
+def _impossible(
+    question: str, sides: tuple[str, ...], code: str, passages: dict[str, Passage], rng: random.Random
+) -> ReadingExample:
+    near = [passages[key] for side in sides if (key := passage_id(code, side)) in passages]
+    passage = rng.choice(near if near and rng.random() < _NEAR_SHARE else list(passages.values()))
+    return ReadingExample(question=_noisy(question, rng), context=passage.content, spans=(), kind="flags/no answer")
 
 
 def _noisy(question: str, rng: random.Random) -> str:

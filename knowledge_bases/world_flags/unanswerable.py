@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-__all__ = ["load_unanswerable"]
+__all__ = ["load_misleading", "load_unanswerable"]
 
 _PATH = Path(__file__).parent / "tables" / "unanswerable.txt"
 
 
 def load_unanswerable(split: str) -> tuple[str, ...]:
-    """The questions of a split, "train", "validation" or "test".
+    """The lines of a split, "train", "validation" or "test"; those of "train" are for `load_misleading`.
 
     Raises:
         ValueError: there is no such split.
@@ -25,3 +25,9 @@ def load_unanswerable(split: str) -> tuple[str, ...]:
         elif line and not line.startswith("#"):
             found[now].append(line)
     return tuple(found[split])
+
+
+def load_misleading() -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """The questions of "train", each with the sides of a country that come nearest to it and still do not answer it."""
+    pairs = [line.rsplit(" | ", 1) for line in load_unanswerable("train")]
+    return tuple((question, tuple(sides.split())) for question, sides in pairs)
