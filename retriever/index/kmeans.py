@@ -25,8 +25,14 @@ def nearest(points: Tensor, centroids: Tensor, *, dtype: torch.dtype = torch.flo
     weights = centroids.to(dtype).T.contiguous()
     half_squares = (centroids * centroids).sum(dim=1) / 2
     offsets = -half_squares.to(dtype)
-    found = [torch.addmm(offsets, block.to(dtype), weights).argmax(dim=1) for block in torch.split(points, BLOCK)]
-    return torch.cat(found) if found else torch.zeros(0, dtype=torch.long, device=points.device)
+    found = torch.zeros(len(points), dtype=torch.long, device=points.device)
+    # One piece of memory for all blocks: fresh pages would cost as much as what is written to them.
+    similar = torch.empty(min(BLOCK, len(points)), len(centroids), dtype=dtype, device=points.device)
+    for start in range(0, len(points), BLOCK):
+        block = points[start : start + BLOCK].to(dtype)
+        here = torch.addmm(offsets, block, weights, out=similar[: len(block)])
+        found[start : start + BLOCK] = here.argmax(dim=1)
+    return found
 
 
 def kmeans(

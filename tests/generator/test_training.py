@@ -9,12 +9,17 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import load_file
 
+from generator.extractive import ExtractiveReader
+from generator.loading import load_generator
 from generator.protocol import Candidate
 from generator.training.evaluation import colloquial_cases, flag_cases, normalised, score_reader
 from generator.training.examples import ReadingExample
 from generator.training.features import make_batch
 from generator.training.invented import invented_examples
+from generator.training.reader import save_reader
 from generator.training.schemas import load_kinds
 from generator.training.trainer import LoopSettings, run_loop
 from generator.training.values import draw
@@ -80,6 +85,22 @@ def test_gaps_are_real_and_only_once_in_their_sentence() -> None:
             answer = example.context[start:end]
             assert any(answer in text for text in TEXTS)
             assert answer not in example.question.split()
+
+
+def test_a_saved_reader_keeps_its_words_in_8_bits_and_reads_alike(tmp_path: Path) -> None:
+    model, tokenizer = reader_parts(positions=320)
+    state = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    save_reader(model, tokenizer, tmp_path / "reader")
+    words = "bert.embeddings.word_embeddings.weight"
+    saved = load_file(tmp_path / "reader" / "model.safetensors")
+    assert {name for name, tensor in saved.items() if tensor.dtype == torch.float8_e4m3fn} == {words}
+    reader = load_generator(tmp_path / "reader", device=torch.device("cpu"), dtype=torch.float32, api_key=None)
+    assert isinstance(reader, ExtractiveReader)
+    loaded = reader.model.state_dict()
+    assert loaded.keys() == state.keys()
+    for name, tensor in loaded.items():
+        assert tensor.dtype == torch.float32
+        torch.testing.assert_close(tensor, state[name], rtol=0.07 if name == words else 1e-3, atol=2.0**-10)
 
 
 def test_passage_files_name_the_bad_row(tmp_path: Path) -> None:

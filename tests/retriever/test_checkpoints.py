@@ -75,6 +75,20 @@ def test_half_precision_weights_load_into_the_dtype_asked_for(copy: Path) -> Non
         assert encoder.encode_queries([question()])[0].dtype is torch.float32
 
 
+def test_words_in_8_bits_load_into_the_dtype_asked_for(encoder: Encoder, copy: Path) -> None:
+    def in_8_bits(state: State) -> State:
+        few = {name: tensor.to(torch.float8_e4m3fn) for name, tensor in state.items() if "word_embeddings" in name}
+        assert few
+        return {**state, **few}
+
+    change_weights(copy, in_8_bits)
+    loaded = load(copy).model.state_dict()
+    for name, tensor in encoder.model.state_dict().items():
+        assert loaded[name].dtype == torch.float32
+        close = 0.07 if "word_embeddings" in name else 0.0
+        torch.testing.assert_close(loaded[name], tensor, rtol=close, atol=2.0**-10 if close else 0.0)
+
+
 def rename(old: str, new: str) -> Callable[[State], State]:
     return lambda state: {name.replace(old, new): tensor for name, tensor in state.items()}
 
