@@ -20,7 +20,7 @@ __all__ = ["Read", "fit", "read_dataset", "read_questions"]
 
 Progress = Callable[[int, int], None]
 TEMPERATURES = (0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0)
-TOLERANCE = 0.005  # of VQA accuracy: a softer temperature tells sure from unsure better
+TOLERANCE = 0.002  # of VQA accuracy: a softer temperature tells sure from unsure better
 BATCH = 16
 
 
@@ -98,7 +98,7 @@ def read_questions(
     return reads
 
 
-def fit(reads: Sequence[Read], *, most_lost: float = 0.03) -> tuple[Calibration, dict[str, float]]:
+def fit(reads: Sequence[Read], *, most_lost: float = 0.025) -> tuple[Calibration, dict[str, float]]:
     """The highest temperature with all but the best VQA accuracy, then the confidence, then the threshold.
 
     Questions that nothing answers teach the confidence what speaks against an answer; how high it is on the whole is

@@ -10,11 +10,21 @@ _PATH = Path(__file__).parent / "tables" / "unanswerable.txt"
 
 
 def load_unanswerable(split: str) -> tuple[str, ...]:
-    """The lines of a split, "train", "validation" or "test"; those of "train" are for `load_misleading`.
+    """The questions of a split, "train", "validation" or "test".
 
     Raises:
         ValueError: there is no such split.
     """
+    return tuple(line.partition(" | ")[0] for line in _lines(split))
+
+
+def load_misleading() -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """The questions of "train", each with the sides of a country that come nearest to it and still do not answer it."""
+    pairs = [line.split(" | ") for line in _lines("train")]
+    return tuple((question, tuple(sides.split())) for question, sides in pairs)
+
+
+def _lines(split: str) -> list[str]:
     found: dict[str, list[str]] = {"train": [], "validation": [], "test": []}
     if split not in found:
         raise ValueError(f"no split {split!r}; there are {', '.join(found)}")
@@ -24,10 +34,4 @@ def load_unanswerable(split: str) -> tuple[str, ...]:
             now = line
         elif line and not line.startswith("#"):
             found[now].append(line)
-    return tuple(found[split])
-
-
-def load_misleading() -> tuple[tuple[str, tuple[str, ...]], ...]:
-    """The questions of "train", each with the sides of a country that come nearest to it and still do not answer it."""
-    pairs = [line.rsplit(" | ", 1) for line in load_unanswerable("train")]
-    return tuple((question, tuple(sides.split())) for question, sides in pairs)
+    return found[split]

@@ -35,6 +35,7 @@ from knowledge_bases.world_flags.questions import (
     ten_answers,
 )
 from knowledge_bases.world_flags.relations import SPLITS, asks_about, find_answer, load_phrasings
+from knowledge_bases.world_flags.unanswerable import load_misleading, load_unanswerable
 from knowledge_bases.world_flags.wording import SIDES
 from rag_app.datasets import load_dataset
 
@@ -142,6 +143,22 @@ def test_phrasings_belong_to_one_split_and_are_many() -> None:
                 key = plain(line)
                 assert key not in owners, f"{line!r} in {relation}/{split} and {owners[key]}"
                 owners[key] = f"{relation}/{split}"
+
+
+def test_unanswerable_questions_belong_to_one_split_and_name_sides() -> None:
+    owners: dict[str, str] = {}
+    for split in SPLITS:
+        for question in load_unanswerable(split):
+            key = plain(question)
+            assert key not in owners, f"{question!r} in {split} and {owners[key]}"
+            owners[key] = split
+        misleading = load_misleading()
+    assert len(misleading) > 300
+    assert all(near and set(near) <= set(SIDES) for _, near in misleading)
+    words = [set(re.findall(r"\w+", question.lower())) for question, _ in misleading]
+    for question in load_unanswerable("test"):
+        asked = set(re.findall(r"\w+", question.lower()))
+        assert max(len(asked & one) / len(asked | one) for one in words) < 0.6, question
 
 
 def test_test_phrasings_are_no_small_edits_of_training_ones() -> None:
