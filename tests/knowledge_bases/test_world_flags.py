@@ -152,7 +152,7 @@ def test_unanswerable_questions_belong_to_one_split_and_name_sides() -> None:
             key = plain(question)
             assert key not in owners, f"{question!r} in {split} and {owners[key]}"
             owners[key] = split
-        misleading = load_misleading()
+    misleading = load_misleading()
     assert len(misleading) > 300
     assert all(near and set(near) <= set(SIDES) for _, near in misleading)
     words = [set(re.findall(r"\w+", question.lower())) for question, _ in misleading]
