@@ -71,6 +71,7 @@ def save_reader(model: nn.Module, tokenizer: Any, folder: Path) -> None:  # noqa
     """Write the checkpoint in half precision, and the words' embeddings, which are never trained, in 8 bits."""
     folder.mkdir(parents=True, exist_ok=True)
     half: Any = model.to(torch.float16)
-    half.bert.embeddings.word_embeddings.to(torch.float8_e4m3fn)
-    half.save_pretrained(folder)
+    state = half.state_dict()
+    words = "bert.embeddings.word_embeddings.weight"
+    half.save_pretrained(folder, state_dict={**state, words: state[words].to(torch.float8_e4m3fn)})
     tokenizer.save_pretrained(folder)

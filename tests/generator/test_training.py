@@ -94,6 +94,7 @@ def test_a_saved_reader_keeps_its_words_in_8_bits_and_reads_alike(tmp_path: Path
     words = "bert.embeddings.word_embeddings.weight"
     saved = load_file(tmp_path / "reader" / "model.safetensors")
     assert {name for name, tensor in saved.items() if tensor.dtype == torch.float8_e4m3fn} == {words}
+    assert json.loads((tmp_path / "reader" / "config.json").read_text(encoding="utf-8"))["dtype"] == "float16"
     reader = load_generator(tmp_path / "reader", device=torch.device("cpu"), dtype=torch.float32, api_key=None)
     assert isinstance(reader, ExtractiveReader)
     loaded = reader.model.state_dict()
