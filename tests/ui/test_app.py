@@ -16,7 +16,8 @@ from ui.app import build_app
 def test_events_have_names(application: Application) -> None:
     page = build_app(application)
     named = {fn.api_name: fn for fn in page.fns.values() if fn.api_visibility == "public"}
-    assert {name for name in named if not str(name).startswith("kb_")} == {"ask", "explain", "feedback", "evaluate"}
+    own = {name for name in named if not str(name).startswith("kb_")}
+    assert own == {"ask", "explain", "answer_without_passages", "feedback", "evaluate"}
     assert page._queue.max_size == PageSettings().max_waiting
     assert page.analytics_enabled is False
     assert page.delete_cache is not None
