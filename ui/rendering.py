@@ -80,7 +80,7 @@ def recognised_line(entity: str, *, corrected: bool = False, pictured: bool = Tr
 
 
 def _meter(confidence: float) -> str:
-    percent = round(100 * min(1.0, max(0.0, confidence)))
+    percent = min(99, round(100 * max(0.0, confidence)))  # no answer is quite sure
     return (
         f'<div class="meter"><span>{percent} % sure</span><div class="meter-bar" role="meter" aria-valuemin="0" '
         f'aria-valuemax="100" aria-valuenow="{percent}" aria-label="Confidence">'

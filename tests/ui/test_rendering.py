@@ -44,6 +44,7 @@ def test_the_answer_is_marked_in_its_passage() -> None:
 
 def test_confidence_and_state() -> None:
     assert "42 % sure" in answer_card(answer())
+    assert "99 % sure" in answer_card(replace(answer(), confidence=0.998))
     assert 'data-state="answered"' in answer_card(answer())
     assert 'data-state="waiting"' in answer_card(answer(complete=False))
 
