@@ -187,7 +187,7 @@ def _logistic_regression(design: torch.Tensor, labels: torch.Tensor, penalty: fl
 
 
 def pick_threshold(
-    confidences: Sequence[float], right: Sequence[bool], answerable: Sequence[bool], *, most_lost: float = 0.025
+    confidences: Sequence[float], right: Sequence[bool], answerable: Sequence[bool], *, most_lost: float
 ) -> float:
     """The highest threshold that withholds at most `most_lost` of the answerable questions that were answered right.
 

@@ -11,6 +11,7 @@ from rag_app.evaluation.comparing import Difference
 from rag_app.evaluation.svg import bars, curves, reliability_diagram
 from rag_app.evaluation.worst import Case
 from rag_app.metrics.questions import answer_metric
+from ui.rendering import percent_sure
 
 __all__ = ["comparison_table", "failure_gallery", "results", "said"]
 
@@ -119,7 +120,7 @@ def _failure(case: Case) -> str:
     )
     return (
         f'<article class="card">{picture}<p><b>{escape(case.question)}</b></p>'
-        f"<p>answered <b>{escape(outcome.answer) or 'nothing'}</b>, {100 * outcome.confidence:.0f} % sure</p>"
+        f"<p>answered <b>{escape(outcome.answer) or 'nothing'}</b>, {percent_sure(outcome.confidence)} % sure</p>"
         f"<p>expected {escape(', '.join(case.expected))}</p>"
         f'<p class="muted">{escape(outcome.verdict)}</p>{found}</article>'
     )

@@ -16,6 +16,7 @@ __all__ = [
     "error_card",
     "passage_cards",
     "passage_name",
+    "percent_sure",
     "recognised_line",
     "timing_line",
     "waiting_card",
@@ -79,8 +80,13 @@ def recognised_line(entity: str, *, corrected: bool = False, pictured: bool = Tr
     return f'<div class="recognised">{told}</div>'
 
 
+def percent_sure(confidence: float) -> int:
+    """A confidence in percent, at most 99: no answer is quite sure."""
+    return min(99, round(100 * max(0.0, confidence)))
+
+
 def _meter(confidence: float) -> str:
-    percent = min(99, round(100 * max(0.0, confidence)))  # no answer is quite sure
+    percent = percent_sure(confidence)
     return (
         f'<div class="meter"><span>{percent} % sure</span><div class="meter-bar" role="meter" aria-valuemin="0" '
         f'aria-valuemax="100" aria-valuenow="{percent}" aria-label="Confidence">'
