@@ -1,8 +1,8 @@
 """Token embeddings of real passages, and queries over them, for measuring indexes.
 
 They stand in for PreFLMR's: last hidden states of all-MiniLM-L6-v2 (at most 180 tokens, punctuation dropped), reduced
-from 384 to 128 dimensions by principal components and normalised. Short queries are 32 rows, padded with [MASK] as
-ColBERT does. Long ones, like PreFLMR's 320 rows, add 288 simulated visual rows to them: noisy copies of 72 prototypes
+from 384 to 128 dimensions by principal components and normalised. Short queries are 32 rows, padded with [MASK], to
+which no other row attends, as ColBERT and FLMR do. Long ones, like PreFLMR's 320 rows, add 288 simulated visual rows to them: noisy copies of 72 prototypes
 drawn from tokens of the right passage (25 %), of its article (35 %) and of any passage (40 %).
 """
 
@@ -203,7 +203,9 @@ def _hidden_states(texts: list[str], *, padded: bool) -> list[Tensor]:
         tokens = torch.full((len(batch), width), MASK if padded else 0)
         for row, place in enumerate(batch):
             tokens[row, : len(ids[place])] = torch.tensor(ids[place])
-        attended = torch.ones_like(tokens) if padded else (tokens != 0).long()
+        attended = torch.zeros_like(tokens)
+        for row, place in enumerate(batch):
+            attended[row, : len(ids[place])] = 1
         with torch.inference_mode():
             output = model(input_ids=tokens, attention_mask=attended).last_hidden_state
         for row, place in enumerate(batch):

@@ -59,8 +59,8 @@ class RegionSettings:
     vision_size: int
     side: int
     vision_layer: int = 3
-    hidden_size: int = 96
-    layers: int = 2
+    hidden_size: int = 160
+    layers: int = 3
     heads: int = 4
     least_score: float = 0.0
 

@@ -1,6 +1,6 @@
 """How a token's embedding becomes bytes: a centroid, two fine codes, and its coordinates in 8 or 4 bits.
 
-    codes  uint16        nearest of the centroids (k-means)
+    codes  uint16        nearest of the centroids (k-means, in a tree)
     fine   uint8 (2)     product quantisation (Jegou et al., 2011) of what is left: one code a half of the dimensions
     steps  uint8         size of one quantisation step, 16 to an octave
     rows   int8 (dim)    8 bits: the embedding itself in steps
@@ -23,6 +23,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from retriever.index.centroid_tree import CentroidTree, fit_tree
 from retriever.index.kmeans import kmeans, nearest
 from retriever.index.levels import LEVELS
 from retriever.index.manifest import IndexDamagedError, sha256
@@ -33,7 +34,7 @@ __all__ = ["STEPS", "Codec", "CodecSettings", "centroids_for", "sample_size"]
 SMALLEST_STEP = 2.0**-16
 STEPS = np.exp2(np.arange(256) / 16).astype(np.float32) * np.float32(SMALLEST_STEP)
 N_FINE = 256
-POINTS_A_CENTROID = 32  # of the sample, at most
+POINTS_A_CENTROID = 16  # of the sample, at most
 POINTS_A_FINE_CODE = 512
 HELD_OUT = 1 << 14  # rows of the sample, at most, that the codec is not fitted to but measured on
 TOKENS_AT_ONCE = 1 << 16  # encoded or decoded together
@@ -63,8 +64,8 @@ class CodecSettings:
 
 
 def centroids_for(n_tokens: int) -> int:
-    """Centroids that suit an index: the power of two below eight times the square root of its tokens."""
-    return int(min(1 << 16, max(16, 1 << int(np.log2(max(8 * n_tokens**0.5, 1))))))
+    """Centroids that suit an index: the power of two below sixteen times the square root of its tokens."""
+    return int(min(1 << 16, max(16, 1 << int(np.log2(max(16 * n_tokens**0.5, 1))))))
 
 
 def sample_size(n_centroids: int) -> int:
@@ -79,6 +80,8 @@ class Codec:
     Attributes:
         n_bits: a coordinate, 8 or 4.
         centroids: (n_centroids, dim) float32, multiples of `centroid_step` that fit into 8 bits.
+        roots: (n_roots, dim) float32, through which the centroids are found: `CentroidTree`.
+        firsts: (n_roots + 1,) int64 first centroid of each root, and how many there are.
         codebooks: (512, dim) float32, rounded to float16: 256 fine codes that are zero in the second half of the
             dimensions, then 256 that are zero in the first.
         deviations: (dim,) float32: how far what is left over is from zero in each dimension, in steps.
@@ -89,6 +92,8 @@ class Codec:
 
     n_bits: int
     centroids: NDArray[np.float32]
+    roots: NDArray[np.float32]
+    firsts: NDArray[np.int64]
     codebooks: NDArray[np.float32]
     deviations: NDArray[np.float32]
     centroid_step: float
@@ -116,21 +121,24 @@ class Codec:
         held = sample[order[:n_held]].float()
         points = sample[order[n_held : n_held + POINTS_A_CENTROID * n_centroids]].float()
         with torch.inference_mode():
-            found = kmeans(points, n_centroids, generator=generator, iterations=settings.iterations, dtype=dtype)
-            centroid_step = float(found.abs().max().clamp(min=1e-6)) / 127
-            centroids = torch.round(found / centroid_step) * centroid_step
+            found = fit_tree(points, n_centroids, generator=generator, iterations=settings.iterations, dtype=dtype)
+            centroid_step = float(found.leaves.abs().max().clamp(min=1e-6)) / 127
+            centroids = torch.round(found.leaves / centroid_step) * centroid_step
+            tree = CentroidTree(found.roots, centroids, found.firsts)
             few = points[: POINTS_A_FINE_CODE * N_FINE]
-            coarse = few - centroids[nearest(few, centroids, dtype=dtype)]
+            coarse = few - centroids[tree.nearest(few, dtype=dtype)]
             codebooks = _fine_codebooks(coarse, settings.iterations, generator)
             left = _without_fine(coarse, codebooks)
             if n_held:
-                spread = _without_fine(held - centroids[nearest(held, centroids, dtype=dtype)], codebooks)
+                spread = _without_fine(held - centroids[tree.nearest(held, dtype=dtype)], codebooks)
             else:
                 spread = left
         deviation = left.pow(2).mean(dim=0).sqrt().clamp(min=1e-6)
         return cls(
             n_bits=settings.n_bits,
             centroids=centroids.cpu().numpy(),
+            roots=found.roots.cpu().numpy(),
+            firsts=found.firsts.numpy(),
             codebooks=codebooks.cpu().numpy(),
             deviations=(deviation / deviation.mean()).half().float().cpu().numpy(),
             centroid_step=centroid_step,
@@ -180,6 +188,8 @@ class Codec:
             stream,
             numbers=np.asarray([self.n_bits, self.centroid_step, self.longest, self.spread]),
             centroids=np.rint(self.centroids / self.centroid_step).astype(np.int8),
+            roots=self.roots,
+            firsts=self.firsts,
             codebooks=self.codebooks.astype(np.float16),
             deviations=self.deviations.astype(np.float16),
         )
@@ -199,13 +209,15 @@ class Codec:
         if sha256(content) != checksum:
             raise IndexDamagedError(f"{path} was altered (wrong checksum); build the index again")
         with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-            if "deviations" not in arrays:
+            if "roots" not in arrays:
                 raise IndexDamagedError(f"{path} is of an older version; build the index again")
             n_bits, centroid_step, longest, spread = arrays["numbers"].tolist()
             return cls(
                 n_bits=int(n_bits),
                 # The same product in the same precision as when the codec was fitted.
                 centroids=arrays["centroids"].astype(np.float32) * np.float32(centroid_step),
+                roots=arrays["roots"],
+                firsts=arrays["firsts"],
                 codebooks=arrays["codebooks"].astype(np.float32),
                 deviations=arrays["deviations"].astype(np.float32),
                 centroid_step=centroid_step,
@@ -215,10 +227,12 @@ class Codec:
 
     def _encode(self, embeddings: Tensor, dtype: torch.dtype) -> Rows:
         device = embeddings.device
-        centroids = torch.from_numpy(self.centroids).to(device)
-        codebooks = torch.from_numpy(self.codebooks).to(device)
+        centroids, roots, codebooks = (
+            torch.from_numpy(vectors).to(device) for vectors in (self.centroids, self.roots, self.codebooks)
+        )
+        tree = CentroidTree(roots, centroids, torch.from_numpy(self.firsts))
         with torch.inference_mode():
-            codes = nearest(embeddings, centroids, dtype=dtype)
+            codes = tree.nearest(embeddings, dtype=dtype)
             left = embeddings - centroids[codes]
             fine = _fine_codes(left, codebooks)
             if self.n_bits == 8:

@@ -3,6 +3,7 @@ faiss that knows GPUs is installed."""
 
 from __future__ import annotations
 
+from functools import cache
 from importlib.util import find_spec
 from typing import Any
 
@@ -46,7 +47,7 @@ def kmeans(
     if faiss is not None:
         config = faiss.GpuIndexFlatConfig()
         config.device = points.device.index or 0
-        index = faiss.GpuIndexFlatL2(faiss.StandardGpuResources(), points.shape[1], config)
+        index = faiss.GpuIndexFlatL2(_gpu_resources(), points.shape[1], config)
         return _kmeans_in_faiss(faiss, index, points, min(k, len(points)), generator.initial_seed(), iterations)
     order = torch.randperm(len(points), generator=generator).to(points.device)
     centroids = points[order[:k]].clone()
@@ -68,6 +69,14 @@ def _faiss_with_gpus() -> Any:  # noqa: ANN401
     import faiss
 
     return faiss if hasattr(faiss, "StandardGpuResources") and faiss.get_num_gpus() > 0 else None
+
+
+@cache
+def _gpu_resources() -> Any:  # noqa: ANN401
+    """Memory of faiss on a GPU, which takes long to get and is used again."""
+    import faiss
+
+    return faiss.StandardGpuResources()
 
 
 def _kmeans_in_faiss(

@@ -175,6 +175,7 @@ def estimate(
     device: torch.device = CPU,
 ) -> BuildEstimate:
     """What `compress` will take; a product of matrices is timed to know how fast the device is (some 50 ms)."""
+    from retriever.index.centroid_tree import comparisons
     from retriever.index.codec import CodecSettings, centroids_for, sample_size
     from retriever.int8 import has_native_bfloat16
 
@@ -187,8 +188,8 @@ def estimate(
     a_token = dim * settings.n_bits // 8 + 5
     return BuildEstimate(
         disk_bytes=n_tokens * a_token + n_centroids * dim + n_passages * 32,
-        memory_bytes=sampled * dim * 14 + 4096 * n_centroids * 6 + (1 << 16) * dim * 24,
-        seconds=products * n_centroids * dim / rate + n_tokens * 6e-6,
+        memory_bytes=sampled * dim * 14 + (1 << 17) * dim * 20,
+        seconds=products * comparisons(n_centroids) * dim / rate + n_tokens * 6e-6,
     )
 
 

@@ -31,11 +31,13 @@ def draw_background(n: int, size: int, generator: torch.Generator) -> Tensor:
     return torch.where(shapes, torch.rand(n, 3, 1, 1, generator=generator), picture).clamp(0, 1)
 
 
-def cover_mask(n: int, size: int, generator: torch.Generator) -> Tensor:
-    """(n, 1, size, size) bool: a turned rectangle or ellipse, or a band, somewhere in the frame."""
+def cover_mask(n: int, size: int, generator: torch.Generator, *, upright_share: float = 0.0) -> Tensor:
+    """(n, 1, size, size) bool: a rectangle or ellipse, or a band, somewhere in the frame; a share is not turned."""
     x, y = mesh(size)
     cx, cy = uniform((n, 1, 1), -1, 1, generator), uniform((n, 1, 1), -1, 1, generator)
     turn = uniform((n, 1, 1), 0, 3.1416, generator)
+    if upright_share > 0:
+        turn = turn * ~chance(n, upright_share, generator)[:, None, None]
     a, b = uniform((n, 1, 1), 0.05, 0.5, generator), uniform((n, 1, 1), 0.04, 0.4, generator)
     a = torch.where(chance(n, 0.2, generator)[:, None, None], torch.full_like(a, 3.0), a)  # a pole, an arm
     dx, dy = x - cx, y - cy
@@ -46,15 +48,17 @@ def cover_mask(n: int, size: int, generator: torch.Generator) -> Tensor:
 
 
 def add_clutter(picture: Tensor, chosen: Tensor, generator: torch.Generator) -> Tensor:
-    """Shapes in colours of their own, over each other, on the chosen pictures; some are plain, some a pattern."""
+    """Shapes in colours of their own, over each other, on the chosen pictures; some show a pattern, some a face."""
     n, _, size, _ = picture.shape
     plain = (chosen & chance(n, 0.3, generator))[:, None, None, None]
     picture = torch.where(plain, torch.rand(n, 3, 1, 1, generator=generator), picture)
-    for _ in range(6):
-        drawn = cover_mask(n, size, generator) & (chosen & chance(n, 0.5, generator))[:, None, None, None]
+    for _ in range(8):
+        drawn = cover_mask(n, size, generator, upright_share=0.5)
+        drawn = drawn & (chosen & chance(n, 0.5, generator))[:, None, None, None]
         picture = torch.where(drawn, torch.rand(n, 3, 1, 1, generator=generator), picture)
     patterned = _pattern(n, size, generator) & (chosen & chance(n, 0.25, generator))[:, None, None, None]
-    return torch.where(patterned, torch.rand(n, 3, 1, 1, generator=generator), picture)
+    picture = torch.where(patterned, torch.rand(n, 3, 1, 1, generator=generator), picture)
+    return _add_faces(picture, chosen & chance(n, 0.2, generator), generator)
 
 
 def _pattern(n: int, size: int, generator: torch.Generator) -> Tensor:
@@ -71,3 +75,28 @@ def _pattern(n: int, size: int, generator: torch.Generator) -> Tensor:
     margin = uniform((n, 1, 1), 0.6, 1.1, generator)
     within = (x.abs() < margin) & (y.abs() < margin)
     return (lines & ~broken & within)[:, None]
+
+
+def _add_faces(picture: Tensor, chosen: Tensor, generator: torch.Generator) -> Tensor:
+    """A head with two eyes, a mouth and perhaps ears, somewhere on the chosen pictures; heads differ in every measure."""
+    n, _, size, _ = picture.shape
+    x, y = mesh(size)
+    half = uniform((n, 1, 1), 0.3, 0.9, generator)
+    x, y = (x - uniform((n, 1, 1), -0.4, 0.4, generator)) / half, (y - uniform((n, 1, 1), -0.4, 0.4, generator)) / half
+    turn = uniform((n, 1, 1), -0.3, 0.3, generator)
+    x, y = x * turn.cos() + y * turn.sin(), y * turn.cos() - x * turn.sin()
+    power = torch.where(chance(n, 0.7, generator), 2.0, 6.0)[:, None, None]  # round, or nearly square
+    head = (x / uniform((n, 1, 1), 0.75, 1.0, generator)).abs() ** power + y.abs() ** power < 1
+    apart, level = uniform((n, 1, 1), 0.2, 0.5, generator), uniform((n, 1, 1), -0.5, 0.0, generator)
+    eye = uniform((n, 1, 1), 0.06, 0.2, generator)
+    eyes = (x.abs() - apart) ** 2 + (y - level) ** 2 < eye**2
+    wide, deep = uniform((n, 1, 1), 0.2, 0.5, generator), uniform((n, 1, 1), -0.5, 0.5, generator)
+    lips = uniform((n, 1, 1), 0.2, 0.5, generator) + deep * (1 - (x / wide) ** 2)
+    mouth = ((y - lips).abs() < uniform((n, 1, 1), 0.02, 0.12, generator)) & (x.abs() < wide)
+    ears = ((x.abs() - 0.8) ** 2 + (y + uniform((n, 1, 1), 0.0, 0.9, generator)) ** 2) < 0.3**2
+    ears = ears & chance(n, 0.3, generator)[:, None, None]
+    features = torch.rand(n, 3, 1, 1, generator=generator)
+    for part, colour in ((ears | head, torch.rand(n, 3, 1, 1, generator=generator)), (eyes | mouth, features)):
+        drawn = (part & chosen[:, None, None])[:, None]
+        picture = torch.where(drawn, colour, picture)
+    return picture

@@ -28,12 +28,12 @@ _LEAST_SEEN = 0.12  # sides of a box, in the frame; of less than this nothing ca
 class RegionTrainingSettings:
     """The schedule."""
 
-    steps: int = 2200
+    steps: int = 4500
     batch_size: int = 64
     learning_rate: float = 1e-3
     weight_decay: float = 0.02
     warmup: int = 40
-    empty_share: float = 0.2
+    empty_share: float = 0.25
     seed: int = 1
     save_every: int = 200
     log_every: int = 50

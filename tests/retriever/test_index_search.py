@@ -124,7 +124,7 @@ def test_an_index_of_an_older_version_says_what_to_do(tmp_path: Path) -> None:
     index = LateInteractionIndex.create(tmp_path / "index", codec, fingerprint="f")
     path = index.path / index.stored.manifest.codec
     with np.load(path) as arrays:
-        older: dict[str, Any] = {name: array for name, array in arrays.items() if name != "deviations"}
+        older: dict[str, Any] = {name: array for name, array in arrays.items() if name != "roots"}
     np.savez(path, **older)
     from retriever.index.manifest import IndexDamagedError, sha256
 
