@@ -2,8 +2,9 @@
 
 They stand in for PreFLMR's: last hidden states of all-MiniLM-L6-v2 (at most 180 tokens, punctuation dropped), reduced
 from 384 to 128 dimensions by principal components and normalised. Short queries are 32 rows, padded with [MASK], to
-which no other row attends, as ColBERT and FLMR do. Long ones, like PreFLMR's 320 rows, add 288 simulated visual rows to them: noisy copies of 72 prototypes
-drawn from tokens of the right passage (25 %), of its article (35 %) and of any passage (40 %).
+which no other row attends, as ColBERT and FLMR do. Long ones, like PreFLMR's 320 rows, add 288 simulated visual rows to
+them: noisy copies of 72 prototypes drawn from tokens of the right passage (25 %), of its article (35 %) and of any
+passage (40 %).
 """
 
 from __future__ import annotations

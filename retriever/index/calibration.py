@@ -48,7 +48,7 @@ class _MadeUp:
     repeated: int = 1
 
 
-MADE_UP = {32: _MadeUp(2.0, repeated=8), 320: _MadeUp(0.7, together=4)}
+MADE_UP = {32: _MadeUp(3.0, repeated=8), 320: _MadeUp(0.6, together=4)}
 SHARES = 0.3, 0.3, 0.4  # of their rows from one passage, from those stored beside it, and from any
 
 

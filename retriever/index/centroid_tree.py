@@ -73,7 +73,7 @@ def comparisons(n_centroids: int) -> int:
 def fit_tree(
     points: Tensor, n_centroids: int, *, generator: torch.Generator, iterations: int, dtype: torch.dtype = torch.float32
 ) -> CentroidTree:
-    """Fits at most `n_centroids` to (n, dim) points; each root gets as large a share of them as it has of the points."""
+    """Fits at most `n_centroids` to (n, dim) points; each root's share of them is its share of the points."""
     n_roots = _roots_for(n_centroids)
     if n_roots == 1:
         leaves = kmeans(points, n_centroids, generator=generator, iterations=iterations, dtype=dtype)

@@ -129,10 +129,7 @@ class Codec:
             coarse = few - centroids[tree.nearest(few, dtype=dtype)]
             codebooks = _fine_codebooks(coarse, settings.iterations, generator)
             left = _without_fine(coarse, codebooks)
-            if n_held:
-                spread = _without_fine(held - centroids[tree.nearest(held, dtype=dtype)], codebooks)
-            else:
-                spread = left
+            spread = _without_fine(held - centroids[tree.nearest(held, dtype=dtype)], codebooks) if n_held else left
         deviation = left.pow(2).mean(dim=0).sqrt().clamp(min=1e-6)
         return cls(
             n_bits=settings.n_bits,

@@ -59,10 +59,10 @@ def pooled(rows: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.i
         leaders.append(int(nearest.argmin()))
         np.maximum(nearest, cosines[leaders[-1]], out=nearest)
     joined = cosines[leaders].argmax(axis=0)
-    sums = np.zeros((few, rows.shape[1]), dtype=np.float32)
-    np.add.at(sums, joined, rows)
     counts = np.bincount(joined, minlength=few)
-    return sums[counts > 0], counts[counts > 0]
+    order, groups = np.argsort(joined, kind="stable"), counts[counts > 0]
+    sums: NDArray[np.float32] = np.add.reduceat(rows[order], np.cumsum(groups) - groups, axis=0)
+    return sums, groups
 
 
 def padded(array: NDArray[_Number], n_rows: int, n_columns: int) -> NDArray[_Number]:

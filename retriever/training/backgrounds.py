@@ -78,7 +78,7 @@ def _pattern(n: int, size: int, generator: torch.Generator) -> Tensor:
 
 
 def _add_faces(picture: Tensor, chosen: Tensor, generator: torch.Generator) -> Tensor:
-    """A head with two eyes, a mouth and perhaps ears, somewhere on the chosen pictures; heads differ in every measure."""
+    """A head with two eyes, a mouth and perhaps ears on the chosen pictures; no two have the same measures."""
     n, _, size, _ = picture.shape
     x, y = mesh(size)
     half = uniform((n, 1, 1), 0.3, 0.9, generator)
