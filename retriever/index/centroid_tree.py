@@ -81,8 +81,8 @@ def fit_tree(
     few = points[torch.randperm(len(points), generator=generator)[: n_roots * POINTS_A_ROOT].to(points.device)]
     roots = kmeans(few, n_roots, generator=generator, iterations=iterations, dtype=dtype)
     root_of = nearest(points, roots, dtype=dtype)
-    counts = torch.bincount(root_of, minlength=len(roots))
-    roots, counts = roots[counts > 0], counts[counts > 0].tolist()
+    n_members = torch.bincount(root_of, minlength=len(roots))
+    roots, counts = roots[n_members > 0], n_members[n_members > 0].tolist()
     members = torch.split(points[root_of.argsort(stable=True)], counts)
     groups = [
         kmeans(group, size, generator=generator, iterations=iterations, dtype=dtype)

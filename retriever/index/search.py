@@ -186,7 +186,7 @@ class Searcher:
                 tokens = np.repeat(segment.starts[group] - starts, lengths) + np.arange(lengths.sum())
                 decoded = self._codec.decode(_taken(segment.rows, tokens))
                 with torch.inference_mode():
-                    cosines = (torch.from_numpy(decoded) @ columns).split(lengths.tolist())
+                    cosines = torch.split(torch.from_numpy(decoded) @ columns, lengths.tolist())
                     scores.append(torch.stack([passage.amax(dim=0).sum() for passage in cosines]).numpy())
         final: Scores = np.concatenate(scores)
         return final
