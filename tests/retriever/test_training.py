@@ -16,6 +16,7 @@ from safetensors.torch import load_file
 
 from retriever.checkpoints import load_retriever
 from retriever.region import RegionSettings
+from retriever.training.backgrounds import add_clutter
 from retriever.training.data import BLANK, Corpus, KnowledgeSampler, Pair, PassageSampler, TaskMix, misspell
 from retriever.training.drawings import FLAG_ICONS, DrawingSource
 from retriever.training.flag_atlas import FlagAtlas, load_atlas
@@ -216,6 +217,19 @@ def test_boxes_are_where_the_flag_is(atlas: FlagAtlas) -> None:
     sides, cut_sides = ((part[:, 2:] - part[:, :2]).mean().item() for part in (boxes[:16], cut))
     assert sides < 0.7
     assert 0.75 < cut_sides < 0.98
+
+
+def test_clutter_comes_on_the_chosen_pictures_alone_and_differs() -> None:
+    generator = torch.Generator().manual_seed(4)
+    plain = torch.full((64, 3, 32, 32), 0.5)
+    chosen = torch.arange(64) < 48
+    drawn = add_clutter(plain, chosen, generator)
+    assert torch.equal(drawn[48:], plain[48:])
+    changed = (drawn[:48] != 0.5).any(dim=1).float().mean(dim=(1, 2))
+    assert (changed > 0.05).float().mean() > 0.9
+    assert len({tuple(picture.flatten()[::7].tolist()) for picture in drawn[:48]}) >= 46
+    assert drawn.min() >= 0
+    assert drawn.max() <= 1
 
 
 def test_overlap_of_boxes() -> None:
