@@ -128,7 +128,14 @@ class Plaid:
         indexer.run([[]])
 
     def open(self, folder: Path) -> None:
-        """Opens the index; compiles its extensions the first time."""
+        """Opens the index; compiles its extensions the first time, into its own environment.
+
+        A run that was killed meanwhile leaves a lock for which torch would wait without end.
+        """
+        extensions = Path(sys.prefix) / "extensions"
+        os.environ["TORCH_EXTENSIONS_DIR"] = str(extensions)
+        for lock in extensions.glob("*/lock"):
+            lock.unlink()
         from colbert.modeling.colbert import ColBERT  # type: ignore[import-not-found]
         from colbert.search.index_storage import IndexScorer  # type: ignore[import-not-found]
 

@@ -63,9 +63,9 @@ class CodecSettings:
             raise ValueError(f"n_centroids is {self.n_centroids}; choose 1 to 65536, or 0")
 
 
-def centroids_for(n_tokens: int) -> int:
-    """Centroids that suit an index: the power of two below sixteen times the square root of its tokens."""
-    return int(min(1 << 16, max(16, 1 << int(np.log2(max(16 * n_tokens**0.5, 1))))))
+def centroids_for(n_tokens: int, n_bits: int = 8) -> int:
+    """Centroids that suit an index: the power of two below twice the bits times the square root of its tokens."""
+    return int(min(1 << 16, max(16, 1 << int(np.log2(max(2 * n_bits * n_tokens**0.5, 1))))))
 
 
 def sample_size(n_centroids: int) -> int:
@@ -115,7 +115,7 @@ class Codec:
         if len(sample) == 0 or sample.shape[1] % 2:
             raise ValueError(f"a codec cannot be fitted to rows of shape {tuple(sample.shape)}; give (1+, an even dim)")
         generator = torch.Generator().manual_seed(settings.seed)
-        n_centroids = settings.n_centroids or centroids_for(len(sample))
+        n_centroids = settings.n_centroids or centroids_for(len(sample), settings.n_bits)
         order = torch.randperm(len(sample), generator=generator).to(sample.device)
         n_held = min(HELD_OUT, len(sample) // 10)
         held = sample[order[:n_held]].float()

@@ -316,7 +316,7 @@ def multiply_dtype(device: torch.device = CPU) -> torch.dtype:
 
 
 def _sized(settings: CodecSettings, n_tokens: int) -> CodecSettings:
-    return replace(settings, n_centroids=settings.n_centroids or centroids_for(n_tokens))
+    return replace(settings, n_centroids=settings.n_centroids or centroids_for(n_tokens, settings.n_bits))
 
 
 def _with_codec(manifest: Manifest, codec: Codec) -> tuple[Manifest, dict[str, bytes]]:

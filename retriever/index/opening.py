@@ -180,7 +180,7 @@ def estimate(
     from retriever.int8 import has_native_bfloat16
 
     settings = settings or CodecSettings()
-    n_centroids = settings.n_centroids or centroids_for(n_tokens)
+    n_centroids = settings.n_centroids or centroids_for(n_tokens, settings.n_bits)
     sampled = min(n_tokens, sample_size(n_centroids))
     products = (settings.iterations + 2) * sampled + n_tokens
     in_16_bits = device.type == "cuda" or has_native_bfloat16()
