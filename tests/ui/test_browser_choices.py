@@ -99,6 +99,7 @@ def test_what_answers_can_be_chosen_with_the_keyboard(page: Page, address: str, 
     expect(page.locator("#ask-kb input")).to_be_visible(timeout=PATIENCE)
     page.locator("#ask-kb input").focus()
     page.keyboard.type("notes")
+    expect(page.get_by_role("option")).to_have_count(1, timeout=PATIENCE)  # Enter takes the first of those left
     page.keyboard.press("Enter")
     expect(page.locator("#ask-said")).to_contain_text("passages and notes now", timeout=PATIENCE)
     assert page.evaluate(NAMELESS) == []
