@@ -193,11 +193,12 @@ class Searcher:
 
     def _rounding(self, query: Query) -> float:
         """How far a score of `_rescore` is from the exact one, at six standard deviations: rounding errors add up as
-        independent ones."""
+        independent ones, but for those of a decoded token (4 bits), which count for every query row that finds it best:
+        rows that are alike may all find the same."""
         longest = 1.1 * self._codec.longest
         variance = len(query.rows) * (longest / query.grid) ** 2
         if self._codec.n_bits == 4:
-            variance += float((query.rows**2).sum()) / kernels.GRID**2
+            variance += float(np.maximum(query.rows @ query.rows.T, 0).sum()) / kernels.GRID**2
         return 6 * math.sqrt(variance / 12) + 1e-6 * len(query.rows) * longest
 
     def _arrays(self, segment: Segment) -> tuple[Any, ...]:
