@@ -116,12 +116,13 @@ def _start_logging() -> None:
 def _train_vision(arguments: argparse.Namespace) -> int:
     from dataclasses import replace
 
+    from rag_app.devices import cpu_has_bfloat16
     from rag_app.flag_training import flag_atlas
     from retriever.training.initial import clip_of
     from retriever.training.vision import VisionSettings, train_vision
 
     _start_logging()
-    settings = VisionSettings()
+    settings = VisionSettings(amp=cpu_has_bfloat16())
     if arguments.steps:
         settings = replace(settings, steps=arguments.steps)
     start = clip_of(_load_encoder(arguments.start).model).state_dict() if arguments.start else None
@@ -141,6 +142,7 @@ def _read_texts(path: Path) -> list[str]:
 def _train_retriever(arguments: argparse.Namespace) -> int:
     import torch
 
+    from rag_app.devices import cpu_has_bfloat16
     from rag_app.flag_training import (
         entity_rivals,
         flag_atlas,
@@ -185,6 +187,7 @@ def _train_retriever(arguments: argparse.Namespace) -> int:
         renderer=PictureRenderer(atlas, torch.Generator().manual_seed(0), model.config.vision_config.image_size),
         instructions=INSTRUCTIONS,
         corpus_texts=corpus.texts,
+        amp=cpu_has_bfloat16(),
     )
     for stage in chosen:
         trainer.run(_changed(stage, arguments), arguments.runs / "retriever")
@@ -201,13 +204,14 @@ def _train_region(arguments: argparse.Namespace) -> int:
 
     import torch
 
+    from rag_app.devices import cpu_has_bfloat16
     from rag_app.flag_training import flag_atlas
     from retriever.region import REGION_FOLDER, RegionSettings, save_region_head
     from retriever.training.pictures import PictureRenderer
     from retriever.training.region import RegionTrainingSettings, train_region_head
 
     _start_logging()
-    settings = RegionTrainingSettings()
+    settings = RegionTrainingSettings(amp=cpu_has_bfloat16())
     if arguments.steps:
         settings = replace(settings, steps=arguments.steps)
     vision = _load_encoder(arguments.checkpoint).model.vision_encoder
@@ -270,12 +274,13 @@ def _train_reader(arguments: argparse.Namespace) -> int:
     from dataclasses import replace
 
     from generator.training.reader import ReaderTrainingSettings, train_reader
+    from rag_app.devices import cpu_has_bfloat16
 
     _start_logging()
     settings = ReaderTrainingSettings(
         output=arguments.output, run=arguments.runs / "reader", wikipedia=arguments.text_pairs, start=arguments.start
     )
-    settings = replace(settings, loop=replace(settings.loop, seed=arguments.seed))
+    settings = replace(settings, loop=replace(settings.loop, seed=arguments.seed, amp=cpu_has_bfloat16()))
     if arguments.steps:
         settings = replace(settings, loop=replace(settings.loop, steps=arguments.steps))
     train_reader(settings, progress=logging.getLogger(__name__).info)

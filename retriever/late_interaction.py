@@ -29,9 +29,14 @@ def maxsim(query: Tensor, passages: Tensor, passage_mask: Tensor) -> Tensor:
 
 
 def maxsim_matrix(
-    queries: Tensor, passages: Tensor, passage_mask: Tensor, *, chunk_elements: int = CHUNK_ELEMENTS
+    queries: Tensor,
+    passages: Tensor,
+    passage_mask: Tensor,
+    *,
+    chunk_elements: int = CHUNK_ELEMENTS,
+    dtype: torch.dtype = torch.float32,
 ) -> Tensor:
-    """Score of every query of a batch against every passage, in float32, differentiable.
+    """Score of every query of a batch against every passage, differentiable.
 
     Equal to `maxsim` query by query. Memory stays near `chunk_elements` floats (or one query's cosines with one
     passage, if that is more): only the position of each best cosine is kept for the backward pass. Query rows that
@@ -41,6 +46,8 @@ def maxsim_matrix(
         queries: (n_queries, n_query_tokens, dim), L2-normalised rows or zero rows.
         passages: (n_passages, n_passage_tokens, dim), L2-normalised, padded.
         passage_mask: (n_passages, n_passage_tokens) bool, True at real tokens.
+        chunk_elements: cosines held at a time.
+        dtype: that cosines are computed in; scores are their sums in float32.
     Returns:
         (n_queries, n_passages) float32.
     Raises:
@@ -49,7 +56,7 @@ def maxsim_matrix(
     _check_passages(passage_mask)
     with torch.autocast(device_type=queries.device.type, enabled=False):
         scores: Tensor = _MaxSimMatrix.apply(  # type: ignore[no-untyped-call]
-            queries.float(), passages.float(), passage_mask, chunk_elements
+            queries.float(), passages.float(), passage_mask, chunk_elements, dtype
         )
     return scores
 
@@ -59,27 +66,32 @@ class _MaxSimMatrix(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: FunctionCtx, queries: Tensor, passages: Tensor, passage_mask: Tensor, chunk_elements: int
+        ctx: FunctionCtx,
+        queries: Tensor,
+        passages: Tensor,
+        passage_mask: Tensor,
+        chunk_elements: int,
+        dtype: torch.dtype,
     ) -> Tensor:
         n_queries, n_query_tokens, dim = queries.shape
         n_passages, n_passage_tokens, _ = passages.shape
-        flat = queries.reshape(-1, dim).T
+        flat = queries.reshape(-1, dim).T.to(dtype)
         scores = queries.new_empty(n_queries, n_passages)
         best = torch.empty(n_passages, n_queries * n_query_tokens, dtype=torch.int32, device=queries.device)
         step = max(1, chunk_elements // max(1, n_passage_tokens * n_queries * n_query_tokens))
         for start in range(0, n_passages, step):
             part = slice(start, start + step)
-            cosine = passages[part] @ flat  # (step, n_passage_tokens, n_queries * n_query_tokens)
+            cosine = passages[part].to(dtype) @ flat  # (step, n_passage_tokens, n_queries * n_query_tokens)
             cosine.masked_fill_(~passage_mask[part, :, None], -torch.inf)
             highest, position = cosine.max(dim=1)
             best[part] = position.int()
-            scores[:, part] = highest.view(-1, n_queries, n_query_tokens).sum(dim=2).T
+            scores[:, part] = highest.float().view(-1, n_queries, n_query_tokens).sum(dim=2).T
         ctx.save_for_backward(queries, passages, best)
         return scores
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: FunctionCtx, grad: Tensor) -> tuple[Tensor, Tensor, None, None]:
+    def backward(ctx: FunctionCtx, grad: Tensor) -> tuple[Tensor, Tensor, None, None, None]:
         queries, passages, best = ctx.saved_tensors  # type: ignore[attr-defined]
         n_queries, n_query_tokens, dim = queries.shape
         grad_queries = torch.zeros_like(queries)
@@ -89,7 +101,7 @@ class _MaxSimMatrix(torch.autograd.Function):
             grad_queries += weight * passages[passage][positions].view(n_queries, n_query_tokens, dim)
             if ctx.needs_input_grad[1]:  # type: ignore[attr-defined]
                 grad_passages[passage].index_add_(0, positions, (weight * queries).reshape(-1, dim))
-        return grad_queries, grad_passages, None, None
+        return grad_queries, grad_passages, None, None, None
 
 
 def _check_passages(passage_mask: Tensor) -> None:

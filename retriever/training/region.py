@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from retriever.layers import VisionEncoder
-from retriever.region import RegionHead, RegionSettings, patch_centres
+from retriever.region import RegionHead, Regions, RegionSettings, patch_centres
 from retriever.training.loop import Resumable, RunLog, parameter_groups, set_rate
 from retriever.training.pictures import PictureRenderer, PictureSettings
 from retriever.training.vision import normalise
@@ -19,7 +19,7 @@ from retriever.training.vision import normalise
 __all__ = ["RegionTrainingSettings", "box_overlap", "train_region_head"]
 
 _PICTURES = PictureSettings(
-    flat_share=0.1, max_scale=1.2, other_drawings=0.6, outline_share=0.12, clutter_share=0.6, closer_share=0.1
+    flat_share=0.1, max_scale=1.2, other_drawings=0.75, outline_share=0.12, clutter_share=0.6, closer_share=0.1
 )
 _LEAST_SEEN = 0.12  # sides of a box, in the frame; of less than this nothing can be told
 
@@ -37,6 +37,7 @@ class RegionTrainingSettings:
     seed: int = 1
     save_every: int = 200
     log_every: int = 50
+    amp: bool = False  # bfloat16 autocast; pays only where the processor multiplies it in hardware
 
 
 def box_overlap(ones: Tensor, others: Tensor) -> tuple[Tensor, Tensor]:
@@ -91,9 +92,11 @@ def train_region_head(
         flags = torch.randint(n_flags, (settings.batch_size,), generator=generator)
         flags[torch.rand(settings.batch_size, generator=generator) < settings.empty_share] = -1
         pictures, boxes = renderer.render_with_boxes(flags, _PICTURES)
-        with torch.no_grad():
-            patches = vision.patches_after(head.settings.vision_layer, normalise(pictures))
-        regions = head(patches)
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=settings.amp):
+            with torch.no_grad():
+                patches = vision.patches_after(head.settings.vision_layer, normalise(pictures))
+            said = head(patches)
+        regions = Regions(said.boxes.float(), said.object_logits.float(), said.patch_logits.float())
         shown = flags >= 0
         seen = shown & ((boxes[:, 2:] - boxes[:, :2]).amin(dim=1) > _LEAST_SEEN)
         clear = seen | ~shown

@@ -49,7 +49,7 @@ INSTRUCTIONS = (
 )
 
 _FLATNESS = 0.2  # weight of pictures that show no entity
-_PICTURES = PictureSettings(other_drawings=0.6, outline_share=0.12, clutter_share=0.6, closer_share=0.75)
+_PICTURES = PictureSettings(other_drawings=0.75, outline_share=0.12, clutter_share=0.6, closer_share=0.75)
 _MAPPING = ("query_vision_projection.", "transformer_mapping_")
 _VISION = ("query_vision_encoder.",)
 _UPPER_TEXT = (
@@ -202,6 +202,7 @@ class StageTrainer:
         instructions: for pictures with a question, pictures alone, and questions alone; one is drawn a query, the
             first as often as the others together.
         corpus_texts: the texts that the knowledge batches' places mean.
+        amp: bfloat16 autocast; pays only where the processor multiplies it in hardware.
     """
 
     def __init__(
@@ -215,8 +216,9 @@ class StageTrainer:
         renderer: PictureRenderer,
         instructions: tuple[Sequence[str], Sequence[str], Sequence[str]],
         corpus_texts: Sequence[str],
+        amp: bool = False,
     ) -> None:
-        self.model = model.eval()
+        self.model, self._amp = model.eval(), amp
         self._query_tokenizer, self._context_tokenizer = query_tokenizer, context_tokenizer
         self._knowledge, self._passages, self._renderer = knowledge, passages, renderer
         self._instructions, self._corpus_texts = instructions, tuple(corpus_texts)
@@ -257,7 +259,8 @@ class StageTrainer:
         parts: list[tuple[Tensor, Tensor]] = []
         for start in range(0, len(self._corpus_texts), 32):
             tokens = self._context_tokenizer(list(self._corpus_texts[start : start + 32]), padding="longest")
-            rows = self.model.doc(tokens["input_ids"], tokens["attention_mask"])
+            with self._precision():
+                rows = self.model.doc(tokens["input_ids"], tokens["attention_mask"])
             parts.append((rows.late_interaction_output.half(), rows.mask))
         width = max(mask.shape[1] for _, mask in parts)
         wide = [nn.functional.pad(rows, (0, 0, 0, width - rows.shape[1])) for rows, _ in parts]
@@ -285,19 +288,23 @@ class StageTrainer:
             n_blank=stage.blank,
         )
 
+    def _precision(self) -> torch.autocast:
+        return torch.autocast("cpu", dtype=torch.bfloat16, enabled=self._amp)
+
     def _scores(self, batch: Batch, rows: PassageRows | None, rng: random.Random) -> Tensor:
         """(n_queries, n_passages) late-interaction scores."""
-        queries = self._encode_queries(batch.queries, rng)
-        if rows is not None and batch.places is not None:
-            passages, mask = rows.take(batch.places)
-        else:
-            tokens = self._context_tokenizer(list(batch.texts), padding="longest")
-            encoded = self.model.doc(tokens["input_ids"], tokens["attention_mask"])
-            passages, mask = encoded.late_interaction_output, encoded.mask
-        if any(picture >= 0 for picture in batch.pictures):
-            shown, shown_mask = self._picture_rows(batch.pictures)
-            passages, mask = torch.cat([passages, shown], dim=1), torch.cat([mask, shown_mask], dim=1)
-        return maxsim_matrix(queries, passages, mask)
+        with self._precision():
+            queries = self._encode_queries(batch.queries, rng)
+            if rows is not None and batch.places is not None:
+                passages, mask = rows.take(batch.places)
+            else:
+                tokens = self._context_tokenizer(list(batch.texts), padding="longest")
+                encoded = self.model.doc(tokens["input_ids"], tokens["attention_mask"])
+                passages, mask = encoded.late_interaction_output, encoded.mask
+            if any(picture >= 0 for picture in batch.pictures):
+                shown, shown_mask = self._picture_rows(batch.pictures)
+                passages, mask = torch.cat([passages, shown], dim=1), torch.cat([mask, shown_mask], dim=1)
+        return maxsim_matrix(queries, passages, mask, dtype=torch.bfloat16 if self._amp else torch.float32)
 
     @torch.no_grad()
     def _picture_rows(self, pictures: Sequence[int]) -> tuple[Tensor, Tensor]:

@@ -45,6 +45,15 @@ def test_matrix_equals_the_definition_whatever_chunk_padding_and_order(seed: int
     torch.testing.assert_close(maxsim_matrix(padded_queries, longer, longer_mask), expected)
 
 
+def test_cosines_in_bfloat16_score_nearly_the_same() -> None:
+    queries, passages, mask = batch(4)
+    exact = maxsim_matrix(queries, passages, mask)
+    rounded = maxsim_matrix(queries, passages, mask, dtype=torch.bfloat16)
+    assert rounded.dtype == torch.float32
+    assert not torch.equal(rounded, exact)
+    torch.testing.assert_close(rounded, exact, atol=0.02, rtol=0)
+
+
 @pytest.mark.parametrize("chunk", [1, 1 << 20])
 def test_gradients_equal_those_of_the_definition(chunk: int) -> None:
     queries, passages, mask = batch(3)

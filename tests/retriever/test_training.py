@@ -12,13 +12,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file
 
 from retriever.checkpoints import load_retriever
 from retriever.region import RegionSettings
 from retriever.training.backgrounds import add_clutter
 from retriever.training.data import BLANK, Corpus, KnowledgeSampler, Pair, PassageSampler, TaskMix, misspell
-from retriever.training.drawings import FLAG_ICONS, DrawingSource
+from retriever.training.drawings import FLAG_ICONS, DrawingSource, draw_levels, fetch_drawings
 from retriever.training.flag_atlas import FlagAtlas, load_atlas
 from retriever.training.loop import Resumable, scheduled_rate
 from retriever.training.pictures import PictureRenderer, PictureSettings
@@ -191,6 +192,26 @@ def test_the_atlas_leaves_out_what_looks_like_another_flag(tmp_path: Path) -> No
     assert atlas.classes[atlas.codes.index("ro")] == atlas.classes[atlas.codes.index("td")]
 
 
+def test_drawings_come_as_icons_of_one_file_and_as_png(tmp_path: Path) -> None:
+    icons = DrawingSource(package="icons", version="1", folder="icons.json")
+    package = tmp_path / "icons" / "package"
+    package.mkdir(parents=True)
+    halves = '<path fill="#00f" d="M0 0h8v12H0z"/><path fill="#f00" d="M8 0h8v12H8z"/>'
+    square = '<path fill="#0f0" d="M2 2h8v8H2z"/>'
+    content = {"height": 12, "icons": {"aa": {"body": halves}, "bb": {"body": square, "width": 12}}}
+    (package / "icons.json").write_text(json.dumps(content))
+    found = fetch_drawings(icons, tmp_path)
+    assert sorted(found) == ["aa", "bb"]
+    assert fetch_drawings(icons, tmp_path) == found
+    png = tmp_path / "cc.png"
+    Image.new("RGBA", (30, 20), (200, 100, 0, 255)).save(png)
+    drawn = draw_levels([found["aa"], found["bb"], png])[0]
+    assert drawn[0, :, 72, 40].tolist() == [0, 0, 255]
+    assert drawn[0, :, 72, 150].tolist() == [255, 0, 0]
+    assert drawn[1, :, 4, 4].tolist() == [0, 255, 0]  # its empty margin is cut off
+    assert drawn[2, :, 72, 96].tolist() == [200, 100, 0]
+
+
 def test_flat_drawings_fill_the_frame(atlas: FlagAtlas) -> None:
     plain = atlas.pixels.clone()
     plain[:] = torch.tensor([255, 0, 0], dtype=torch.uint8)[:, None, None]
@@ -240,14 +261,15 @@ def test_overlap_of_boxes() -> None:
     assert generalised.tolist() == pytest.approx([1 / 3, -0.875, 1.0])
 
 
+@pytest.mark.parametrize("amp", [False, True])
 def test_the_region_head_goes_on_where_it_stopped_and_leaves_the_encoder_alone(
-    atlas: FlagAtlas, tmp_path: Path
+    atlas: FlagAtlas, tmp_path: Path, amp: bool
 ) -> None:
     encoder = load_retriever(TINY, device=torch.device("cpu"), dtype=torch.float32)
     vision, size = encoder.model.vision_encoder, encoder.model.config.vision_config.image_size
     before = {name: tensor.clone() for name, tensor in vision.state_dict().items()}
     renderer = PictureRenderer(atlas, torch.Generator().manual_seed(7), size, n_backgrounds=64)
-    settings = RegionTrainingSettings(steps=2, batch_size=8, log_every=1, save_every=1)
+    settings = RegionTrainingSettings(steps=2, batch_size=8, log_every=1, save_every=1, amp=amp)
     shape = RegionSettings(vision_size=vision.config.hidden_size, side=size // vision.config.patch_size, vision_layer=1)
     train_region_head(vision, renderer, 3, tmp_path, settings, shape)
     head = train_region_head(vision, renderer, 3, tmp_path, replace(settings, steps=4), shape)
@@ -262,9 +284,19 @@ def test_the_learning_rate_rises_and_falls() -> None:
     assert rates[20] > rates[60] > rates[99] > 0
 
 
-def test_vision_training_goes_on_where_it_stopped(atlas: FlagAtlas, tmp_path: Path) -> None:
+@pytest.mark.parametrize("amp", [False, True])
+def test_vision_training_goes_on_where_it_stopped(atlas: FlagAtlas, tmp_path: Path, amp: bool) -> None:
     settings = VisionSettings(
-        hidden_size=16, layers=2, heads=2, image_size=64, steps=2, batch_size=4, warmup=1, save_every=1, log_every=1
+        hidden_size=16,
+        layers=2,
+        heads=2,
+        image_size=64,
+        steps=2,
+        batch_size=4,
+        warmup=1,
+        save_every=1,
+        log_every=1,
+        amp=amp,
     )
     train_vision(atlas, tmp_path, settings)
     before = load_file(tmp_path / "vision.safetensors")
