@@ -1,7 +1,8 @@
 """Runs a golden case folder: `python -m tests.golden CASE_FOLDER`.
 
 A case folder holds case.json, which lists tensors and says what made them, beside a checkpoint and safetensors files of
-inputs and expected outputs (or, for tokenizers, the recorded strings themselves). Every tensor is compared under eager
+inputs and expected outputs (or, for tokenizers, the recorded strings themselves; or, for the engine, documents and
+exact scores). Every tensor is compared under eager
 and sdpa attention; the largest difference of each is printed. Exit status 1: something is over tolerance or was not
 compared.
 """
@@ -24,7 +25,7 @@ from retriever.checkpoints import load_model, load_processor
 from retriever.layers import Attention
 from retriever.modeling import FLMRModelForRetrieval
 from retriever.processing import FLMRProcessor
-from tests import golden_tokenizers
+from tests import golden_index, golden_tokenizers
 from tests.golden_calls import Runner, encoder_values, forward_values, intermediate_values
 from tests.golden_gradients import compare_gradients
 
@@ -55,6 +56,9 @@ def run_case(folder: Path) -> Iterator[Result]:
     if "tokenizers" in case:
         for name, equal in golden_tokenizers.compare(folder, case):
             yield Result(name, 0.0 if equal else float("inf"), 0.0)
+    if "documents" in case:
+        for name, difference in golden_index.compare(folder, case):
+            yield Result(name, difference, SCORE_TOLERANCE if name == "exact_maxsim" else EMBEDDING_TOLERANCE)
     if "tensors" not in case:
         return
     checkpoint = folder if (folder / "config.json").is_file() else folder / str(case.get("checkpoint", "."))

@@ -43,6 +43,7 @@ def test_runner_fails_on_a_wrong_or_uncompared_tensor(tmp_path: Path, capsys: py
 
 
 @pytest.mark.shared
-def test_regions_case() -> None:
-    folder = Path(os.environ.get("SHARED_DATA", "../shared")) / "golden" / "b_flmr_rois"
+@pytest.mark.parametrize("case", ["a_preflmr", "b_flmr_rois", "c_tokenizers", "h_plaid"])
+def test_shared_case(case: str) -> None:
+    folder = Path(os.environ.get("SHARED_DATA", "../shared")) / "golden" / case
     assert main([str(folder)]) == 0
