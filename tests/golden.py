@@ -57,8 +57,8 @@ def run_case(folder: Path) -> Iterator[Result]:
         for name, equal in golden_tokenizers.compare(folder, case):
             yield Result(name, 0.0 if equal else float("inf"), 0.0)
     if "documents" in case:
-        for name, difference in golden_index.compare(folder, case):
-            yield Result(name, difference, SCORE_TOLERANCE if name == "exact_maxsim" else EMBEDDING_TOLERANCE)
+        for name, off in golden_index.compare(folder, case):
+            yield Result(name, off, SCORE_TOLERANCE if name == "exact_maxsim" else EMBEDDING_TOLERANCE)
     if "tensors" not in case:
         return
     checkpoint = folder if (folder / "config.json").is_file() else folder / str(case.get("checkpoint", "."))

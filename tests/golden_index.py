@@ -30,7 +30,7 @@ def compare(folder: Path, case: Mapping[str, Any]) -> Iterator[tuple[str, float]
     lengths = inputs["doclens"]
     yield "doclens", _difference(encoded.mask.sum(dim=1), lengths)
     yield "doc_embeddings", _difference(encoded.late_interaction_output[encoded.mask], inputs["doc_embeddings"])
-    passages = pad_sequence(list(inputs["doc_embeddings"].split(lengths.tolist())), batch_first=True)
+    passages = pad_sequence(list(torch.split(inputs["doc_embeddings"], lengths.tolist())), batch_first=True)
     mask = torch.arange(passages.shape[1]) < lengths[:, None]
     scores = maxsim_matrix(inputs["query_embeddings"], passages, mask)
     yield "exact_maxsim", _difference(scores, expected["exact_maxsim"])

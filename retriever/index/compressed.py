@@ -22,15 +22,14 @@ from retriever.index.manifest import (
     Manifest,
     sha256,
 )
+from retriever.index.precision import CPU, multiply_dtype
 from retriever.index.ranking import check_new_rows, check_queries
 from retriever.index.search import Searcher
 from retriever.index.segments import Coordinates, Rows
 from retriever.index.stored import StoredPassages
-from retriever.int8 import has_native_bfloat16
 
 __all__ = ["IndexDamagedError", "IndexMismatchError", "LateInteractionIndex"]
 
-CPU = torch.device("cpu")
 TARGET_RECALL = 0.98
 DRIFT = 1.3  # compact fits the codec again when its error has grown by this factor
 DRIFT_TOKENS = 1 << 15  # that its error is measured on
@@ -308,11 +307,6 @@ class LateInteractionIndex:
     def _become(self, stored: StoredPassages) -> None:
         self.stored = stored
         self.__dict__.pop("_searcher", None)
-
-
-def multiply_dtype(device: torch.device = CPU) -> torch.dtype:
-    """bfloat16 where the device multiplies it itself."""
-    return torch.bfloat16 if device.type == "cuda" or has_native_bfloat16() else torch.float32
 
 
 def _sized(settings: CodecSettings, n_tokens: int) -> CodecSettings:

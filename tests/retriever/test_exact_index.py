@@ -32,6 +32,12 @@ def names(n: int, start: int = 0) -> list[str]:
     return [f"p{number}" for number in range(start, start + n)]
 
 
+@pytest.fixture(params=[torch.float32, torch.bfloat16], ids=["float32", "bfloat16 first"])
+def either_way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a processor without bfloat16 arithmetic does, and one with."""
+    monkeypatch.setattr("retriever.index.exact.multiply_dtype", lambda: request.param)
+
+
 @pytest.fixture
 def index(tmp_path: Path) -> ExactIndex:
     index = ExactIndex.create(tmp_path / "index", dim=DIM, fingerprint="f1")
@@ -59,6 +65,7 @@ def test_contributions_add_up_to_the_score(index: ExactIndex) -> None:
         index.contributions(query(), "nobody")
 
 
+@pytest.mark.usefixtures("either_way")
 def test_search_is_exact_maxsim(index: ExactIndex) -> None:
     assert same(index.search(query(), k=7), oracle(names(40), passages(40), query(), 7))
     assert len(index.search(query(), k=1000)) == 40
@@ -67,6 +74,26 @@ def test_search_is_exact_maxsim(index: ExactIndex) -> None:
     assert all(same(together, one) for together, one in zip(several, alone, strict=True))
 
 
+@pytest.mark.usefixtures("either_way")
+def test_what_bfloat16_cannot_tell_apart_is_still_in_order(tmp_path: Path) -> None:
+    generator = torch.Generator().manual_seed(5)
+    alike = functional.normalize(torch.randn(6, 64, generator=generator), dim=1)
+    rows = [functional.normalize(alike + 3e-3 * torch.randn(6, 64, generator=generator), dim=1) for _ in range(30)]
+    rows += [functional.normalize(torch.randn(5, 64, generator=generator), dim=1) for _ in range(300)]
+    index = ExactIndex.create(tmp_path / "index", dim=64, fingerprint="f1")
+    index.add(names(200), rows[:200])
+    index.add(names(130, 200), rows[200:])
+    index.delete(["p3", "p250"])
+    left = [place for place in range(330) if place not in (3, 250)]
+    asked = functional.normalize(alike + 0.1 * torch.randn(6, 64, generator=generator), dim=1)
+    expected = oracle([f"p{place}" for place in left], [rows[place] for place in left], asked, 10)
+    assert same(index.search(asked, k=10), expected)
+    rough = [float(maxsim(asked.bfloat16(), rows[place].bfloat16()[None], torch.ones(1, 6) > 0)) for place in range(30)]
+    order = sorted(set(range(30)) - {3}, key=lambda place: -rough[place])[:10]
+    assert [f"p{place}" for place in order] != [name for name, _ in expected]  # that alone would not do
+
+
+@pytest.mark.usefixtures("either_way")
 def test_ties_come_in_the_order_of_insertion(tmp_path: Path) -> None:
     index = ExactIndex.create(tmp_path / "index", dim=DIM, fingerprint="f1")
     row = passages(1)[0]
