@@ -6,12 +6,14 @@ cost some 640 products a point, fitting them some 256, and hardly any of what th
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor
 
-from retriever.index.kmeans import kmeans, nearest
+from retriever.index.kmeans import Nearness, kmeans, nearest
 
 __all__ = ["CentroidTree", "comparisons", "fit_tree"]
 
@@ -44,21 +46,25 @@ class CentroidTree:
         """
         if len(self.roots) == 1:
             return nearest(points, self.leaves, dtype=dtype)
-        return torch.cat([self._nearest(block.to(dtype)) for block in torch.split(points, BLOCK)])
+        firsts = self.firsts.tolist()
+        to_roots = Nearness(self.roots, dtype)
+        to_leaves = [Nearness(self.leaves[first:last], dtype) for first, last in pairwise(firsts)]
+        blocks = torch.split(points, BLOCK)
+        return torch.cat([self._nearest(block.to(dtype), to_roots, to_leaves, firsts) for block in blocks])
 
-    def _nearest(self, points: Tensor) -> Tensor:
+    def _nearest(
+        self, points: Tensor, to_roots: Nearness, to_leaves: Sequence[Nearness], firsts: Sequence[int]
+    ) -> Tensor:
         beam = min(BEAM, len(self.roots))
-        roots = _nearness(points, self.roots).topk(beam, dim=1).indices.flatten()
+        roots = to_roots.of(points).topk(beam, dim=1).indices.flatten()
         order = roots.argsort(stable=True)
         ends = torch.bincount(roots, minlength=len(self.roots)).cumsum(0).tolist()
         sorted_points = points[order // beam]
         found = torch.empty_like(roots)
         nearness = torch.empty(len(roots), dtype=points.dtype, device=points.device)
-        firsts = self.firsts.tolist()
         for root, (start, end) in enumerate(zip([0, *ends], ends, strict=False)):
             if start < end:
-                around = self.leaves[firsts[root] : firsts[root + 1]]
-                best = _nearness(sorted_points[start:end], around).max(dim=1)
+                best = to_leaves[root].of(sorted_points[start:end]).max(dim=1)
                 nearness[order[start:end]], found[order[start:end]] = best.values, best.indices + firsts[root]
         chosen = nearness.view(-1, beam).argmax(dim=1, keepdim=True)
         return found.view(-1, beam).gather(1, chosen)[:, 0]
@@ -94,12 +100,6 @@ def fit_tree(
 
 def _roots_for(n_centroids: int) -> int:
     return 1 if n_centroids < FLAT_BELOW else 1 << (n_centroids.bit_length() - 1) // 2
-
-
-def _nearness(points: Tensor, centroids: Tensor) -> Tensor:
-    """(n, k), the larger the smaller the Euclidean distance."""
-    half_squares = (centroids * centroids).sum(dim=1) / 2
-    return torch.addmm(-half_squares.to(points.dtype), points, centroids.to(points.dtype).T)
 
 
 def _shares(counts: list[int], n: int) -> list[int]:

@@ -10,9 +10,26 @@ from typing import Any
 import torch
 from torch import Tensor
 
-__all__ = ["kmeans", "nearest"]
+__all__ = ["Nearness", "kmeans", "nearest"]
 
 BLOCK = 4096  # points compared with all centroids at a time
+
+
+class Nearness:
+    """Compares points with centroids: the larger a value, the smaller the Euclidean distance.
+
+    Args:
+        centroids: (k, dim) float32.
+        dtype: to multiply in; bfloat16 where the processor has it costs little and changes ties only.
+    """
+
+    def __init__(self, centroids: Tensor, dtype: torch.dtype) -> None:
+        self._weights = centroids.to(dtype).T.contiguous()
+        self._offsets = -((centroids * centroids).sum(dim=1) / 2).to(dtype)
+
+    def of(self, points: Tensor, out: Tensor | None = None) -> Tensor:
+        """(n, k) of (n, dim) points in the dtype; `out` is memory to write it to."""
+        return torch.addmm(self._offsets, points, self._weights, out=out)
 
 
 def nearest(points: Tensor, centroids: Tensor, *, dtype: torch.dtype = torch.float32) -> Tensor:
@@ -21,18 +38,15 @@ def nearest(points: Tensor, centroids: Tensor, *, dtype: torch.dtype = torch.flo
     Args:
         points: (n, dim) float32.
         centroids: (k, dim) float32, on the same device.
-        dtype: to multiply in; bfloat16 where the processor has it costs little and changes ties only.
+        dtype: to multiply in; see `Nearness`.
     """
-    weights = centroids.to(dtype).T.contiguous()
-    half_squares = (centroids * centroids).sum(dim=1) / 2
-    offsets = -half_squares.to(dtype)
+    nearness = Nearness(centroids, dtype)
     found = torch.zeros(len(points), dtype=torch.long, device=points.device)
     # One piece of memory for all blocks: fresh pages would cost as much as what is written to them.
     similar = torch.empty(min(BLOCK, len(points)), len(centroids), dtype=dtype, device=points.device)
     for start in range(0, len(points), BLOCK):
         block = points[start : start + BLOCK].to(dtype)
-        here = torch.addmm(offsets, block, weights, out=similar[: len(block)])
-        found[start : start + BLOCK] = here.argmax(dim=1)
+        found[start : start + BLOCK] = nearness.of(block, similar[: len(block)]).argmax(dim=1)
     return found
 
 
