@@ -13,27 +13,40 @@ COLOURS = ("#4269d0", "#efb118", "#ff725c", "#6cc5b0", "#3ca951", "#ff8ab7", "#a
 
 
 def scatter(
-    series: Mapping[str, Sequence[tuple[float, float]]], *, title: str, x: str, y: str, log_x: bool = False
+    series: Mapping[str, Sequence[tuple[float, float]]],
+    *,
+    title: str,
+    x: str,
+    y: str,
+    log_x: bool = False,
+    share: bool = False,
 ) -> str:
-    """Lines through (x, y) points, y on a logarithmic axis.
+    """Lines through (x, y) points, y on a logarithmic axis, or from 0 to 1.
 
     Args:
         series: name -> points.
         title: above the plot.
         x, y: names of the axes.
         log_x: whether x is on a logarithmic axis, too.
+        share: whether y is a share, on a plain axis from 0 to 1.
     """
     if log_x:
         series = {name: [(math.log10(across), up) for across, up in values] for name, values in series.items()}
     points = [point for values in series.values() for point in values]
     left, right = min(point[0] for point in points) - 0.02, max(point[0] for point in points) + 0.02
-    low = math.floor(math.log10(min(point[1] for point in points)))
-    high = math.ceil(math.log10(max(point[1] for point in points)) + 1e-9)
+    if share:
+        rows = {step / 5: step / 5 for step in range(6)}
+    else:
+        low = math.floor(math.log10(min(point[1] for point in points)))
+        high = math.ceil(math.log10(max(point[1] for point in points)) + 1e-9)
+        rows = {float(power): 10.0**power for power in range(low, high + 1)}
+    bottom, top = min(rows), max(rows)
     plot_width, plot_height = WIDTH - LEFT - 190, HEIGHT - TOP - BOTTOM
 
     def place(point: tuple[float, float]) -> tuple[float, float]:
         across = LEFT + (point[0] - left) / (right - left) * plot_width
-        return across, TOP + (high - math.log10(point[1])) / max(1, high - low) * plot_height
+        up = point[1] if share else math.log10(point[1])
+        return across, TOP + (top - up) / max(1, top - bottom) * plot_height
 
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{HEIGHT}" font-family="sans-serif" '
@@ -43,13 +56,13 @@ def scatter(
         f'<text x="{LEFT + plot_width / 2:.0f}" y="{HEIGHT - 10}">{escape(x)}</text>',
         f'<text x="8" y="{TOP - 8}">{escape(y)}</text>',
     ]
-    for power in range(low, high + 1):
-        height = place((left, 10.0**power))[1]
+    for value in rows.values():
+        height = place((left, value))[1]
         parts.append(f'<path d="M{LEFT} {height:.1f}h{plot_width}" stroke="#ddd"/>')
-        parts.append(f'<text x="{LEFT - 8}" y="{height + 4:.1f}" text-anchor="end">{10.0**power:g}</text>')
+        parts.append(f'<text x="{LEFT - 8}" y="{height + 4:.1f}" text-anchor="end">{value:g}</text>')
     for step in range(5):
         value = left + (right - left) * step / 4
-        across = place((value, 10.0**low))[0]
+        across = LEFT + plot_width * step / 4
         parts.append(
             f'<text x="{across:.1f}" y="{HEIGHT - BOTTOM + 18}" text-anchor="middle">{_tick(value, log_x)}</text>'
         )

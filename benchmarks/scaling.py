@@ -1,0 +1,223 @@
+"""A scaling study at the size of PreFLMR-mini: short trainings from nothing, each with one thing changed.
+
+    python -m benchmarks.scaling [--only NAME ...] [--vision-steps 1500] [--share 0.3]
+
+Changed are the vision encoder's size and resolution, whether the text encoder learns, stage 2, and how many people's
+drawings there are to learn from. Every variant is trained by the same schedule, a part of the recipe's, and asked the
+validation questions about pictures (`python -m rag_app train pictures` renders them). The numbers tell what matters,
+not what the full recipe reaches. Goes on where it was stopped; prints one table, and writes it as JSON and as a plot
+(`scaling.png`) to `--output`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+
+from benchmarks.plot import scatter
+from benchmarks.text_retrieval import late_interaction
+from knowledge_bases.records import VisualQuestion
+from rag_app.datasets import load_dataset
+from rag_app.devices import cpu_has_bfloat16
+from rag_app.flag_training import (
+    entity_rivals,
+    flag_atlas,
+    world_flags_corpus,
+    world_flags_pairs,
+    world_flags_passages,
+)
+from rag_app.pictures import open_picture
+from retriever.configuration import FLMRVisionConfig
+from retriever.encoder import Encoder
+from retriever.images import ImageProcessor
+from retriever.processing import FLMRProcessor
+from retriever.training.data import KnowledgeSampler, PassageSampler
+from retriever.training.flag_atlas import FlagAtlas
+from retriever.training.initial import MiniSettings, new_model, new_tokenizers
+from retriever.training.pictures import PictureRenderer
+from retriever.training.stages import INSTRUCTIONS, STAGES, StageSettings, StageTrainer
+from retriever.training.vision import VisionSettings, train_vision
+
+VALIDATION = Path("knowledge_bases/world_flags/questions/validation.jsonl")
+DEPTHS = (1, 5)
+TEXT = "query_text_encoder"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Variant:
+    """What is trained.
+
+    Attributes:
+        hidden_size, layers, heads: of the vision encoder.
+        image_size: side of what it sees, pixels; patches have 16.
+        tuned_text: whether the text encoder learns in any stage.
+        knowledge_stage: whether stage 2 is run.
+        drawers: how many people drew the flags that it learns from.
+    """
+
+    hidden_size: int = 192
+    layers: int = 6
+    heads: int = 3
+    image_size: int = 112
+    tuned_text: bool = True
+    knowledge_stage: bool = True
+    drawers: int = 7
+
+
+VARIANTS = {
+    "as it is": Variant(),
+    "smaller vision encoder": Variant(hidden_size=96, layers=4, heads=3),
+    "larger vision encoder": Variant(hidden_size=288, layers=8, heads=6),
+    "80 pixels": Variant(image_size=80),
+    "frozen text encoder": Variant(tuned_text=False),
+    "without stage 2": Variant(knowledge_stage=False),
+    "one drawer": Variant(drawers=1),
+}
+
+
+SIZES = ("smaller vision encoder", "as it is", "larger vision encoder")
+
+
+@dataclass(frozen=True)
+class Row:
+    """What a variant measured."""
+
+    name: str
+    vision_parameters: int
+    minutes: float
+    recall_1: float
+    recall_5: float
+
+
+def stages_of(variant: Variant, share: float) -> list[StageSettings]:
+    """The recipe's stages with a part of their steps, as far as the variant has them."""
+    chosen = []
+    for stage in STAGES:
+        if stage.name == "2-knowledge" and not variant.knowledge_stage:
+            continue
+        trained = stage.trained
+        if not variant.tuned_text:
+            trained = tuple(prefix for prefix in trained if not prefix.startswith(TEXT))
+        if trained:
+            chosen.append(replace(stage, trained=trained, steps=max(10, round(share * stage.steps)), log_every=10))
+    return chosen
+
+
+def train(variant: Variant, atlas: FlagAtlas, folder: Path, options: argparse.Namespace) -> tuple[Encoder, int]:
+    """The trained retriever, and how many parameters its vision encoder has."""
+    amp = cpu_has_bfloat16()
+    atlas = replace(atlas, drawings=atlas.drawings[:, : variant.drawers])
+    vision = VisionSettings(
+        hidden_size=variant.hidden_size,
+        layers=variant.layers,
+        heads=variant.heads,
+        image_size=variant.image_size,
+        steps=options.vision_steps,
+        warmup=max(1, options.vision_steps // 10),
+        amp=amp,
+    )
+    weights = train_vision(atlas, folder / "vision", vision)
+    shape = vision.clip_config()
+    kept = ("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "image_size", "patch_size")
+    config = FLMRVisionConfig(**{name: getattr(shape, name) for name in kept})
+    passages = world_flags_passages()
+    corpus, settings = world_flags_corpus(atlas, passages), MiniSettings()
+    model = new_model(weights, config, settings, random.Random(0).sample(corpus.texts, 400))
+    squash = ImageProcessor(height=config.image_size, width=config.image_size, shortest_edge=None)
+    processor = FLMRProcessor(*new_tokenizers(settings), squash)
+    trainer = StageTrainer(
+        model,
+        processor.query_tokenizer,
+        processor.context_tokenizer,
+        knowledge=KnowledgeSampler(corpus, world_flags_pairs(atlas, passages), entity_rivals(atlas)),
+        passages=PassageSampler(corpus.texts),
+        renderer=PictureRenderer(atlas, torch.Generator().manual_seed(0), config.image_size),
+        instructions=INSTRUCTIONS,
+        corpus_texts=corpus.texts,
+        amp=amp,
+    )
+    for stage in stages_of(variant, options.share):
+        trainer.run(stage, folder / "stages")
+    size = sum(tensor.numel() for tensor in load_file(weights).values())
+    return Encoder(trainer.model, processor, identify=lambda: folder.name), size
+
+
+def recalls(encoder: Encoder, images: Path) -> list[float]:
+    """Recall@K of the validation questions that have a picture, over the whole corpus."""
+    store = world_flags_passages()
+    places = {passage.passage_id: place for place, passage in enumerate(store)}
+    dataset = load_dataset(VALIDATION, images=images)
+    asked = [(one, path) for one in dataset.examples if (path := dataset.picture_of(one)) is not None]
+    questions = [VisualQuestion(text=one.question, image=open_picture(path)) for one, path in asked]
+    right = [{places[key] for key in one.pos_passage_ids} for one, _ in asked]
+    scores = late_interaction(
+        encoder.encode_queries(questions), encoder.encode_passages([one.content for one in store])
+    )
+    found = scores.topk(max(DEPTHS), dim=1).indices.tolist()
+    return [
+        sum(bool(set(row[:depth]) & answers) for row, answers in zip(found, right, strict=True)) / len(right)
+        for depth in DEPTHS
+    ]
+
+
+def measured(name: str, atlas: FlagAtlas, options: argparse.Namespace) -> Row:
+    """The row of a variant; kept, so that it is trained once."""
+    folder = options.output / name.replace(" ", "-")
+    kept = folder / "row.json"
+    if kept.exists():
+        return Row(**json.loads(kept.read_text()))
+    began = time.monotonic()
+    encoder, size = train(VARIANTS[name], atlas, folder, options)
+    minutes = round((time.monotonic() - began) / 60, 1)
+    recall_1, recall_5 = recalls(encoder, options.images)
+    row = Row(name, size, minutes, recall_1, recall_5)
+    kept.write_text(json.dumps(asdict(row), indent=1) + "\n")
+    return row
+
+
+def write_plot(rows: Sequence[Row], path: Path) -> None:
+    """Recall@1 over the parameters of the vision encoder, as a PNG; its sizes on a line."""
+    import resvg_py
+
+    points = {row.name: (float(row.vision_parameters), row.recall_1) for row in rows}
+    series = {"sizes": [points[name] for name in SIZES if name in points]}
+    series |= {name: [point] for name, point in points.items() if name not in SIZES}
+    series = {name: found for name, found in series.items() if found}
+    title, x = "Recall@1 of the validation questions, short schedule", "parameters of the vision encoder"
+    drawn = scatter(series, title=title, x=x, y="", log_x=True, share=True)
+    path.write_bytes(bytes(resvg_py.svg_to_bytes(svg_string=drawn)))
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Prints a row a variant."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", nargs="+", choices=list(VARIANTS), metavar="NAME", help=", ".join(VARIANTS))
+    parser.add_argument("--vision-steps", type=int, default=1500)
+    parser.add_argument("--share", type=float, default=0.3, help="of the stages' steps (default: %(default)s)")
+    parser.add_argument("--images", type=Path, default=Path("runs/pictures"), metavar="DIR")
+    parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder of the drawings")
+    parser.add_argument("--output", type=Path, default=Path("runs/scaling"))
+    options = parser.parse_args(arguments)
+    atlas = flag_atlas(options.runs, others=True)
+    options.output.mkdir(parents=True, exist_ok=True)
+    rows = []
+    print("| variant | vision encoder | Recall@1 | Recall@5 | minutes |\n|---|---|---|---|---|")
+    for name in options.only or VARIANTS:
+        row = measured(name, atlas, options)
+        rows.append(row)
+        size = f"{row.vision_parameters / 1e6:.1f} M"
+        print(f"| {name} | {size} | {row.recall_1:.3f} | {row.recall_5:.3f} | {row.minutes} |", flush=True)
+    (options.output / "scaling.json").write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n")
+    write_plot(rows, options.output / "scaling.png")
+
+
+if __name__ == "__main__":
+    main()
