@@ -13,13 +13,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import random
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-import torch
 from safetensors.torch import load_file
 
 from benchmarks.plot import scatter
@@ -27,23 +25,12 @@ from benchmarks.text_retrieval import late_interaction
 from knowledge_bases.records import VisualQuestion
 from rag_app.datasets import load_dataset
 from rag_app.devices import cpu_has_bfloat16
-from rag_app.flag_training import (
-    entity_rivals,
-    flag_atlas,
-    world_flags_corpus,
-    world_flags_pairs,
-    world_flags_passages,
-)
+from rag_app.flag_training import flag_atlas, world_flags_passages
 from rag_app.pictures import open_picture
-from retriever.configuration import FLMRVisionConfig
+from rag_app.retriever_training import new_retriever, stage_trainer
 from retriever.encoder import Encoder
-from retriever.images import ImageProcessor
-from retriever.processing import FLMRProcessor
-from retriever.training.data import KnowledgeSampler, PassageSampler
 from retriever.training.flag_atlas import FlagAtlas
-from retriever.training.initial import MiniSettings, new_model, new_tokenizers
-from retriever.training.pictures import PictureRenderer
-from retriever.training.stages import INSTRUCTIONS, STAGES, StageSettings, StageTrainer
+from retriever.training.stages import STAGES, StageSettings
 from retriever.training.vision import VisionSettings, train_vision
 
 VALIDATION = Path("knowledge_bases/world_flags/questions/validation.jsonl")
@@ -113,7 +100,6 @@ def stages_of(variant: Variant, share: float) -> list[StageSettings]:
 
 def train(variant: Variant, atlas: FlagAtlas, folder: Path, options: argparse.Namespace) -> tuple[Encoder, int]:
     """The trained retriever, and how many parameters its vision encoder has."""
-    amp = cpu_has_bfloat16()
     atlas = replace(atlas, drawings=atlas.drawings[:, : variant.drawers])
     vision = VisionSettings(
         hidden_size=variant.hidden_size,
@@ -122,28 +108,11 @@ def train(variant: Variant, atlas: FlagAtlas, folder: Path, options: argparse.Na
         image_size=variant.image_size,
         steps=options.vision_steps,
         warmup=max(1, options.vision_steps // 10),
-        amp=amp,
+        amp=cpu_has_bfloat16(),
     )
     weights = train_vision(atlas, folder / "vision", vision)
-    shape = vision.clip_config()
-    kept = ("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "image_size", "patch_size")
-    config = FLMRVisionConfig(**{name: getattr(shape, name) for name in kept})
-    passages = world_flags_passages()
-    corpus, settings = world_flags_corpus(atlas, passages), MiniSettings()
-    model = new_model(weights, config, settings, random.Random(0).sample(corpus.texts, 400))
-    squash = ImageProcessor(height=config.image_size, width=config.image_size, shortest_edge=None)
-    processor = FLMRProcessor(*new_tokenizers(settings), squash)
-    trainer = StageTrainer(
-        model,
-        processor.query_tokenizer,
-        processor.context_tokenizer,
-        knowledge=KnowledgeSampler(corpus, world_flags_pairs(atlas, passages), entity_rivals(atlas)),
-        passages=PassageSampler(corpus.texts),
-        renderer=PictureRenderer(atlas, torch.Generator().manual_seed(0), config.image_size),
-        instructions=INSTRUCTIONS,
-        corpus_texts=corpus.texts,
-        amp=amp,
-    )
+    model, processor = new_retriever(weights, vision)
+    trainer = stage_trainer(model, processor, atlas)
     for stage in stages_of(variant, options.share):
         trainer.run(stage, folder / "stages")
     size = sum(tensor.numel() for tensor in load_file(weights).values())

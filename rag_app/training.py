@@ -15,22 +15,11 @@ Everything goes on where an earlier run stopped. Intermediate states stay in the
 from __future__ import annotations
 
 import argparse
-import gzip
-import json
 import logging
-import random
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from rag_app.argument_types import positive_number, positive_whole_number
 from rag_app.errors import InputError
-
-if TYPE_CHECKING:
-    from retriever.encoder import Encoder
-    from retriever.modeling import FLMRModelForRetrieval
-    from retriever.processing import FLMRProcessor
-    from retriever.training.stages import StageSettings
 
 __all__ = ["add_arguments"]
 
@@ -114,160 +103,34 @@ def _start_logging() -> None:
 
 
 def _train_vision(arguments: argparse.Namespace) -> int:
-    from dataclasses import replace
-
-    from rag_app.devices import cpu_has_bfloat16
-    from rag_app.flag_training import flag_atlas
-    from retriever.training.initial import clip_of
-    from retriever.training.vision import VisionSettings, train_vision
+    from rag_app.retriever_training import make_vision_encoder
 
     _start_logging()
-    settings = VisionSettings(amp=cpu_has_bfloat16())
-    if arguments.steps:
-        settings = replace(settings, steps=arguments.steps)
-    start = clip_of(_load_encoder(arguments.start).model).state_dict() if arguments.start else None
-    atlas = flag_atlas(arguments.runs, others=True)
-    train_vision(atlas, arguments.runs / "vision", settings, start_from=start)
+    make_vision_encoder(arguments.runs, steps=arguments.steps, start=arguments.start)
     return 0
 
 
-def _read_texts(path: Path) -> list[str]:
-    try:
-        with gzip.open(path, "rt", encoding="utf-8") as lines:
-            return [json.loads(line)["text"] for line in lines]
-    except (OSError, ValueError, KeyError) as error:
-        raise InputError(f"cannot read passages from {path} ({error}); give gzipped JSON lines with a text") from error
-
-
 def _train_retriever(arguments: argparse.Namespace) -> int:
-    import torch
-
-    from rag_app.devices import cpu_has_bfloat16
-    from rag_app.flag_training import (
-        entity_rivals,
-        flag_atlas,
-        world_flags_corpus,
-        world_flags_pairs,
-        world_flags_passages,
-    )
-    from retriever.checkpoints import save_retriever
-    from retriever.training.data import KnowledgeSampler, PassageSampler
-    from retriever.training.pictures import PictureRenderer
-    from retriever.training.stages import INSTRUCTIONS, STAGES, StageTrainer
+    from rag_app.retriever_training import choose_stages, make_retriever, read_texts
 
     _start_logging()
-    if arguments.output.exists():
-        raise InputError(f"{arguments.output} exists; give another --output, or move it away")
-    names = [stage.name for stage in STAGES]
-    unknown = [name for name in arguments.stages or () if name not in names]
-    if unknown:
-        raise InputError(f"there is no stage {unknown[0]!r}; there are {', '.join(names)}")
-    chosen = [stage for stage in STAGES if not arguments.stages or stage.name in arguments.stages]
-    torch.manual_seed(0)
-    atlas, passages = flag_atlas(arguments.runs, others=True), world_flags_passages()
-    corpus = world_flags_corpus(atlas, passages)
-    extra = _read_texts(arguments.text_pairs) if arguments.text_pairs else []
-    vision = arguments.vision
-    if vision is None and arguments.start is None:
-        vision = arguments.runs / "vision" / "vision.safetensors"
-    if vision is not None and not vision.exists():
-        raise InputError(f"{vision} is missing; run `python -m rag_app train vision` first")
-    texts = [*corpus.texts, *extra]
-    model, processor = (
-        _grown_model(arguments.start, vision)
-        if arguments.start
-        else _new_model(vision, random.Random(0).sample(texts, min(400, len(texts))))
+    make_retriever(
+        arguments.runs,
+        arguments.output,
+        choose_stages(arguments.stages, steps=arguments.steps, learning_rate=arguments.learning_rate),
+        start=arguments.start,
+        vision=arguments.vision,
+        extra=read_texts(arguments.text_pairs) if arguments.text_pairs else (),
     )
-    trainer = StageTrainer(
-        model,
-        processor.query_tokenizer,
-        processor.context_tokenizer,
-        knowledge=KnowledgeSampler(corpus, world_flags_pairs(atlas, passages), entity_rivals(atlas)),
-        passages=PassageSampler([*extra, *corpus.texts]),
-        renderer=PictureRenderer(atlas, torch.Generator().manual_seed(0), model.config.vision_config.image_size),
-        instructions=INSTRUCTIONS,
-        corpus_texts=corpus.texts,
-        amp=cpu_has_bfloat16(),
-    )
-    for stage in chosen:
-        trainer.run(_changed(stage, arguments), arguments.runs / "retriever")
-    model = trainer.model.half()
-    for name, module in model.named_modules():
-        if name.endswith("word_embeddings"):  # MiniLM's, which no stage trains
-            module.to(torch.float8_e4m3fn)
-    save_retriever(model, processor, arguments.output)
     return 0
 
 
 def _train_region(arguments: argparse.Namespace) -> int:
-    from dataclasses import replace
-
-    import torch
-
-    from rag_app.devices import cpu_has_bfloat16
-    from rag_app.flag_training import flag_atlas
-    from retriever.region import REGION_FOLDER, RegionSettings, save_region_head
-    from retriever.training.pictures import PictureRenderer
-    from retriever.training.region import RegionTrainingSettings, train_region_head
+    from rag_app.retriever_training import make_region_head
 
     _start_logging()
-    settings = RegionTrainingSettings(amp=cpu_has_bfloat16())
-    if arguments.steps:
-        settings = replace(settings, steps=arguments.steps)
-    vision = _load_encoder(arguments.checkpoint).model.vision_encoder
-    config = vision.config
-    shape = RegionSettings(vision_size=config.hidden_size, side=config.image_size // config.patch_size)
-    atlas = flag_atlas(arguments.runs, others=True)
-    renderer = PictureRenderer(atlas, torch.Generator().manual_seed(0), config.image_size)
-    head = train_region_head(vision, renderer, len(atlas.codes), arguments.runs / "region", settings, shape)
-    save_region_head(head, arguments.checkpoint / REGION_FOLDER)
+    make_region_head(arguments.runs, arguments.checkpoint, steps=arguments.steps)
     return 0
-
-
-def _changed(stage: StageSettings, arguments: argparse.Namespace) -> StageSettings:
-    from dataclasses import replace
-
-    given = {"steps": arguments.steps, "learning_rate": arguments.learning_rate}
-    return replace(stage, **{name: value for name, value in given.items() if value is not None})
-
-
-def _new_model(vision_weights: Path, texts: Sequence[str]) -> tuple[FLMRModelForRetrieval, FLMRProcessor]:
-    """PreFLMR-mini before its first stage."""
-    from retriever.configuration import FLMRVisionConfig
-    from retriever.images import ImageProcessor
-    from retriever.processing import FLMRProcessor
-    from retriever.training.initial import MiniSettings, new_model, new_tokenizers
-    from retriever.training.vision import VisionSettings
-
-    shape = VisionSettings().clip_config()
-    names = ("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "image_size", "patch_size")
-    vision = FLMRVisionConfig(**{name: getattr(shape, name) for name in names})
-    settings = MiniSettings()
-    squash = ImageProcessor(height=vision.image_size, width=vision.image_size, shortest_edge=None)
-    return new_model(vision_weights, vision, settings, texts), FLMRProcessor(*new_tokenizers(settings), squash)
-
-
-def _grown_model(folder: Path, vision_weights: Path | None) -> tuple[FLMRModelForRetrieval, FLMRProcessor]:
-    """A trained PreFLMR-mini, with a vision encoder that has learned on where there is one."""
-    from safetensors.torch import load_file
-
-    from retriever.training.initial import clip_of
-
-    encoder = _load_encoder(folder)
-    if vision_weights is not None:
-        clip_of(encoder.model).load_state_dict(load_file(vision_weights))
-    return encoder.model, encoder.processor
-
-
-def _load_encoder(folder: Path) -> Encoder:
-    import torch
-
-    from retriever.checkpoints import load_retriever
-
-    try:
-        return load_retriever(folder, device=torch.device("cpu"), dtype=torch.float32)
-    except ValueError as error:
-        raise InputError(str(error)) from error
 
 
 def _train_reader(arguments: argparse.Namespace) -> int:
@@ -292,6 +155,7 @@ def _train_blip2(arguments: argparse.Namespace) -> int:
 
     from generator.training.blip2 import Blip2TrainingSettings, train_blip2
     from rag_app.blip2_training import retriever_vision
+    from rag_app.retriever_training import load_encoder
     from retriever.training.initial import clip_of
 
     _start_logging()
@@ -307,7 +171,7 @@ def _train_blip2(arguments: argparse.Namespace) -> int:
         if n:
             loop = replace(settings.loop, steps=n, warmup=min(50, 1 + n // 5), decay=min(200, 1 + n // 3))
             settings = replace(settings, loop=loop)
-        train_blip2(settings, retriever_vision(clip_of(_load_encoder(EMBEDDED_RETRIEVER).model), arguments.runs))
+        train_blip2(settings, retriever_vision(clip_of(load_encoder(EMBEDDED_RETRIEVER).model), arguments.runs))
     except (OSError, ValueError) as error:
         raise InputError(str(error)) from error
     return 0

@@ -1,0 +1,208 @@
+"""Makes the embedded retriever out of World Flags: its vision encoder, its stages, its region head."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import random
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+
+from rag_app.devices import cpu_has_bfloat16
+from rag_app.errors import InputError
+from rag_app.flag_training import (
+    entity_rivals,
+    flag_atlas,
+    world_flags_corpus,
+    world_flags_pairs,
+    world_flags_passages,
+)
+from retriever.checkpoints import load_retriever, save_retriever
+from retriever.configuration import FLMRVisionConfig
+from retriever.encoder import Encoder
+from retriever.images import ImageProcessor
+from retriever.modeling import FLMRModelForRetrieval
+from retriever.processing import FLMRProcessor
+from retriever.region import REGION_FOLDER, RegionSettings, save_region_head
+from retriever.training.data import KnowledgeSampler, PassageSampler
+from retriever.training.flag_atlas import FlagAtlas
+from retriever.training.initial import MiniSettings, clip_of, new_model, new_tokenizers
+from retriever.training.pictures import PictureRenderer
+from retriever.training.region import RegionTrainingSettings, train_region_head
+from retriever.training.stages import INSTRUCTIONS, STAGES, StageSettings, StageTrainer
+from retriever.training.vision import VisionSettings, train_vision
+
+__all__ = [
+    "choose_stages",
+    "load_encoder",
+    "make_region_head",
+    "make_retriever",
+    "make_vision_encoder",
+    "new_retriever",
+    "read_texts",
+    "stage_trainer",
+]
+
+
+def make_vision_encoder(runs: Path, *, steps: int | None, start: Path | None) -> None:
+    """Trains the vision encoder into `runs`, from nothing or from that of a checkpoint.
+
+    Raises:
+        InputError: the drawings cannot be fetched, or the checkpoint cannot be loaded.
+    """
+    settings = VisionSettings(amp=cpu_has_bfloat16())
+    settings = replace(settings, steps=steps or settings.steps)
+    begun = clip_of(load_encoder(start).model).state_dict() if start else None
+    train_vision(flag_atlas(runs, others=True), runs / "vision", settings, start_from=begun)
+
+
+def make_retriever(
+    runs: Path,
+    output: Path,
+    stages: Sequence[StageSettings],
+    *,
+    start: Path | None,
+    vision: Path | None,
+    extra: Sequence[str],
+) -> None:
+    """Runs stages and writes the checkpoint, in half precision.
+
+    Args:
+        runs: folder of drawings and states.
+        output: folder to write.
+        stages: in their order.
+        start: a retriever to go on from; None starts from nothing.
+        vision: weights of its vision encoder; None takes those of `start`, or without it those in `runs`.
+        extra: more passages to learn text from.
+
+    Raises:
+        InputError: the output exists, the vision encoder is missing, or something cannot be read or fetched.
+    """
+    if output.exists():
+        raise InputError(f"{output} exists; give another --output, or move it away")
+    if vision is None and start is None:
+        vision = runs / "vision" / "vision.safetensors"
+    if vision is not None and not vision.exists():
+        raise InputError(f"{vision} is missing; run `python -m rag_app train vision` first")
+    torch.manual_seed(0)
+    atlas = flag_atlas(runs, others=True)
+    if start is not None:
+        encoder = load_encoder(start)
+        model, processor = encoder.model, encoder.processor
+        if vision is not None:
+            clip_of(model).load_state_dict(load_file(vision))
+    else:
+        assert vision is not None
+        model, processor = new_retriever(vision, VisionSettings(), extra)
+    trainer = stage_trainer(model, processor, atlas, extra)
+    for stage in stages:
+        trainer.run(stage, runs / "retriever")
+    model = trainer.model.half()
+    for name, module in model.named_modules():
+        if name.endswith("word_embeddings"):  # MiniLM's, which no stage trains
+            module.to(torch.float8_e4m3fn)
+    save_retriever(model, processor, output)
+
+
+def make_region_head(runs: Path, checkpoint: Path, *, steps: int | None) -> None:
+    """Trains a region head on a checkpoint's vision encoder and writes it into the checkpoint.
+
+    Raises:
+        InputError: the drawings cannot be fetched, or the checkpoint cannot be loaded.
+    """
+    settings = RegionTrainingSettings(amp=cpu_has_bfloat16())
+    settings = replace(settings, steps=steps or settings.steps)
+    vision = load_encoder(checkpoint).model.vision_encoder
+    config = vision.config
+    shape = RegionSettings(vision_size=config.hidden_size, side=config.image_size // config.patch_size)
+    atlas = flag_atlas(runs, others=True)
+    renderer = PictureRenderer(atlas, torch.Generator().manual_seed(0), config.image_size)
+    head = train_region_head(vision, renderer, len(atlas.codes), runs / "region", settings, shape)
+    save_region_head(head, checkpoint / REGION_FOLDER)
+
+
+def choose_stages(
+    names: Sequence[str] | None, *, steps: int | None = None, learning_rate: float | None = None
+) -> list[StageSettings]:
+    """The recipe's stages, or some of them, with another number of batches or peak of the rate where one is given.
+
+    Raises:
+        InputError: there is no such stage.
+    """
+    known = [stage.name for stage in STAGES]
+    unknown = [name for name in names or () if name not in known]
+    if unknown:
+        raise InputError(f"there is no stage {unknown[0]!r}; there are {', '.join(known)}")
+    return [
+        replace(stage, steps=steps or stage.steps, learning_rate=learning_rate or stage.learning_rate)
+        for stage in STAGES
+        if not names or stage.name in names
+    ]
+
+
+def new_retriever(
+    vision_weights: Path, vision: VisionSettings, extra: Sequence[str] = ()
+) -> tuple[FLMRModelForRetrieval, FLMRProcessor]:
+    """PreFLMR-mini before its first stage.
+
+    Args:
+        vision_weights: of the vision encoder.
+        vision: what it was trained with.
+        extra: passages beside those of World Flags, to take the principal axes of text from.
+    """
+    shape = vision.clip_config()
+    names = ("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "image_size", "patch_size")
+    config = FLMRVisionConfig(**{name: getattr(shape, name) for name in names})
+    settings = MiniSettings()
+    texts = [*(passage.content for passage in world_flags_passages()), *extra]
+    squash = ImageProcessor(height=config.image_size, width=config.image_size, shortest_edge=None)
+    model = new_model(vision_weights, config, settings, random.Random(0).sample(texts, min(400, len(texts))))
+    return model, FLMRProcessor(*new_tokenizers(settings), squash)
+
+
+def stage_trainer(
+    model: FLMRModelForRetrieval, processor: FLMRProcessor, atlas: FlagAtlas, extra: Sequence[str] = ()
+) -> StageTrainer:
+    """Trains a model on World Flags, and on sentences of more passages."""
+    passages = world_flags_passages()
+    corpus = world_flags_corpus(atlas, passages)
+    return StageTrainer(
+        model,
+        processor.query_tokenizer,
+        processor.context_tokenizer,
+        knowledge=KnowledgeSampler(corpus, world_flags_pairs(atlas, passages), entity_rivals(atlas)),
+        passages=PassageSampler([*extra, *corpus.texts]),
+        renderer=PictureRenderer(atlas, torch.Generator().manual_seed(0), model.config.vision_config.image_size),
+        instructions=INSTRUCTIONS,
+        corpus_texts=corpus.texts,
+        amp=cpu_has_bfloat16(),
+    )
+
+
+def load_encoder(folder: Path) -> Encoder:
+    """A retriever to train, in float32.
+
+    Raises:
+        InputError: it cannot be loaded.
+    """
+    try:
+        return load_retriever(folder, device=torch.device("cpu"), dtype=torch.float32)
+    except ValueError as error:
+        raise InputError(str(error)) from error
+
+
+def read_texts(path: Path) -> list[str]:
+    """The texts of a gzipped JSON Lines file.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    try:
+        with gzip.open(path, "rt", encoding="utf-8") as lines:
+            return [json.loads(line)["text"] for line in lines]
+    except (OSError, ValueError, KeyError) as error:
+        raise InputError(f"cannot read passages from {path} ({error}); give gzipped JSON lines with a text") from error
