@@ -16,6 +16,7 @@ from torch import Tensor
 
 from generator.fitting import fit_knowledge
 from generator.generation import (
+    BatchSize,
     Generated,
     GenerationSettings,
     Prompt,
@@ -23,7 +24,7 @@ from generator.generation import (
     generation_arguments,
     prompts_for,
     propose_prompts,
-    sequence_scores,
+    results_of,
 )
 from generator.passage_spans import PassageSpans
 from generator.prompts import knowledge_prompt
@@ -62,6 +63,7 @@ class Blip2Generator(SingleQuestions):
             tokenizer.pad_token = tokenizer.eos_token
         self.image_processor = image_processor
         self.settings = settings or GenerationSettings()
+        self._batch = BatchSize(self.settings.batch_size)
         self._no_answer = no_answer_token(model.config, tokenizer)
 
     def propose_batch(
@@ -73,7 +75,7 @@ class Blip2Generator(SingleQuestions):
             questions,
             passages_of_each,
             lambda prompts: self._generate(prompts, features),
-            batch_size=self.settings.batch_size,
+            batch_size=self._batch,
             mode=self.settings.mode,
         )
 
@@ -161,5 +163,4 @@ class Blip2Generator(SingleQuestions):
         arguments = generation_arguments(self.settings)
         output = self.model.language_model.generate(**inputs, **arguments, streamer=streamer)
         answers = self.tokenizer.batch_decode(output.sequences, skip_special_tokens=True)
-        scores = sequence_scores(self.model.language_model, output).tolist()
-        return [Generated(answer.strip(), min(0.0, score)) for answer, score in zip(answers, scores, strict=True)]
+        return results_of(self.model.language_model, output, answers)

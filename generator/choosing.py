@@ -1,7 +1,8 @@
 """Choosing among the candidates of several passages, as RA-VQA does (arXiv:2210.03809).
 
 The answer that wins maximises log p(passage | query) + log p(answer | question, image, passage), where
-p(passage | query) is the softmax of the retrieval scores over the passages found.
+p(passage | query) is the softmax of the retrieval scores over the passages found. Of a generator that spells its
+answers token by token the second is the mean over the tokens, as in RA-VQA's code.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ class Choice:
         answer: its text.
         confidence: probability that it is right, in [0, 1].
         abstained: whether the evidence is too weak to answer.
-        scores: the joint score of each candidate, log p(passage | query) + log p(answer | ...).
+        scores: the joint score of each candidate, log p(passage | query) + `Candidate.compared`.
         features: what the confidence was computed from; see `generator.calibration.FEATURES`.
     """
 
@@ -42,17 +43,23 @@ class Choice:
 
 
 def joint_scores(
-    candidates: Sequence[Candidate], retrieval_scores: Sequence[float], *, temperature: float
+    candidates: Sequence[Candidate], retrieval_scores: Sequence[float], *, temperature: float, exact: bool = False
 ) -> list[float]:
-    """log_softmax(retrieval scores / temperature) + log p(answer | question, image, passage) of each candidate.
+    """log_softmax(retrieval scores / temperature) + `Candidate.compared` of each candidate.
 
-    A candidate made without a passage keeps its own log-likelihood.
+    A candidate made without a passage keeps its own.
+
+    Args:
+        candidates: of one question.
+        retrieval_scores: of the passages.
+        temperature: that retrieval scores are divided by.
+        exact: takes `Candidate.log_likelihood` instead: the sum is then log p(passage, answer | query).
     """
     logits = [score / temperature for score in retrieval_scores]
     top = max(logits, default=0.0)
     normaliser = top + math.log(sum(math.exp(logit - top) for logit in logits)) if logits else 0.0
     return [
-        candidate.log_likelihood
+        (candidate.log_likelihood if exact else candidate.compared)
         + (0.0 if candidate.passage_index is None else logits[candidate.passage_index] - normaliser)
         for candidate in candidates
     ]
@@ -87,7 +94,8 @@ def choose(
         raise ValueError(f"a candidate names a passage beyond the {len(retrieval_scores)} retrieval scores")
     calibration = calibration or Calibration()
     scores = joint_scores(candidates, retrieval_scores, temperature=calibration.temperature)
-    merged = [_mass(candidates, scores, candidate.answer) for candidate in candidates]
+    exact = joint_scores(candidates, retrieval_scores, temperature=calibration.temperature, exact=True)
+    merged = [_mass(candidates, exact, candidate.answer) for candidate in candidates]
     ranking = merged if merge_equal else scores
     index = max(range(len(candidates)), key=lambda i: (bool(candidates[i].answer), ranking[i], scores[i]))
     features = _features(candidates, retrieval_scores, scores, index, merged[index])
@@ -136,7 +144,7 @@ def _features(
     best, *others = sorted(scores, reverse=True)
     return {
         "reading": max(floor, chosen.log_likelihood),
-        "retrieval": max(floor, scores[index] - chosen.log_likelihood),
+        "retrieval": max(floor, scores[index] - chosen.compared),
         "best_score": max(retrieval_scores, default=0.0),
         "agreement": max(floor, mass),
         "no_answer": min(candidate.no_answer_probability for candidate in candidates),

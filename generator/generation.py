@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
 
 from generator.modes import ReadingMode
 from generator.prompts import all_passages
@@ -16,6 +15,7 @@ from generator.protocol import Candidate
 from knowledge_bases.records import Passage, VisualQuestion
 
 __all__ = [
+    "BatchSize",
     "Generated",
     "GenerationSettings",
     "Prompt",
@@ -23,7 +23,7 @@ __all__ = [
     "generation_arguments",
     "prompts_for",
     "propose_prompts",
-    "sequence_scores",
+    "results_of",
 ]
 
 logger = logging.getLogger(__name__)
@@ -35,6 +35,19 @@ class Generated(NamedTuple):
     answer: str
     log_likelihood: float
     no_answer_probability: float = 0.0
+    mean_log_likelihood: float | None = None
+
+
+class BatchSize:
+    """How many prompts are generated for at once: fewer, from then on, when memory ran out."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+
+    def halve(self) -> None:
+        """Takes half as many from here on."""
+        self.size = max(1, self.size // 2)
+        logger.warning("memory ran out; generating for %d prompts at once from here on", self.size)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +95,7 @@ def propose_prompts(
     passages_of_each: Sequence[Sequence[Passage]],
     generate: Callable[[Sequence[Prompt]], list[Generated]],
     *,
-    batch_size: int,
+    batch_size: BatchSize,
     mode: ReadingMode = ReadingMode.RA_VQA,
 ) -> list[list[Candidate]]:
     """Candidates for every question, from a function that answers a batch of prompts.
@@ -122,22 +135,22 @@ def candidate_of(prompt: Prompt, result: Generated) -> Candidate:
         log_likelihood=result.log_likelihood,
         passage_index=prompt.passage_index,
         no_answer_probability=result.no_answer_probability,
+        mean_log_likelihood=result.mean_log_likelihood,
     )
 
 
 def _generate_all(
-    prompts: Sequence[Prompt], generate: Callable[[Sequence[Prompt]], list[Generated]], batch_size: int
+    prompts: Sequence[Prompt], generate: Callable[[Sequence[Prompt]], list[Generated]], batch: BatchSize
 ) -> list[Generated]:
     """Answers batch by batch; when memory runs out, batches are halved and the work goes on."""
     done: list[Generated] = []
     while len(done) < len(prompts):
         try:
-            done += generate(prompts[len(done) : len(done) + batch_size])
+            done += generate(prompts[len(done) : len(done) + batch.size])
         except torch.OutOfMemoryError:
-            if batch_size == 1:
+            if batch.size == 1:
                 raise
-            batch_size = max(1, batch_size // 2)
-            logger.warning("memory ran out; generating for %d prompts at once from here on", batch_size)
+            batch.halve()
             torch.cuda.empty_cache()  # does nothing where CUDA is not in use
     return done
 
@@ -151,31 +164,46 @@ def _knowledge(passages: Sequence[Passage], mode: ReadingMode) -> list[tuple[int
 
 
 def generation_arguments(settings: GenerationSettings) -> dict[str, Any]:
-    """Arguments of `generate` for deterministic beam search that reports its scores."""
+    """Arguments of `generate` for deterministic beam search that reports its scores.
+
+    What a checkpoint's own settings would add to change probabilities is left out: scores are the model's own.
+    """
     return {
         "num_beams": settings.beams,
         "max_new_tokens": settings.max_new_tokens,
         "do_sample": False,
         "length_penalty": 1.0,
+        "repetition_penalty": 1.0,
+        "no_repeat_ngram_size": 0,
+        "min_length": 0,
         "return_dict_in_generate": True,
         "output_scores": True,
     }
 
 
-def sequence_scores(model: Any, output: Any) -> Tensor:  # noqa: ANN401  (outputs of transformers' generate)
-    """Mean log-probability of the generated tokens, the end token among them.
+def results_of(model: Any, output: Any, answers: Sequence[str]) -> list[Generated]:  # noqa: ANN401
+    """Answers with the log-probabilities of their tokens, the end token among them: summed, and their mean.
 
-    Beam search reports it (`sequences_scores`, length-normalised); for greedy search it is computed here.
+    Beam search reports the mean (`sequences_scores`, length-normalised); for greedy search it is computed here.
 
-    Returns:
-        (batch,) float32.
+    Args:
+        model: that generated.
+        output: what its `generate` gave with `generation_arguments`.
+        answers: the texts of the sequences.
     """
     if getattr(output, "sequences_scores", None) is not None:
-        scores: Tensor = output.sequences_scores
-        return scores.float().cpu()
-    tokens = model.compute_transition_scores(output.sequences, output.scores, normalize_logits=True).float().cpu()
-    generated = output.sequences[:, -tokens.shape[1] :].cpu()
-    ends = torch.as_tensor(model.generation_config.eos_token_id).reshape(-1)
-    ended = torch.isin(generated, ends).cumsum(dim=1)
-    kept = (ended == 0) | ((ended == 1) & torch.isin(generated, ends))  # what follows the end token is padding
-    return torch.where(kept, tokens, 0.0).sum(dim=1) / kept.sum(dim=1)
+        means = output.sequences_scores.float().cpu()
+        lengths = (output.beam_indices >= 0).sum(dim=1).cpu()
+    else:
+        tokens = model.compute_transition_scores(output.sequences, output.scores, normalize_logits=True).float().cpu()
+        generated = output.sequences[:, -tokens.shape[1] :].cpu()
+        ends = torch.as_tensor(model.generation_config.eos_token_id).reshape(-1)
+        ended = torch.isin(generated, ends).cumsum(dim=1)
+        kept = (ended == 0) | ((ended == 1) & torch.isin(generated, ends))  # what follows the end token is padding
+        lengths = kept.sum(dim=1)
+        means = torch.where(kept, tokens, 0.0).sum(dim=1) / lengths
+    means = means.clamp(max=0.0)
+    return [
+        Generated(answer.strip(), total, mean_log_likelihood=mean)
+        for answer, total, mean in zip(answers, (means * lengths).tolist(), means.tolist(), strict=True)
+    ]

@@ -13,6 +13,7 @@ import torch
 
 from generator.fitting import fit_prompt
 from generator.generation import (
+    BatchSize,
     Generated,
     GenerationSettings,
     Prompt,
@@ -20,7 +21,7 @@ from generator.generation import (
     generation_arguments,
     prompts_for,
     propose_prompts,
-    sequence_scores,
+    results_of,
 )
 from generator.prompts import chat_prompt
 from generator.protocol import Candidate, SingleQuestions
@@ -51,6 +52,7 @@ class LlavaGenerator(SingleQuestions):
         if processor.tokenizer.pad_token is None:
             processor.tokenizer.pad_token = processor.tokenizer.eos_token
         self.settings = settings or GenerationSettings()
+        self._batch = BatchSize(self.settings.batch_size)
 
     def propose_batch(
         self, questions: Sequence[VisualQuestion], passages_of_each: Sequence[Sequence[Passage]]
@@ -63,7 +65,7 @@ class LlavaGenerator(SingleQuestions):
                 [questions[number] for number in numbers],
                 [passages_of_each[number] for number in numbers],
                 self._generate,
-                batch_size=self.settings.batch_size,
+                batch_size=self._batch,
                 mode=self.settings.mode,
             )
             results.update(zip(numbers, proposed, strict=True))
@@ -110,5 +112,4 @@ class LlavaGenerator(SingleQuestions):
         output = self.model.generate(**inputs, **generation_arguments(self.settings), streamer=streamer)
         new_tokens = output.sequences[:, inputs["input_ids"].shape[1] :]
         answers = self.processor.tokenizer.batch_decode(new_tokens, skip_special_tokens=True)
-        scores = sequence_scores(self.model, output).tolist()
-        return [Generated(answer.strip(), min(0.0, score)) for answer, score in zip(answers, scores, strict=True)]
+        return results_of(self.model, output, answers)

@@ -65,11 +65,14 @@ PRESETS: dict[str, GeneratorPreset] = {
         description="the same in 4 bits",
         quantization=Quantization.FOUR_BIT,
     ),
+    "blip2-flan-t5-xxl": GeneratorPreset(checkpoint="Salesforce/blip2-flan-t5-xxl", description="BLIP-2, the largest"),
     "blip2-opt-2.7b": GeneratorPreset(checkpoint="Salesforce/blip2-opt-2.7b", description="BLIP-2 with OPT"),
+    "blip2-opt-6.7b": GeneratorPreset(checkpoint="Salesforce/blip2-opt-6.7b", description="BLIP-2 with a larger OPT"),
     "llava-1.5-7b": GeneratorPreset(checkpoint="llava-hf/llava-1.5-7b-hf", description="LLaVA-1.5"),
     "llava-1.5-7b-4bit": GeneratorPreset(
         checkpoint="llava-hf/llava-1.5-7b-hf", description="LLaVA-1.5 in 4 bits", quantization=Quantization.FOUR_BIT
     ),
+    "llava-1.5-13b": GeneratorPreset(checkpoint="llava-hf/llava-1.5-13b-hf", description="LLaVA-1.5, the larger"),
     "llava-1.6-mistral-7b": GeneratorPreset(
         checkpoint="llava-hf/llava-v1.6-mistral-7b-hf", description="LLaVA-1.6 (NeXT)"
     ),
@@ -137,7 +140,7 @@ def load_generator(
         "blip-2": _blip2,
         "llava": _llava,
         "llava_next": _llava,
-        "llava_onevision": _llava,
+        "llava_onevision": _onevision,
     }
     if config.model_type not in loaders:
         raise CheckpointError(
@@ -257,15 +260,26 @@ def _adapted(model: Any, adapter: Path | None) -> Any:  # noqa: ANN401
 def _blip2(name: str, arguments: dict[str, Any], settings: GenerationSettings, adapter: Path | None) -> Generator:
     from transformers import AutoImageProcessor, AutoTokenizer, Blip2ForConditionalGeneration
 
-    model = _adapted(_load_model(Blip2ForConditionalGeneration, name, arguments), adapter)
     tokenizer = _guarded(name, lambda: AutoTokenizer.from_pretrained(name, trust_remote_code=False))
     image_processor = _guarded(name, lambda: _open(AutoImageProcessor, name))
+    model = _adapted(_load_model(Blip2ForConditionalGeneration, name, arguments), adapter)
     return Blip2Generator(model, tokenizer, image_processor, settings)
 
 
 def _llava(name: str, arguments: dict[str, Any], settings: GenerationSettings, adapter: Path | None) -> Generator:
     from transformers import AutoModelForImageTextToText, AutoProcessor
 
-    model = _adapted(_load_model(AutoModelForImageTextToText, name, arguments), adapter)
+    # before the weights: it is small, and may be what is missing
     processor = _guarded(name, lambda: _open(AutoProcessor, name))
+    model = _adapted(_load_model(AutoModelForImageTextToText, name, arguments), adapter)
+    return LlavaGenerator(model, processor, settings)
+
+
+def _onevision(name: str, arguments: dict[str, Any], settings: GenerationSettings, adapter: Path | None) -> Generator:
+    from transformers import AutoModelForImageTextToText
+
+    from generator.onevision import OnevisionPictureProcessor
+
+    processor = _guarded(name, lambda: _open(OnevisionPictureProcessor, name))
+    model = _adapted(_load_model(AutoModelForImageTextToText, name, arguments), adapter)
     return LlavaGenerator(model, processor, settings)

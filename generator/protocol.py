@@ -17,20 +17,29 @@ class Candidate:
 
     Attributes:
         answer: the text; empty when nothing is proposed.
-        log_likelihood: log p(answer | question, image, passage), natural logarithm, at most 0.
+        log_likelihood: log p(answer | question, image, passage), natural logarithm, at most 0: the sum of the answer's
+            tokens' log-probabilities.
         passage_index: which of the given passages it was read from; None when it was made without any.
         no_answer_probability: how sure the generator is that the passage does not hold the answer, in [0, 1];
             0 for generators that cannot tell.
+        mean_log_likelihood: of a generator that spells its answers, the mean over their tokens; None for others.
     """
 
     answer: str
     log_likelihood: float
     passage_index: int | None
     no_answer_probability: float = 0.0
+    mean_log_likelihood: float | None = None
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.no_answer_probability <= 1.0:
             raise ValueError(f"no_answer_probability must lie in [0, 1], not {self.no_answer_probability}")
+
+    @property
+    def compared(self) -> float:
+        """What is compared between passages: the mean where there is one, as RA-VQA's code does (the score of its beam
+        search), so that a long answer is not the worse for its length; else the log-likelihood."""
+        return self.log_likelihood if self.mean_log_likelihood is None else self.mean_log_likelihood
 
 
 @runtime_checkable

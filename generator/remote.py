@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 
 from PIL import Image
 
-from generator.generation import Generated, Prompt, candidate_of, prompts_for, propose_prompts
+from generator.generation import BatchSize, Generated, Prompt, candidate_of, prompts_for, propose_prompts
 from generator.modes import ReadingMode
 from generator.prompts import chat_prompt
 from generator.protocol import Candidate, SingleQuestions
@@ -100,7 +100,7 @@ class RemoteGenerator(SingleQuestions):
             with ThreadPoolExecutor(max_workers=self.settings.parallel) as pool:
                 return list(pool.map(lambda prompt: self._ask(prompt, pictures[prompt.question_index]), prompts))
 
-        size = max(1, 4 * self.settings.parallel)
+        size = BatchSize(max(1, 4 * self.settings.parallel))
         return propose_prompts(questions, passages_of_each, generate, batch_size=size, mode=self.settings.mode)
 
     def stream(self, question: VisualQuestion, passages: Sequence[Passage]) -> CandidateStream:
@@ -255,9 +255,10 @@ class RemoteGenerator(SingleQuestions):
 
 
 def _generated(answer: str, scores: Sequence[float]) -> Generated:
-    """The answer with the mean of its tokens' log-probabilities; 0 where the server reports none."""
-    score = sum(scores) / len(scores) if scores else 0.0
-    return Generated(answer.strip(), min(0.0, score) if math.isfinite(score) else 0.0)
+    """The answer with its tokens' log-probabilities, summed and their mean; 0 where the server reports none."""
+    total = sum(scores)
+    total = min(0.0, total) if math.isfinite(total) else 0.0
+    return Generated(answer.strip(), total, mean_log_likelihood=total / max(1, len(scores)))
 
 
 class _TemporaryError(Exception):

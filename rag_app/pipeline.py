@@ -192,7 +192,7 @@ class RagPipeline(Runnable[VisualQuestion, Answer]):
                 AnswerCandidate(
                     passage_id=(None if one.passage_index is None else passages[one.passage_index].passage.passage_id),
                     answer=one.answer,
-                    passage_probability=math.exp(score - one.log_likelihood),
+                    passage_probability=math.exp(score - one.compared),
                     answer_probability=math.exp(one.log_likelihood),
                     chosen=number == choice.index,
                 )

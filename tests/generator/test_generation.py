@@ -14,13 +14,18 @@ from transformers import Blip2ForConditionalGeneration, Blip2Processor
 
 from generator.blip2 import Blip2Generator
 from generator.fitting import harmless, shorten_at_sentence
-from generator.generation import Generated, GenerationSettings, Prompt, propose_prompts
+from generator.generation import BatchSize, Generated, GenerationSettings, Prompt, propose_prompts
 from generator.llava import LlavaGenerator
 from generator.loading import load_generator
 from generator.prompts import knowledge_prompt
-from generator.protocol import Generator
+from generator.protocol import Candidate, Generator
 from knowledge_bases.records import Passage, VisualQuestion
-from tests.generator.tiny import save_blip2_checkpoint, save_llava_checkpoint
+from tests.generator.tiny import (
+    save_blip2_checkpoint,
+    save_llava_checkpoint,
+    save_llava_next_checkpoint,
+    save_onevision_checkpoint,
+)
 
 CPU = torch.device("cpu")
 RED, BLUE = (Image.new("RGB", (40, 30), colour) for colour in ("red", "blue"))
@@ -40,16 +45,23 @@ def blip2(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     return loaded
 
 
-@pytest.fixture(scope="module")
-def llava(tmp_path_factory: pytest.TempPathFactory) -> LlavaGenerator:
-    folder = save_llava_checkpoint(tmp_path_factory.mktemp("llava") / "model")
+LLAVA_KINDS = {
+    "llava": save_llava_checkpoint,
+    "llava-next": save_llava_next_checkpoint,
+    "llava-onevision": save_onevision_checkpoint,
+}
+
+
+@pytest.fixture(scope="module", params=LLAVA_KINDS)
+def llava(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> LlavaGenerator:
+    folder = LLAVA_KINDS[request.param](tmp_path_factory.mktemp(request.param) / "model")
     loaded = load_generator(folder, device=CPU, dtype=torch.float32, settings=GenerationSettings(beams=3))
     assert isinstance(loaded, LlavaGenerator)
     return loaded
 
 
-def teacher_forced(generator: Blip2Generator, prompt: str, image: Image.Image, tokens: torch.Tensor) -> float:
-    """Mean log-probability of the tokens by one forward pass of the whole model on its own processor's inputs."""
+def teacher_forced(generator: Blip2Generator, prompt: str, image: Image.Image, tokens: torch.Tensor) -> torch.Tensor:
+    """Log-probabilities of the tokens by one forward pass of the whole model on its own processor's inputs."""
     model: Any = generator.model
     processor_kind: Any = Blip2Processor
     processor = processor_kind(generator.image_processor, generator.tokenizer, num_query_tokens=4)
@@ -61,7 +73,16 @@ def teacher_forced(generator: Blip2Generator, prompt: str, image: Image.Image, t
         else:
             decoder = torch.cat([torch.tensor([0]), tokens[:-1]])[None]
             logits = model(**inputs, decoder_input_ids=decoder).logits[0]
-    return float(logits.float().log_softmax(dim=-1).gather(1, tokens[:, None]).mean())
+    return token_scores(logits, tokens)
+
+
+def token_scores(logits: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
+    return logits.float().log_softmax(dim=-1).gather(1, tokens[:, None])[:, 0]
+
+
+def check_scores(candidate: Candidate, expected: torch.Tensor) -> None:
+    assert candidate.log_likelihood == pytest.approx(float(expected.sum()), abs=1e-3)
+    assert candidate.mean_log_likelihood == pytest.approx(float(expected.mean()), abs=1e-4)
 
 
 def generated_tokens(generator: Blip2Generator, prompt: str, image: Image.Image) -> torch.Tensor:
@@ -83,7 +104,7 @@ def test_blip2_scores_equal_a_teacher_forced_computation(blip2: Blip2Generator) 
         prompt = knowledge_prompt(QUESTION.text, passage.content)
         tokens = generated_tokens(blip2, prompt, RED)
         assert candidate.answer == blip2.tokenizer.decode(tokens, skip_special_tokens=True).strip()
-        assert candidate.log_likelihood == pytest.approx(teacher_forced(blip2, prompt, RED, tokens), abs=1e-4)
+        check_scores(candidate, teacher_forced(blip2, prompt, RED, tokens))
 
 
 def test_greedy_search_is_scored_the_same_way(blip2: Blip2Generator) -> None:
@@ -91,7 +112,21 @@ def test_greedy_search_is_scored_the_same_way(blip2: Blip2Generator) -> None:
     (candidate,) = greedy.propose(QUESTION, PASSAGES[:1])
     prompt = knowledge_prompt(QUESTION.text, PASSAGES[0].content)
     tokens = generated_tokens(greedy, prompt, RED)
-    assert candidate.log_likelihood == pytest.approx(teacher_forced(greedy, prompt, RED, tokens), abs=1e-4)
+    check_scores(candidate, teacher_forced(greedy, prompt, RED, tokens))
+
+
+@pytest.mark.parametrize("beams", [1, 3])
+def test_scores_are_the_models_own_whatever_the_checkpoint_asks_of_generate(
+    blip2: Blip2Generator, beams: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = GenerationSettings(beams=beams)
+    plain = Blip2Generator(blip2.model, blip2.tokenizer, blip2.image_processor, settings).propose(QUESTION, PASSAGES)
+    for name, value in {"repetition_penalty": 1.7, "no_repeat_ngram_size": 2, "min_length": 9}.items():
+        monkeypatch.setattr(blip2.model.language_model.generation_config, name, value)
+    assert (
+        Blip2Generator(blip2.model, blip2.tokenizer, blip2.image_processor, settings).propose(QUESTION, PASSAGES)
+        == plain
+    )
 
 
 def test_blip2_batches_give_what_single_calls_give(blip2: Blip2Generator) -> None:
@@ -178,11 +213,14 @@ def test_batches_are_halved_when_memory_runs_out() -> None:
         return [Generated(str(prompt.knowledge), -1.0) for prompt in prompts]
 
     passages = [Passage(passage_id=str(n), text=f"text {n}") for n in range(7)]
-    (found,) = propose_prompts([QUESTION], [passages], generate, batch_size=7)
+    size = BatchSize(7)
+    (found,) = propose_prompts([QUESTION], [passages], generate, batch_size=size)
     assert [one.answer for one in found] == [one.content for one in passages]
     assert sizes == [7, 3, *[1] * 7]
+    propose_prompts([QUESTION], [passages[:2]], generate, batch_size=size)
+    assert sizes[9:] == [1, 1]  # what did not fit is not tried again
     with pytest.raises(torch.OutOfMemoryError):
-        propose_prompts([QUESTION], [passages], _no_memory, batch_size=4)
+        propose_prompts([QUESTION], [passages], _no_memory, batch_size=BatchSize(4))
 
 
 def _no_memory(prompts: Sequence[Prompt]) -> list[Generated]:
@@ -200,9 +238,9 @@ def test_llava_scores_equal_a_teacher_forced_computation(llava: LlavaGenerator) 
             ends = (tokens == 2).nonzero()
             tokens = tokens[: int(ends[0]) + 1] if len(ends) else tokens
             ids = torch.cat([inputs["input_ids"], tokens[None]], dim=1)
-            logits = llava.model(input_ids=ids, pixel_values=inputs["pixel_values"]).logits[0, -len(tokens) - 1 : -1]
-        expected = float(logits.log_softmax(dim=-1).gather(1, tokens[:, None]).mean())
-        assert candidate.log_likelihood == pytest.approx(expected, abs=1e-4)
+            picture = {name: inputs[name] for name in ("pixel_values", "image_sizes") if name in inputs}
+            logits = llava.model(input_ids=ids, **picture).logits[0, -len(tokens) - 1 : -1]
+        check_scores(candidate, token_scores(logits, tokens))
 
 
 def test_llava_mixes_questions_with_and_without_pictures(llava: LlavaGenerator) -> None:

@@ -103,7 +103,7 @@ def test_each_passage_is_asked_with_the_picture(address: str) -> None:
     assert isinstance(remote, Generator)
     image = Image.new("RGBA", (64, 16), (255, 0, 0, 128))
     found = remote.propose(VisualQuestion(text="which city?", image=image), PASSAGES)
-    assert [(c.answer, c.passage_index, c.log_likelihood) for c in found] == [("Paris", 0, -1.0), ("unknown", 1, -1.0)]
+    assert [(c.answer, c.passage_index, c.log_likelihood) for c in found] == [("Paris", 0, -2.0), ("unknown", 1, -2.0)]
     request = Server.requests[0]
     assert (request["path"], request["model"], request["temperature"]) == ("/v1/chat/completions", "m", 0)
     url = next(p for p in request["messages"][0]["content"] if p["type"] == "image_url")["image_url"]["url"]
@@ -182,7 +182,7 @@ def test_the_answer_from_the_first_passage_is_seen_as_it_grows(address: str) -> 
     assert isinstance(remote, StreamingGenerator)
     texts, found = streamed(remote, PASSAGES)
     assert texts == ["P", "Pa", "Par", "Pari", "Paris", "Paris"]
-    assert [(c.answer, c.passage_index, c.log_likelihood) for c in found] == [("Paris", 0, -0.5), ("unknown", 1, 0.0)]
+    assert [(c.answer, c.passage_index, c.log_likelihood) for c in found] == [("Paris", 0, -3.5), ("unknown", 1, 0.0)]
     assert sorted(bool(request.get("stream")) for request in Server.requests) == [False, True]
 
 

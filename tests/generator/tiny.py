@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,12 @@ from transformers import (
     CLIPImageProcessor,
     LlavaConfig,
     LlavaForConditionalGeneration,
+    LlavaNextConfig,
+    LlavaNextForConditionalGeneration,
+    LlavaNextImageProcessor,
+    LlavaNextProcessor,
+    LlavaOnevisionConfig,
+    LlavaOnevisionForConditionalGeneration,
     LlavaProcessor,
     PreTrainedTokenizerFast,
 )
@@ -130,18 +137,10 @@ def save_blip2_checkpoint(folder: Path, *, language_model: str) -> Path:
 def save_llava_checkpoint(folder: Path, *, chat_template: str | None = None) -> Path:
     """A tiny LLaVA-1.5."""
     tokenizer = language_tokenizer("<image>", bos=True)
-    torch.manual_seed(6)
-    vision = {"model_type": "clip_vision_model", "hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 3}
-    vision |= {"num_attention_heads": 2, "image_size": 28, "patch_size": 14, "projection_dim": 16}
-    text = {"model_type": "llama", "hidden_size": 24, "intermediate_size": 32, "num_hidden_layers": 2}
-    text |= {"num_attention_heads": 2, "num_key_value_heads": 2, "vocab_size": len(tokenizer)}
-    text |= {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2, "max_position_embeddings": 900}
-    config = LlavaConfig(vision_config=vision, text_config=text, image_token_index=tokenizer.get_vocab()["<image>"])
-    model = LlavaForConditionalGeneration(config)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.normal_(std=0.3)
-    model.save_pretrained(folder)
+    config = LlavaConfig(
+        vision_config=_CLIP, text_config=_llama(tokenizer), image_token_index=tokenizer.get_vocab()["<image>"]
+    )
+    _save_random(LlavaForConditionalGeneration(config), folder)
     processor = LlavaProcessor(  # type: ignore[no-untyped-call]
         image_processor=CLIPImageProcessor(size={"shortest_edge": 28}, crop_size={"height": 28, "width": 28}),
         tokenizer=tokenizer,
@@ -152,3 +151,81 @@ def save_llava_checkpoint(folder: Path, *, chat_template: str | None = None) -> 
     )
     processor.save_pretrained(folder)
     return folder
+
+
+def save_llava_next_checkpoint(folder: Path) -> Path:
+    """A tiny LLaVA-1.6."""
+    tokenizer = language_tokenizer("<image>", bos=True)
+    config = LlavaNextConfig(
+        vision_config=_CLIP,
+        text_config=_llama(tokenizer),
+        image_token_index=tokenizer.get_vocab()["<image>"],
+        image_grid_pinpoints=_GRID,
+    )
+    _save_random(LlavaNextForConditionalGeneration(config), folder)
+    images = LlavaNextImageProcessor(
+        size={"shortest_edge": 28}, crop_size={"height": 28, "width": 28}, image_grid_pinpoints=_GRID
+    )
+    processor = LlavaNextProcessor(  # type: ignore[no-untyped-call]
+        image_processor=images,
+        tokenizer=tokenizer,
+        patch_size=14,
+        vision_feature_select_strategy="default",
+        num_additional_image_tokens=1,
+    )
+    processor.save_pretrained(folder)
+    return folder
+
+
+def save_onevision_checkpoint(folder: Path) -> Path:
+    """A tiny LLaVA-OneVision, with the published files, that of videos among them."""
+    tokenizer = language_tokenizer("<image>", "<video>", bos=True)
+    vision = {"model_type": "siglip_vision_model", "hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 3}
+    vision |= {"num_attention_heads": 2, "image_size": 28, "patch_size": 14, "vision_use_head": False}
+    places = tokenizer.get_vocab()
+    config = LlavaOnevisionConfig(
+        vision_config=vision,
+        text_config=_llama(tokenizer) | {"model_type": "qwen2"},
+        image_token_index=places["<image>"],
+        video_token_index=places["<video>"],
+        image_grid_pinpoints=_GRID,
+        vision_feature_layer=-1,
+        vision_feature_select_strategy="full",
+    )
+    _save_random(LlavaOnevisionForConditionalGeneration(config), folder)
+    tokenizer.save_pretrained(folder)
+    kind, size = {"processor_class": "LlavaOnevisionProcessor"}, {"height": 28, "width": 28}
+    picture: dict[str, Any] = {"do_convert_rgb": True, "do_normalize": True, "do_pad": True, "do_rescale": True, "do_resize": True}
+    picture |= {"image_mean": [0.5] * 3, "image_std": [0.5] * 3, "resample": 3, "rescale_factor": 1 / 255, "size": size}
+    pictures: dict[str, Any] = {"image_processor_type": "LlavaOnevisionImageProcessor", "image_grid_pinpoints": _GRID}
+    videos: dict[str, Any] = {"video_processor_type": "LlavaOnevisionVideoProcessor", "size": size}
+    whole: dict[str, Any] = {"num_image_tokens": 4, "vision_feature_select_strategy": "full"}
+    for name, values in {
+        "preprocessor_config": {**picture, **pictures},
+        "video_preprocessor_config": videos,
+        "processor_config": {"image_token": "<image>", "video_token": "<video>", **whole},
+    }.items():
+        (folder / f"{name}.json").write_text(json.dumps({**kind, **values}))
+    return folder
+
+
+_GRID = [[28, 56], [56, 28], [56, 56]]
+_CLIP = {
+    **{"model_type": "clip_vision_model", "hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 3},
+    **{"num_attention_heads": 2, "image_size": 28, "patch_size": 14, "projection_dim": 16},
+}
+
+
+def _llama(tokenizer: PreTrainedTokenizerFast) -> dict[str, Any]:
+    sizes = {"model_type": "llama", "hidden_size": 24, "intermediate_size": 32, "num_hidden_layers": 2}
+    heads = {"num_attention_heads": 2, "num_key_value_heads": 2, "vocab_size": len(tokenizer)}
+    return sizes | heads | {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2, "max_position_embeddings": 900}
+
+
+def _save_random(model: Any, folder: Path) -> None:  # noqa: ANN401
+    """With weights that are large enough for pictures and words to make a difference."""
+    torch.manual_seed(6)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.normal_(std=0.3)
+    model.save_pretrained(folder)
