@@ -99,6 +99,7 @@ def load_generator(
     settings: GenerationSettings | ExtractiveSettings | None = None,
     mode: ReadingMode = ReadingMode.RA_VQA,
     adapter: Path | None = None,
+    device_map: str = "",
     api_key: str | None = None,
 ) -> Generator:
     """Open a generator.
@@ -111,6 +112,7 @@ def load_generator(
         settings: how it generates or reads; None takes the defaults of its kind and mode.
         mode: how it gets to read the passages; only generating models read them all at once.
         adapter: folder of a LoRA adapter that is merged into the weights.
+        device_map: how accelerate spreads it over several GPUs, such as `auto` or `balanced`; "" puts it on `device`.
         api_key: for a server that wants one.
 
     Raises:
@@ -129,7 +131,7 @@ def load_generator(
     if adapter is not None and quantization is not None:
         raise CheckpointError("an adapter is merged into whole weights; take the checkpoint that is not quantised")
     config = _read_config(name)
-    arguments = _arguments(device, dtype, quantization)
+    arguments = _arguments(device, dtype, quantization, device_map)
     if any(str(kind).endswith("ForQuestionAnswering") for kind in config.architectures or ()):
         if mode is ReadingMode.LONG_CONTEXT or adapter is not None:
             wanted = "take a generating model" if adapter is not None else "take a generating model or --mode ra_vqa"
@@ -183,7 +185,9 @@ def _guarded(name: str, load: Callable[[], Any]) -> Any:  # noqa: ANN401
         raise CheckpointError(f"cannot load {name}; {where}: {reason}") from error
 
 
-def _arguments(device: torch.device, dtype: torch.dtype, quantization: Quantization | None) -> dict[str, Any]:
+def _arguments(
+    device: torch.device, dtype: torch.dtype, quantization: Quantization | None, device_map: str
+) -> dict[str, Any]:
     """Arguments of every `from_pretrained`."""
     arguments: dict[str, Any] = {
         "dtype": dtype,
@@ -191,12 +195,16 @@ def _arguments(device: torch.device, dtype: torch.dtype, quantization: Quantizat
         "use_safetensors": True,
         "output_loading_info": True,
     }
+    if device.type != "cpu":
+        arguments["device_map"] = device_map or {"": str(device)}
     if quantization is None:
-        return {**arguments, "device_map": {"": str(device)}} if device.type != "cpu" else arguments
+        return arguments
     if find_spec("bitsandbytes") is None:
         raise CheckpointError(f"{quantization} weights need bitsandbytes; install it with `pip install bitsandbytes`")
     if device.type == "cpu":
-        raise CheckpointError(f"{quantization} weights need a GPU; load without quantization on the CPU")
+        raise CheckpointError(
+            f"{quantization} weights need a GPU and `pip install -r requirements-gpu.txt`; take whole weights here"
+        )
     from transformers import BitsAndBytesConfig
 
     four_bit = quantization is Quantization.FOUR_BIT
@@ -206,7 +214,7 @@ def _arguments(device: torch.device, dtype: torch.dtype, quantization: Quantizat
         bnb_4bit_compute_dtype=dtype,
         bnb_4bit_quant_type="nf4",
     )
-    return {**arguments, "quantization_config": config, "device_map": {"": str(device)}}
+    return {**arguments, "quantization_config": config}
 
 
 def _load_model(kind: Any, name: str, arguments: dict[str, Any], *, spare: tuple[str, ...] = ()) -> Any:  # noqa: ANN401

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from generator.loading import load_generator
+from generator.loading import Quantization, load_generator
 from generator.modes import ReadingMode
 from generator.protocol import Generator
 from rag_app.config import Preset, checkpoint_location
@@ -148,6 +148,8 @@ def _load_generator(preset: Preset, placement: Placement) -> Generator:
             dtype=placement.dtype,
             mode=ReadingMode(preset.mode),
             adapter=Path(checkpoint_location(preset.adapter)) if preset.adapter else None,
+            quantization=Quantization(preset.quantization) if preset.quantization else None,
+            device_map=preset.device_map,
             api_key=os.environ.get("RAG_APP_API_KEY"),
         )
 

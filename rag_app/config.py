@@ -33,6 +33,11 @@ __all__ = [
 CHECKOUT = Path(__file__).resolve().parent.parent
 DEFAULT_PRESET = "embedded"
 _PRESETS_FOLDER = Path(__file__).parent / "presets"
+_CHOICES = {
+    "mode": tuple(mode.value for mode in ReadingMode),
+    "quantization": ("", "4-bit", "8-bit"),
+    "device_map": ("", "auto", "balanced"),
+}
 _KINDS: dict[str, tuple[tuple[type, ...], str]] = {
     "str": ((str,), "a text"),
     "int": ((int,), "a whole number"),
@@ -57,6 +62,8 @@ class Preset:
         mode: how a generating model reads the passages: `ra_vqa`, one prompt each and a choice, or `long_context`, all
             in one prompt.
         adapter: folder of a LoRA adapter that is merged into the generator; "" for none.
+        quantization: `4-bit` or `8-bit` weights of the generator, by bitsandbytes; "" takes the generator's own choice.
+        device_map: `auto` or `balanced` spreads the generator over several GPUs, by accelerate; "" for one device.
         device: `auto`, `cpu`, `cuda`, ...
         dtype: `auto`, `bfloat16`, `float16` or `float32`.
         download_gb: what its checkpoints weigh on the hub, about, in gigabytes; 0 when nothing is downloaded.
@@ -73,6 +80,8 @@ class Preset:
     batch_size: int = 16
     mode: str = ReadingMode.RA_VQA.value
     adapter: str = ""
+    quantization: str = ""
+    device_map: str = ""
     device: str = "auto"
     dtype: str = "auto"
     download_gb: float = 0.0
@@ -83,9 +92,10 @@ class Preset:
         for name in ("k", "batch_size"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
-        modes = [mode.value for mode in ReadingMode]
-        if self.mode not in modes:
-            raise ValueError(f"unknown mode {self.mode!r}; choose one of {', '.join(modes)}")
+        for name, choices in _CHOICES.items():
+            if getattr(self, name) not in choices:
+                known = ", ".join(choice for choice in choices if choice)
+                raise ValueError(f"unknown {name} {getattr(self, name)!r}; choose one of {known}")
         for name in ("name", "retriever", "generator", "knowledge_base"):
             if not getattr(self, name):
                 raise ValueError(f"{name} must not be empty")

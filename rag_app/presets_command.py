@@ -33,18 +33,30 @@ def check_preset(preset: Preset) -> None:
 def cannot_run(preset: Preset) -> str:
     """Why a preset cannot run here; "" when it can. Nothing is loaded to find out."""
     from generator.loading import PRESETS as GENERATORS
+    from rag_app.config import checkpoint_location
     from rag_app.devices import reason_not_to_run
+    from retriever.checkpoints import check_name
 
+    try:
+        check_name(checkpoint_location(preset.retriever))
+    except ValueError as error:
+        return f"retriever: {error}"
     if preset.mode == ReadingMode.LONG_CONTEXT and preset.generator == "reader-mini":
         return "reader-mini reads single passages; take --mode ra_vqa or a generating model"
-    quantised = preset.generator in GENERATORS and GENERATORS[preset.generator].quantization is not None
+    own = GENERATORS[preset.generator].quantization if preset.generator in GENERATORS else None
+    quantised = bool(preset.quantization) or own is not None
+    if quantised and preset.adapter:
+        return "an adapter is merged into whole weights; take the generator without quantization"
+    if quantised and preset.device.startswith("cpu"):
+        return "quantised weights need a GPU; take the generator without quantization on the CPU"
     needs = [*(["bitsandbytes"] if quantised else []), *(["peft"] if preset.adapter else [])]
     return reason_not_to_run(preset.gpu_gb, device=preset.device, needs=needs)
 
 
 def _reading(preset: Preset) -> str:
     together = ", all passages in one prompt" if preset.mode == ReadingMode.LONG_CONTEXT else ""
-    return together + (f", with the adapter {preset.adapter}" if preset.adapter else "")
+    bits = f" in {preset.quantization} weights" if preset.quantization else ""
+    return bits + together + (f", with the adapter {preset.adapter}" if preset.adapter else "")
 
 
 def _run_presets(args: argparse.Namespace) -> int:

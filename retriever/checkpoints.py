@@ -29,7 +29,7 @@ from retriever.region import REGION_FOLDER, RegionFinder, load_region_head
 from retriever.tokenization import FLMRContextTokenizer, FLMRQueryTokenizer
 from retriever.weights import WEIGHTS_FILE, canonical_names, fingerprint, read_weights, stored_names, weight_files
 
-__all__ = ["PRESETS", "load_model", "load_processor", "load_retriever", "save_retriever"]
+__all__ = ["PRESETS", "check_name", "load_model", "load_processor", "load_retriever", "save_retriever"]
 
 PREPROCESSOR_FILE = "preprocessor_config.json"
 HUB_FILES = ["*.json", "*.txt", "*.safetensors"]
@@ -74,19 +74,29 @@ def load_retriever(
     return Encoder(model, processor, identify=partial(_fingerprint, folder), regions=regions)
 
 
+def check_name(checkpoint: str | Path) -> str:
+    """The folder or hub id that a preset, folder or hub id stands for; nothing is read or fetched.
+
+    Raises:
+        ValueError: it is none of them.
+    """
+    name = PRESETS.get(str(checkpoint), str(checkpoint))
+    if not Path(name).is_dir() and (name.count("/") != 1 or name.startswith(("/", ".", "~")) or Path(name).exists()):
+        raise ValueError(
+            f"no checkpoint {str(checkpoint)!r}: give a folder, a hub id or one of {', '.join(sorted(PRESETS))}"
+        )
+    return name
+
+
 def resolve(checkpoint: str | Path) -> Path:
     """The folder of a preset, folder or hub id.
 
     Raises:
         ValueError: there is no such folder and no such repository on the hub, or the hub cannot be reached.
     """
-    name = PRESETS.get(str(checkpoint), str(checkpoint))
+    name = check_name(checkpoint)
     if Path(name).is_dir():
         return Path(name)
-    if name.count("/") != 1 or name.startswith(("/", ".", "~")) or Path(name).exists():
-        raise ValueError(
-            f"no checkpoint {str(checkpoint)!r}: give a folder, a hub id or one of {', '.join(sorted(PRESETS))}"
-        )
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 

@@ -135,6 +135,13 @@ def test_quantization_names_what_to_install(folder: Path, monkeypatch: pytest.Mo
         load(folder, quantization=Quantization.EIGHT_BIT)
 
 
+def test_a_generator_lies_on_one_device_or_is_spread_over_several() -> None:
+    gpu = torch.device("cuda:1")
+    assert loading._arguments(gpu, torch.bfloat16, None, "")["device_map"] == {"": "cuda:1"}
+    assert loading._arguments(gpu, torch.bfloat16, None, "balanced")["device_map"] == "balanced"
+    assert "device_map" not in loading._arguments(CPU, torch.float32, None, "auto")
+
+
 def test_settings_must_be_of_the_right_kind(folder: Path) -> None:
     with pytest.raises(ValueError, match="takes ExtractiveSettings, not GenerationSettings"):
         load(folder, settings=GenerationSettings())

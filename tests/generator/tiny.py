@@ -195,7 +195,13 @@ def save_onevision_checkpoint(folder: Path) -> Path:
     _save_random(LlavaOnevisionForConditionalGeneration(config), folder)
     tokenizer.save_pretrained(folder)
     kind, size = {"processor_class": "LlavaOnevisionProcessor"}, {"height": 28, "width": 28}
-    picture: dict[str, Any] = {"do_convert_rgb": True, "do_normalize": True, "do_pad": True, "do_rescale": True, "do_resize": True}
+    picture: dict[str, Any] = {
+        "do_convert_rgb": True,
+        "do_normalize": True,
+        "do_pad": True,
+        "do_rescale": True,
+        "do_resize": True,
+    }
     picture |= {"image_mean": [0.5] * 3, "image_std": [0.5] * 3, "resample": 3, "rescale_factor": 1 / 255, "size": size}
     pictures: dict[str, Any] = {"image_processor_type": "LlavaOnevisionImageProcessor", "image_grid_pinpoints": _GRID}
     videos: dict[str, Any] = {"video_processor_type": "LlavaOnevisionVideoProcessor", "size": size}

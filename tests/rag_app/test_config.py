@@ -198,3 +198,22 @@ def test_a_preset_that_cannot_run_says_so_before_anything_is_loaded(monkeypatch:
     with pytest.raises(InputError, match=r"it needs peft; install it with `pip install -r requirements-gpu\.txt`"):
         check_preset(replace(preset, device="cpu", adapter="runs/lora"))
     check_preset(load_preset(DEFAULT_PRESET))
+    with pytest.raises(InputError, match="retriever: no checkpoint 'preflmr-vit-x': give a folder, a hub id or one of flmr"):
+        check_preset(replace(load_preset(DEFAULT_PRESET), retriever="preflmr-vit-x"))
+    few_bits = replace(load_preset("preflmr-l-llava"), quantization="4-bit")
+    with pytest.raises(InputError, match="quantised weights need a GPU; take the generator without quantization"):
+        check_preset(replace(few_bits, device="cpu"))
+    with pytest.raises(InputError, match="an adapter is merged into whole weights"):
+        check_preset(replace(few_bits, adapter="runs/lora"))
+
+
+def test_settings_of_a_closed_set_are_listed_when_unknown() -> None:
+    preset = load_preset("preflmr-l-llava")
+    assert with_settings(preset, ["quantization=8-bit", "device_map=balanced"]).quantization == "8-bit"
+    for setting, known in (
+        ("mode=x", "ra_vqa, long_context"),
+        ("quantization=3", "a text"),
+        ("device_map=x", "auto, b"),
+    ):
+        with pytest.raises(InputError, match=known):
+            with_settings(preset, [setting])
