@@ -2,8 +2,9 @@
 
 0 the text encoder learns late interaction; 1 the mapping structure learns to speak its language, everything else
 frozen; 2 knowledge questions about pictures; 3 all tasks together. The vision encoder stays frozen, as published. A
-last stage is ours: the text stands still again, so the rows of passages can be kept, and vision encoder and mapping
-structure tell an entity from many others at once, which a batch with freshly encoded passages has no room for.
+last stage is ours: the text stands still again, so the rows of passages can be kept, and the vision encoder's upper
+layers and the mapping structure tell an entity from many others at once, which a batch with freshly encoded passages
+has no room for.
 """
 
 from __future__ import annotations
@@ -51,7 +52,10 @@ INSTRUCTIONS = (
 _FLATNESS = 0.2  # weight of pictures that show no entity
 _PICTURES = PictureSettings(other_drawings=0.75, outline_share=0.12, clutter_share=0.6, closer_share=0.75)
 _MAPPING = ("query_vision_projection.", "transformer_mapping_")
-_VISION = ("query_vision_encoder.",)
+# The lower layers stand still, since the region head reads the patches after them (`retriever/region.py`): it can be
+# trained beside this stage.
+_VISION = "query_vision_encoder.vision_model.vision_model.encoder"
+_UPPER_VISION = tuple(f"{_VISION}.layers.{layer}." for layer in range(3, 12))
 _UPPER_TEXT = (
     *(f"query_text_encoder.bert_model.encoder.layer.{layer}." for layer in range(2, 6)),
     "query_text_encoder_linear.",
@@ -132,7 +136,7 @@ STAGES = (
     StageSettings(
         name="4-entities",
         steps=1000,
-        trained=_MAPPING + _VISION,
+        trained=_MAPPING + _UPPER_VISION,
         learning_rate=1e-3,
         entities=22,
         relations=2,
