@@ -7,7 +7,7 @@ from typing import Any
 
 __all__ = ["fit_knowledge", "fit_prompt", "harmless", "shorten", "shorten_at_sentence"]
 
-_SENTENCE_END = re.compile(r"[.!?。！？][\"'”’)\]]*(?=\s|$)")
+_SENTENCE_END = re.compile(r"[.!?][\"'”’)\]]*(?=\s|$)|[。！？][\"'”’)\]」』）】》]*")
 
 
 def harmless(tokenizer: Any, text: str) -> str:  # noqa: ANN401  (transformers has no public base type)
@@ -23,11 +23,13 @@ def harmless(tokenizer: Any, text: str) -> str:  # noqa: ANN401  (transformers h
 
 def shorten(tokenizer: Any, text: str, n_tokens: int) -> str:  # noqa: ANN401
     """The text, cut after `n_tokens` tokens if it has more."""
-    if len(text) <= n_tokens:  # a token has at least one character
+    if len(text.encode("utf-8", "surrogatepass")) < n_tokens:  # a token has a byte at least; one may mark the beginning
         return text
     encoded = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
     offsets = encoded["offset_mapping"]
-    return text if len(offsets) <= n_tokens else text[: offsets[n_tokens - 1][1]]
+    if len(offsets) <= n_tokens:
+        return text
+    return text[: min(offsets[n_tokens - 1][1], offsets[n_tokens][0])]  # a character of several tokens stays whole
 
 
 def shorten_at_sentence(tokenizer: Any, text: str, n_tokens: int) -> str:  # noqa: ANN401
