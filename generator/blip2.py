@@ -137,7 +137,12 @@ class Blip2Generator(SingleQuestions):
             room = min(room, self.model.config.text_config.max_position_embeddings - self.settings.max_new_tokens)
         room -= self.model.config.num_query_tokens
         return fit_knowledge(
-            self.tokenizer, prompt.question.text, prompt.knowledge, n_tokens=room, template=knowledge_prompt
+            self.tokenizer,
+            prompt.question.text,
+            prompt.knowledge,
+            n_tokens=room,
+            template=knowledge_prompt,
+            single=prompt.passage_index is not None,
         )
 
     def _text(self, prompt: Prompt) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from generator.prompts import knowledge_lines, passage_line
+
 __all__ = ["fit_knowledge", "fit_prompt", "harmless", "shorten", "shorten_at_sentence"]
 
 _SENTENCE_END = re.compile(r"[.!?][\"'”’)\]]*(?=\s|$)|[。！？][\"'”’)\]」』）】》]*")
@@ -48,6 +50,7 @@ def fit_prompt(
     *,
     n_tokens: int,
     template: Any,  # noqa: ANN401  (question, knowledge) -> prompt
+    single: bool = False,
 ) -> str:
     """A prompt of at most about `n_tokens` tokens: the question keeps up to half of them, knowledge gets what is left.
 
@@ -57,8 +60,10 @@ def fit_prompt(
         knowledge: the passage's content, or None for a prompt without.
         n_tokens: the budget.
         template: makes the prompt of a question and knowledge, such as `generator.prompts.knowledge_prompt`.
+        single: whether the knowledge is one passage, in which numbers at the start of lines mean nothing.
     """
-    return str(template(*fit_knowledge(tokenizer, question, knowledge, n_tokens=n_tokens, template=template)))
+    fitting = fit_knowledge(tokenizer, question, knowledge, n_tokens=n_tokens, template=template, single=single)
+    return str(template(*fitting))
 
 
 def fit_knowledge(
@@ -68,6 +73,7 @@ def fit_knowledge(
     *,
     n_tokens: int,
     template: Any,  # noqa: ANN401
+    single: bool = False,
 ) -> tuple[str, str | None]:
     """Question and knowledge of `fit_prompt`, before the template joins them."""
     question = shorten(tokenizer, harmless(tokenizer, question), n_tokens // 2)
@@ -75,4 +81,5 @@ def fit_knowledge(
         return question, None
     bare = len(tokenizer(template(question, ""), add_special_tokens=False, verbose=False)["input_ids"])
     room = max(1, n_tokens - bare - tokenizer.num_special_tokens_to_add())
-    return question, shorten_at_sentence(tokenizer, harmless(tokenizer, knowledge), room)
+    lines = passage_line if single else knowledge_lines
+    return question, shorten_at_sentence(tokenizer, lines(harmless(tokenizer, knowledge)), room)

@@ -89,6 +89,7 @@ class LlavaGenerator(SingleQuestions):
             prompt.knowledge,
             n_tokens=self.settings.max_prompt_tokens,
             template=chat_prompt,
+            single=prompt.passage_index is not None,
         )
         has_image = prompt.question.image is not None
         if self.processor.chat_template is None:
