@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import re
+from itertools import takewhile
 from typing import Any
 
-from generator.prompts import knowledge_lines, passage_line
+from generator.prompts import knowledge_lines, passage_line, plain_question
 
-__all__ = ["fit_knowledge", "fit_prompt", "harmless", "shorten", "shorten_at_sentence"]
+__all__ = [
+    "fit_characters",
+    "fit_knowledge",
+    "fit_prompt",
+    "harmless",
+    "shorten",
+    "shorten_at_sentence",
+    "spelled_apart",
+]
 
 _SENTENCE_END = re.compile(r"[.!?][\"'”’)\]]*(?=\s|$)|[。！？][\"'”’)\]」』）】》]*")
+_MARKER = re.compile(r"<(?=\S)|\[(?=/?[A-Za-z_]{3,40}\])")  # begins "<image>", "<<SYS>>", "[/INST]"
 
 
 def harmless(tokenizer: Any, text: str) -> str:  # noqa: ANN401  (transformers has no public base type)
@@ -21,6 +31,11 @@ def harmless(tokenizer: Any, text: str) -> str:  # noqa: ANN401  (transformers h
     while (cleaned := re.sub(pattern, " ", text)) != text:  # what is left may spell another
         text = cleaned
     return text
+
+
+def spelled_apart(text: str) -> str:
+    """The text with a space in what may be a special token, such as "<|im_end|>": where the tokenizer is unknown."""
+    return _MARKER.sub(r"\g<0> ", text)
 
 
 def shorten(tokenizer: Any, text: str, n_tokens: int) -> str:  # noqa: ANN401
@@ -39,8 +54,13 @@ def shorten_at_sentence(tokenizer: Any, text: str, n_tokens: int) -> str:  # noq
     cut = shorten(tokenizer, text, n_tokens)
     if len(cut) == len(text):
         return text
-    ends = [match.end() for match in _SENTENCE_END.finditer(text) if match.end() <= len(cut)]
-    return cut[: ends[-1]] if ends else cut
+    return cut[: _last_end(text, len(cut)) or len(cut)]
+
+
+def _last_end(text: str, length: int) -> int:
+    """Where the last sentence ends that is whole within the first `length` characters; 0 where none is."""
+    ends = (match.end() for match in _SENTENCE_END.finditer(text))
+    return max(takewhile(lambda end: end <= length, ends), default=0)
 
 
 def fit_prompt(
@@ -83,3 +103,25 @@ def fit_knowledge(
     room = max(1, n_tokens - bare - tokenizer.num_special_tokens_to_add())
     lines = passage_line if single else knowledge_lines
     return question, shorten_at_sentence(tokenizer, lines(harmless(tokenizer, knowledge)), room)
+
+
+def fit_characters(
+    question: str, knowledge: str | None, *, n_characters: int, single: bool = False
+) -> tuple[str, str | None]:
+    """Question and knowledge for a model whose tokenizer is unknown.
+
+    Args:
+        question: the question's text.
+        knowledge: the passage's content, or None.
+        n_characters: the longest knowledge; longer is cut at the end of a sentence, or of a word within the first.
+        single: see `fit_prompt`.
+    """
+    question = spelled_apart(plain_question(question))
+    if knowledge is None:
+        return question, None
+    text = (passage_line if single else knowledge_lines)(spelled_apart(knowledge))
+    if len(text) <= n_characters:
+        return question, text
+    word = re.match(r".*\S(?=\s)", text[: n_characters + 1], re.DOTALL)
+    end = _last_end(text, n_characters) or (word.end() if word else n_characters)
+    return question, text[:end]
