@@ -7,38 +7,32 @@ import io
 import json
 import logging
 import math
-import time
-import urllib.error
-import urllib.request
+import re
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from http.client import HTTPException
+from http.client import HTTPResponse
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from PIL import Image
 
+from generator.fitting import fit_characters
 from generator.generation import BatchSize, Generated, Prompt, candidate_of, prompts_for, propose_prompts
 from generator.modes import ReadingMode
 from generator.prompts import chat_prompt
 from generator.protocol import Candidate, SingleQuestions
 from generator.streaming import CandidateStream
+from generator.transport import PromptRefusedError, RemoteError, Server, clean_key
 from knowledge_bases.records import Passage, VisualQuestion
 
-__all__ = ["RemoteError", "RemoteGenerator", "RemoteSettings"]
-
+__all__ = ["PromptRefusedError", "RemoteError", "RemoteGenerator", "RemoteSettings"]
 
 logger = logging.getLogger(__name__)
 
 _Result = TypeVar("_Result")
-MOST_WAIT = 60.0  # seconds between two attempts, whatever the server says
-
-
-class RemoteError(RuntimeError):
-    """The server could not be reached, refused, or answered with something else."""
+_SETTING = re.compile("logprob|parameter|argument|field|propert", re.IGNORECASE)  # what a refusal of one speaks of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,11 +42,13 @@ class RemoteSettings:
     Attributes:
         address: up to and including the version, such as "http://127.0.0.1:8000/v1".
         model: the name the server knows the model by.
-        api_key: sent as a bearer token if given; never shown in an error.
-        timeout: seconds for one answer.
+        api_key: sent as a bearer token if given, without white space around it; never shown in an error or a log.
+        timeout: seconds for one request, from connecting to the last byte of the answer.
         retries: how often a request is sent again when the server is busy (429) or fails (5xx, no connection).
         first_wait: seconds before the first of them, doubled each time; a server's `Retry-After` counts instead.
         max_new_tokens: the longest answer.
+        max_knowledge_characters: longer knowledge is cut at the end of a sentence, since the server's tokenizer is not
+            known; None takes 2,000 for one passage (about 500 tokens of English) and 12,000 for all in one prompt.
         max_image_side: larger pictures are scaled down before they are sent, in pixels.
         parallel: requests under way at once.
         mode: one request a passage, or one for all.
@@ -65,6 +61,7 @@ class RemoteSettings:
     retries: int = 3
     first_wait: float = 0.5
     max_new_tokens: int = 20
+    max_knowledge_characters: int | None = None
     max_image_side: int = 1024
     parallel: int = 4
     mode: ReadingMode = ReadingMode.RA_VQA
@@ -74,6 +71,16 @@ class RemoteSettings:
             raise ValueError(f"the server's address must begin with http:// or https://, not {self.address!r}")
         if not self.model:
             raise ValueError("name the server's model, as in http://127.0.0.1:8000/v1#model-name")
+        if self.knowledge_characters < 1:
+            raise ValueError(f"max_knowledge_characters must be at least 1, not {self.max_knowledge_characters}")
+        object.__setattr__(self, "api_key", clean_key(self.api_key))
+
+    @property
+    def knowledge_characters(self) -> int:
+        """The longest knowledge of one prompt, in characters."""
+        if self.max_knowledge_characters is not None:
+            return self.max_knowledge_characters
+        return 12_000 if self.mode is ReadingMode.LONG_CONTEXT else 2_000
 
 
 class RemoteGenerator(SingleQuestions):
@@ -85,6 +92,15 @@ class RemoteGenerator(SingleQuestions):
 
     def __init__(self, settings: RemoteSettings) -> None:
         self.settings = settings
+        self._server = Server(
+            address=settings.address,
+            path="chat/completions",
+            api_key=settings.api_key,
+            timeout=settings.timeout,
+            retries=settings.retries,
+            first_wait=settings.first_wait,
+        )
+        self._asks_scores = True  # until the server turns out not to know them
 
     def propose_batch(
         self, questions: Sequence[VisualQuestion], passages_of_each: Sequence[Sequence[Passage]]
@@ -92,7 +108,8 @@ class RemoteGenerator(SingleQuestions):
         """`propose` for several questions, some requests at a time.
 
         Raises:
-            RemoteError: the server gave no usable answer.
+            PromptRefusedError: the server refused one of the prompts.
+            RemoteError: it gave no usable answer.
         """
         pictures = [self._data_url(question.image) for question in questions]
 
@@ -107,7 +124,8 @@ class RemoteGenerator(SingleQuestions):
         """The answer from the first passage, or from all at once, as the server writes it; then all candidates.
 
         Raises:
-            RemoteError: the server gave no usable answer.
+            PromptRefusedError: the server refused one of the prompts.
+            RemoteError: it gave no usable answer.
         """
         prompts, picture = prompts_for([question], [passages], self.settings.mode), self._data_url(question.image)
         with ThreadPoolExecutor(max_workers=self.settings.parallel) as pool:
@@ -126,36 +144,48 @@ class RemoteGenerator(SingleQuestions):
         return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
 
     def _ask(self, prompt: Prompt, picture: str | None) -> Generated:
-        request = self._request(self._body(prompt, picture))
-
-        def attempt() -> Generated:
-            with self._opened(request) as response, self._reading():
-                return self._whole(response)
-
-        return self._patiently(attempt)
+        return self._scored(self._body(prompt, picture), lambda body: self._server.ask(body, self._whole))
 
     def _ask_streaming(self, prompt: Prompt, picture: str | None) -> Generator[str, None, Generated]:
         """Yields the answer so far, from server-sent events; a server that does not stream answers at once."""
-        request = self._request({**self._body(prompt, picture), "stream": True})
-        response = self._patiently(lambda: self._opened(request))
+        response = self._scored({**self._body(prompt, picture), "stream": True}, self._server.open)
+        with self._server.once(), response, self._server.reading():
+            if "event-stream" not in response.headers.get("Content-Type", ""):
+                return self._whole(response)
+            answer, scores = "", list[float]()
+            for event in self._events(response):
+                text, values = self._parsed(event, "delta")
+                answer, scores = answer + text, scores + values
+                if text and answer.strip():
+                    yield answer.strip()
+            return _generated(answer, scores)
+
+    def _scored(self, body: dict[str, Any], ask: Callable[[dict[str, Any]], _Result]) -> _Result:
+        """What comes of asking with log-probabilities, or without where the server does not know these."""
+        if not self._asks_scores:
+            return ask(body)
         try:
-            with response, self._reading():
-                if "event-stream" not in response.headers.get("Content-Type", ""):
-                    return self._whole(response)
-                answer, scores = "", list[float]()
-                for event in self._events(response):
-                    text, values = self._parsed(event, "delta")
-                    answer, scores = answer + text, scores + values
-                    if text and answer.strip():
-                        yield answer.strip()
-                return _generated(answer, scores)
-        except _TemporaryError as error:  # what was shown cannot be taken back
-            raise RemoteError(str(error)) from error
+            return ask({**body, "logprobs": True})
+        except PromptRefusedError as error:
+            unknown = error.status in (HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY)
+            if not unknown or not _SETTING.search(error.detail):
+                raise
+        result = ask(body)
+        if self._asks_scores:
+            logger.warning(
+                "%s reports no log-probabilities; all answers count as equally likely", self.settings.address
+            )
+        self._asks_scores = False
+        return result
 
     def _body(self, prompt: Prompt, picture: str | None) -> dict[str, Any]:
-        content: list[dict[str, Any]] = [
-            {"type": "text", "text": chat_prompt(prompt.question.text, prompt.knowledge)},
-        ]
+        question, knowledge = fit_characters(
+            prompt.question.text,
+            prompt.knowledge,
+            n_characters=self.settings.knowledge_characters,
+            single=prompt.passage_index is not None,
+        )
+        content: list[dict[str, Any]] = [{"type": "text", "text": chat_prompt(question, knowledge)}]
         if picture is not None:
             content.insert(0, {"type": "image_url", "image_url": {"url": picture}})
         return {
@@ -163,10 +193,9 @@ class RemoteGenerator(SingleQuestions):
             "messages": [{"role": "user", "content": content}],
             "max_tokens": self.settings.max_new_tokens,
             "temperature": 0,
-            "logprobs": True,
         }
 
-    def _whole(self, response: Any) -> Generated:  # noqa: ANN401  (urllib's response)
+    def _whole(self, response: HTTPResponse) -> Generated:
         try:
             reply = json.load(response)
         except ValueError as error:
@@ -175,7 +204,7 @@ class RemoteGenerator(SingleQuestions):
             raise self._odd()
         return _generated(*self._parsed(reply, "message"))
 
-    def _events(self, response: Any) -> Iterator[Any]:  # noqa: ANN401  (urllib's response; any JSON value)
+    def _events(self, response: HTTPResponse) -> Iterator[Any]:
         """What stands behind `data:` of each server-sent event, up to `[DONE]`."""
         for line in response:
             kind, _, data = line.decode("utf-8", "replace").partition(":")
@@ -196,62 +225,12 @@ class RemoteGenerator(SingleQuestions):
             choice = reply["choices"][0]
             tokens = (choice.get("logprobs") or {}).get("content") or []
             text = choice[part].get("content") if part == "delta" else choice[part]["content"]
-            return str(text or ""), [float(token["logprob"]) for token in tokens]
+            return _text(text), [float(token["logprob"]) for token in tokens]
         except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
             raise self._odd() from error
 
     def _odd(self) -> RemoteError:
         return RemoteError(f"{self.settings.address} did not answer like a chat-completions server")
-
-    def _request(self, body: dict[str, Any]) -> urllib.request.Request:
-        headers = {"Content-Type": "application/json"}
-        if self.settings.api_key:
-            headers["Authorization"] = f"Bearer {self.settings.api_key}"
-        address = f"{self.settings.address.rstrip('/')}/chat/completions"
-        return urllib.request.Request(address, data=json.dumps(body).encode(), headers=headers)
-
-    def _patiently(self, attempt: Callable[[], _Result]) -> _Result:
-        """The result of an attempt, which is made again where the server is busy, fails or cannot be reached."""
-        settings, number = self.settings, 0
-        while True:
-            try:
-                return attempt()
-            except _TemporaryError as error:
-                if number == settings.retries:
-                    raise RemoteError(str(error)) from error
-                wait = settings.first_wait * 2**number if error.wait is None else error.wait
-                logger.info("%s; trying again in %.1f s", error, wait)
-            time.sleep(min(wait, MOST_WAIT))
-            number += 1
-
-    @contextmanager
-    def _reading(self) -> Iterator[None]:
-        settings = self.settings
-        try:
-            yield
-        except TimeoutError as error:
-            raise RemoteError(f"{settings.address} gave no answer within {settings.timeout:g} s") from error
-        except (OSError, HTTPException) as error:
-            raise _TemporaryError(f"{settings.address} broke off its answer ({error})") from error
-
-    def _opened(self, request: urllib.request.Request) -> Any:  # noqa: ANN401  (urllib's response)
-        settings = self.settings
-        try:
-            return urllib.request.urlopen(request, timeout=settings.timeout)
-        except urllib.error.HTTPError as error:
-            detail = " ".join(error.read(300).decode("utf-8", "replace").split())
-            refused = f"{settings.address} refused the request ({error.code}): {detail}"
-            if error.code == HTTPStatus.TOO_MANY_REQUESTS or error.code >= HTTPStatus.INTERNAL_SERVER_ERROR:
-                raise _TemporaryError(refused, wait=_seconds(error.headers.get("Retry-After"))) from error
-            raise RemoteError(refused) from error
-        except TimeoutError as error:
-            raise RemoteError(f"{settings.address} gave no answer within {settings.timeout:g} s") from error
-        except (urllib.error.URLError, OSError) as error:
-            reason = getattr(error, "reason", error)
-            if isinstance(reason, TimeoutError):
-                raise RemoteError(f"{settings.address} gave no answer within {settings.timeout:g} s") from error
-            message = f"{settings.address} cannot be reached ({reason}); check address and server"
-            raise _TemporaryError(message) from error
 
 
 def _generated(answer: str, scores: Sequence[float]) -> Generated:
@@ -261,14 +240,15 @@ def _generated(answer: str, scores: Sequence[float]) -> Generated:
     return Generated(answer.strip(), total, mean_log_likelihood=total / max(1, len(scores)))
 
 
-class _TemporaryError(Exception):
-    """What may go away by itself."""
+def _text(content: Any) -> str:  # noqa: ANN401  (any JSON value)
+    """The text of a message: given as such, or as parts, of which some may be no text.
 
-    def __init__(self, message: str, wait: float | None = None) -> None:
-        super().__init__(message)
-        self.wait = wait
-
-
-def _seconds(retry_after: str | None) -> float | None:
-    """`Retry-After` in seconds; None where it is absent or a date."""
-    return float(retry_after) if retry_after and retry_after.strip().isdigit() else None
+    Raises:
+        TypeError: it is neither.
+    """
+    if content is None or isinstance(content, str):
+        return content or ""
+    if not isinstance(content, list):
+        raise TypeError("a message's content must be a text or a list of parts")
+    parts = [{"type": "text", "text": part} if isinstance(part, str) else part for part in content]
+    return "".join(str(part.get("text") or "") for part in parts if part.get("type") in ("text", "output_text"))
