@@ -6,11 +6,15 @@ import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-__all__ = ["InputError", "one_line", "reported_as_input", "shown_on_a_line"]
+__all__ = ["InputError", "RefusedError", "one_line", "reported_as_input", "shown_on_a_line"]
 
 
 class InputError(ValueError):
     """What was given cannot be used; the message says what happened and what to do. The command line exits with 2."""
+
+
+class RefusedError(InputError):
+    """The generator's server refused a question, for example as too long; it may well answer others."""
 
 
 def one_line(error: BaseException) -> str:

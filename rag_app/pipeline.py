@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -13,17 +14,29 @@ from generator.calibration import calibration_of
 from generator.choosing import choose
 from generator.extractive import ExtractiveReader
 from generator.protocol import Candidate, Generator
-from generator.remote import RemoteError
+from generator.remote import PromptRefusedError, RemoteError
 from generator.streaming import stream_candidates
 from knowledge_bases.records import Passage, ScoredPassage, VisualQuestion
 from rag_app.answers import Answer, AnswerCandidate
-from rag_app.errors import InputError, reported_as_input
+from rag_app.errors import InputError, RefusedError, reported_as_input
 from rag_app.finder import Explanation, Finder
 from rag_app.timing import Stopwatch
 
 __all__ = ["RagPipeline"]
 
 Passages = tuple[ScoredPassage, ...]
+
+
+@contextmanager
+def _reading() -> Iterator[None]:
+    """Turns what a generator's server does wrong into an `InputError`."""
+    try:
+        with reported_as_input("generator", kinds=(RemoteError,)):
+            yield
+    except InputError as error:
+        if isinstance(error.__cause__, PromptRefusedError):
+            raise RefusedError(str(error)) from error.__cause__
+        raise
 
 
 class RagPipeline(Runnable[VisualQuestion, Answer]):
@@ -120,7 +133,8 @@ class RagPipeline(Runnable[VisualQuestion, Answer]):
         """Answers questions from passages that are given instead of found; in one pass, as `batch`.
 
         Raises:
-            InputError: the generator's server fails.
+            RefusedError: the generator's server refused one of the questions.
+            InputError: it fails.
             ValueError: the two sequences differ in length.
         """
         return self._read(questions, passages_of_each, Stopwatch())
@@ -145,7 +159,7 @@ class RagPipeline(Runnable[VisualQuestion, Answer]):
 
     def _growing(self, question: VisualQuestion, passages: Passages, watch: Stopwatch) -> Iterator[Answer]:
         """The text as it is written, where the generator can show it, and then the whole answer."""
-        with watch.stage("read"), reported_as_input("generator", kinds=(RemoteError,)):
+        with watch.stage("read"), _reading():
             written = stream_candidates(self.generator, question, [one.passage for one in passages])
             while True:
                 try:
@@ -167,7 +181,7 @@ class RagPipeline(Runnable[VisualQuestion, Answer]):
         return self.finder.find(questions, k=self.k, watch=watch)
 
     def _read(self, questions: Sequence[VisualQuestion], found: Sequence[Passages], watch: Stopwatch) -> list[Answer]:
-        with watch.stage("read"), reported_as_input("generator", kinds=(RemoteError,)):
+        with watch.stage("read"), _reading():
             proposed = self.generator.propose_batch(
                 questions, [[one.passage for one in passages] for passages in found]
             )

@@ -10,13 +10,13 @@ from knowledge_bases.store import StoreError
 from rag_app.answers import Answer
 from rag_app.benchmarks.regions import cut_regions
 from rag_app.datasets import Dataset, RowProblem
-from rag_app.errors import InputError, one_line
+from rag_app.errors import InputError, RefusedError, one_line
 from rag_app.evaluation.modes import Mode
 from rag_app.pictures import open_picture
 from rag_app.pipeline import RagPipeline
 from rag_app.stores import Passages
 
-__all__ = ["Asker", "Prepared"]
+__all__ = ["Asked", "Asker", "Prepared"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +32,19 @@ class Prepared:
     examples: tuple[VqaExample, ...]
     questions: tuple[VisualQuestion, ...]
     problems: tuple[RowProblem, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What came of a batch.
+
+    Attributes:
+        answered: the examples with their answers, in order.
+        problems: why the others were not answered.
+    """
+
+    answered: tuple[tuple[VqaExample, Answer], ...]
+    problems: tuple[RowProblem, ...] = ()
 
 
 class Asker:
@@ -96,8 +109,7 @@ class Asker:
                 self._check(example)
                 questions[example.question_id] = self.question_of(example)
             except InputError as error:
-                line = self._dataset.lines[example.question_id]
-                problems.append(RowProblem(line=line, question_id=example.question_id, problem=one_line(error)))
+                problems.append(self._problem(example, error))
         return questions, problems
 
     def _check(self, example: VqaExample) -> None:
@@ -111,19 +123,50 @@ class Asker:
         except StoreError as error:
             raise InputError(f"its pos_passage_ids: {one_line(error)}") from error
 
-    def ask(self, prepared: Prepared) -> list[Answer]:
-        """Answers a batch in one pass, in the order of its examples.
+    def _problem(self, example: VqaExample, error: InputError) -> RowProblem:
+        line = self._dataset.lines[example.question_id]
+        return RowProblem(line=line, question_id=example.question_id, problem=one_line(error))
+
+    def ask(self, prepared: Prepared) -> Asked:
+        """Answers a batch in one pass; where the generator's server refuses a question, reads them one by one.
+
+        Passages are found for the whole batch in either case, so what the others get does not depend on it.
 
         Raises:
             InputError: the index, the store or the generator's server fails.
         """
-        questions = prepared.questions
-        if self._mode is Mode.ORACLE:
-            return self._pipeline.read(questions, [self._given(example) for example in prepared.examples])
+        try:
+            return Asked(answered=tuple(zip(prepared.examples, self._at_once(prepared), strict=True)))
+        except RefusedError:
+            return self._one_by_one(prepared)
+
+    def _at_once(self, prepared: Prepared) -> list[Answer]:
         finder = self._pipeline.finder
-        if finder is None or self._depth <= self._pipeline.k:
-            return self._pipeline.batch(list(questions))
-        found = finder.find(questions, k=self._depth)
+        if self._mode is not Mode.ORACLE and (finder is None or self._depth <= self._pipeline.k):
+            return self._pipeline.batch(list(prepared.questions))
+        return self._read(prepared.questions, self._found(prepared))
+
+    def _one_by_one(self, prepared: Prepared) -> Asked:
+        answered, problems = [], []
+        for example, question, passages in zip(
+            prepared.examples, prepared.questions, self._found(prepared), strict=True
+        ):
+            try:
+                answered.append((example, self._read([question], [passages])[0]))
+            except RefusedError as error:
+                problems.append(self._problem(example, error))
+        return Asked(answered=tuple(answered), problems=tuple(problems))
+
+    def _found(self, prepared: Prepared) -> list[tuple[ScoredPassage, ...]]:
+        """The passages of each question: given, found, or none."""
+        if self._mode is Mode.ORACLE:
+            return [self._given(example) for example in prepared.examples]
+        if self._pipeline.finder is None:
+            return [() for _ in prepared.examples]
+        return self._pipeline.finder.find(prepared.questions, k=max(self._depth, self._pipeline.k))
+
+    def _read(self, questions: Sequence[VisualQuestion], found: Sequence[tuple[ScoredPassage, ...]]) -> list[Answer]:
+        """Answers from the first passages of each question; all of them stand in the answers."""
         answers = self._pipeline.read(questions, [passages[: self._pipeline.k] for passages in found])
         return [replace(answer, passages=passages) for answer, passages in zip(answers, found, strict=True)]
 

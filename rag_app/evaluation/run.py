@@ -199,8 +199,9 @@ class _Evaluation:
         for prepared in self._prepared():
             self._problems += prepared.problems
             if prepared.examples:
-                answered = zip(prepared.examples, self._asker.ask(prepared), strict=True)
-                self._keep([(one, answer) for one, answer in answered if one.question_id not in self._predictions])
+                asked = self._asker.ask(prepared)
+                self._problems += [one for one in asked.problems if one.question_id not in self._predictions]
+                self._keep([pair for pair in asked.answered if pair[0].question_id not in self._predictions])
                 self._report_progress()
 
     def _prepared(self) -> Iterator[Prepared]:
