@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from html import unescape
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from typing import Any
 
 import gradio as gr
 import pytest
@@ -18,6 +15,7 @@ import pytest
 from generator.remote import RemoteGenerator, RemoteSettings
 from rag_app.assembly import Application
 from rag_app.pipeline import RagPipeline
+from tests.generator.chat_server import serving_chat
 from tests.tiny import save_picture
 from ui.asked import Asked, visual_question
 from ui.closer import answered_alone, explained, refreshed
@@ -112,29 +110,12 @@ def test_a_reader_says_that_it_cannot(application: Application, asked: Asked) ->
     assert "has none of its own" in answered_alone(application, asked)
 
 
-class _Server(BaseHTTPRequestHandler):
-    """Answers as a chat-completions server does: whether it was given a passage."""
-
-    def do_POST(self) -> None:
-        asked = self.rfile.read(int(self.headers["Content-Length"])).decode()
-        answer = "with a passage" if "land" in asked else "from <memory>"
-        reply: dict[str, Any] = {"choices": [{"message": {"content": answer}}]}
-        body = json.dumps(reply).encode()
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *args: object) -> None:
-        pass
-
-
 @pytest.fixture
 def server() -> Iterator[str]:
-    with HTTPServer(("127.0.0.1", 0), _Server) as serving:
-        threading.Thread(target=serving.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{serving.server_port}/v1"
-        serving.shutdown()
+    """Tells whether it was given a passage."""
+    with serving_chat() as serving:
+        serving.behave(answers={"land": "with a passage"}, otherwise="from <memory>")
+        yield serving.address
 
 
 def test_a_generator_answers_without_passages(application: Application, asked: Asked, server: str) -> None:
