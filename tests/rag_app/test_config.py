@@ -198,7 +198,7 @@ def test_a_preset_that_cannot_run_says_so_before_anything_is_loaded(monkeypatch:
     with pytest.raises(InputError, match=r"it needs peft; install it with `pip install -r requirements-gpu\.txt`"):
         check_preset(replace(preset, device="cpu", adapter="runs/lora"))
     check_preset(load_preset(DEFAULT_PRESET))
-    with pytest.raises(InputError, match="retriever: no checkpoint 'preflmr-vit-x': give a folder, a hub id or one of flmr"):
+    with pytest.raises(InputError, match="retriever: no checkpoint 'preflmr-vit-x': give a folder, a hub id or one"):
         check_preset(replace(load_preset(DEFAULT_PRESET), retriever="preflmr-vit-x"))
     few_bits = replace(load_preset("preflmr-l-llava"), quantization="4-bit")
     with pytest.raises(InputError, match="quantised weights need a GPU; take the generator without quantization"):
