@@ -126,9 +126,13 @@ def make_region_head(runs: Path, checkpoint: Path, *, steps: int | None) -> None
 
 
 def choose_stages(
-    names: Sequence[str] | None, *, steps: int | None = None, learning_rate: float | None = None
+    names: Sequence[str] | None,
+    *,
+    steps: int | None = None,
+    learning_rate: float | None = None,
+    seed: int | None = None,
 ) -> list[StageSettings]:
-    """The recipe's stages, or some of them, with another number of batches or peak of the rate where one is given.
+    """The recipe's stages, or some of them, with another number of batches, peak of the rate or seed where one is given.
 
     Raises:
         InputError: there is no such stage.
@@ -138,7 +142,12 @@ def choose_stages(
     if unknown:
         raise InputError(f"there is no stage {unknown[0]!r}; there are {', '.join(known)}")
     return [
-        replace(stage, steps=steps or stage.steps, learning_rate=learning_rate or stage.learning_rate)
+        replace(
+            stage,
+            steps=steps or stage.steps,
+            learning_rate=learning_rate or stage.learning_rate,
+            seed=stage.seed if seed is None else seed,
+        )
         for stage in STAGES
         if not names or stage.name in names
     ]

@@ -50,6 +50,7 @@ def add_arguments(subparsers: argparse._SubParsersAction[argparse.ArgumentParser
     retriever.add_argument(
         "--learning-rate", type=positive_number, help="peak of such a stage; lower than from nothing"
     )
+    retriever.add_argument("--seed", type=int, help="of the batches; going on wants another (default: the recipe's)")
     retriever.add_argument("--output", type=Path, default=RETRIEVER_OUTPUT, help="(default: %(default)s)")
     retriever.set_defaults(run=_train_retriever)
     region = subparsers.add_parser("region", help="the region head of a retriever, after `retriever`")
@@ -117,7 +118,9 @@ def _train_retriever(arguments: argparse.Namespace) -> int:
     make_retriever(
         arguments.runs,
         arguments.output,
-        choose_stages(arguments.stages, steps=arguments.steps, learning_rate=arguments.learning_rate),
+        choose_stages(
+            arguments.stages, steps=arguments.steps, learning_rate=arguments.learning_rate, seed=arguments.seed
+        ),
         start=arguments.start,
         vision=arguments.vision,
         extra=read_texts(arguments.text_pairs) if arguments.text_pairs else (),
