@@ -132,7 +132,7 @@ def choose_stages(
     learning_rate: float | None = None,
     seed: int | None = None,
 ) -> list[StageSettings]:
-    """The recipe's stages, or some of them, with another number of batches, peak of the rate or seed where one is given.
+    """The recipe's stages, or some of them; number of batches, peak of the rate and seed are changed where given.
 
     Raises:
         InputError: there is no such stage.
