@@ -66,7 +66,7 @@ class Corpus:
 def read_jsonl(path: Path) -> list[dict[str, Any]]:
     """Rows of a JSON Lines file, gzipped or not."""
     content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    return [json.loads(line) for line in content.decode("utf-8").splitlines()]
+    return [json.loads(line) for line in content.split(b"\n") if line.strip()]
 
 
 def load_corpus(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,6 +17,7 @@ from knowledge_bases.world_flags.relations import asks_about, load_phrasings
 from knowledge_bases.world_flags.unanswerable import load_unanswerable
 from rag_app.datasets import Dataset
 from rag_app.errors import InputError
+from rag_app.json_lines import read_json_lines
 from rag_app.pictures import open_picture
 from retriever.training.data import Corpus, Pair
 from retriever.training.drawings import OTHER_SOURCES
@@ -126,8 +126,7 @@ def render_pictures(dataset: Path, output: Path, runs: Path) -> None:
         InputError: the dataset cannot be read, or names a picture that is no flag's.
     """
     try:
-        rows = [json.loads(line) for line in dataset.read_text(encoding="utf-8").splitlines()]
-        names = sorted({row["image"] for row in rows})
+        names = sorted({row["image"] for row in read_json_lines(dataset)})
     except (OSError, ValueError, KeyError) as error:
         raise InputError(f"cannot read the pictures' names from {dataset}: {error}") from error
     atlas = flag_atlas(runs, others=False)

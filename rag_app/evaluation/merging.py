@@ -16,6 +16,7 @@ from rag_app.evaluation.outcomes import read_outcomes
 from rag_app.evaluation.report import make_report
 from rag_app.evaluation.shards import Shard, parse_shard
 from rag_app.evaluation.worst import read_cases, worst
+from rag_app.json_lines import read_json_lines
 from rag_app.predictions import Detail, Prediction, read_details, read_predictions
 
 __all__ = ["merge"]
@@ -113,7 +114,7 @@ def _check(parts: Sequence[_Part]) -> None:
 
 def _integer_ids(path: Path) -> set[str]:
     """The question_ids that are numbers in a predictions file."""
-    ids = (json.loads(line)["question_id"] for line in path.read_text(encoding="utf-8").splitlines())
+    ids = (row["question_id"] for row in read_json_lines(path))
     return {str(question_id) for question_id in ids if isinstance(question_id, int)}
 
 

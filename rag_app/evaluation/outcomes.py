@@ -12,6 +12,7 @@ from knowledge_bases.records import Passage, VqaExample
 from rag_app.atomic import write_text
 from rag_app.errors import InputError, one_line
 from rag_app.evaluation.modes import Mode
+from rag_app.json_lines import read_json_lines
 from rag_app.metrics.questions import answer_score, score_question
 from rag_app.predictions import Detail, Prediction
 
@@ -136,7 +137,7 @@ def read_outcomes(path: Path) -> list[Outcome]:
         InputError: the file is missing or damaged.
     """
     try:
-        return [_outcome(json.loads(line)) for line in path.read_text(encoding="utf-8").splitlines()]
+        return [_outcome(row) for row in read_json_lines(path)]
     except (OSError, ValueError, TypeError) as error:
         raise InputError(
             f"{path} cannot be read ({one_line(error)}); give the output folder of a finished evaluation"

@@ -14,6 +14,7 @@ from knowledge_bases.records import Passage, VqaExample
 from rag_app.atomic import write_text
 from rag_app.errors import InputError, one_line
 from rag_app.evaluation.outcomes import Outcome, Verdict, holds_answer
+from rag_app.json_lines import read_json_lines
 from rag_app.metrics.questions import answer_score
 from rag_app.thumbnails import data_uri
 
@@ -121,7 +122,6 @@ def read_cases(path: Path) -> list[Case]:
         InputError: the file is missing or damaged.
     """
     try:
-        rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
         return [
             Case(
                 outcome=Outcome(**row["outcome"]),
@@ -130,7 +130,7 @@ def read_cases(path: Path) -> list[Case]:
                 passages=tuple(CasePassage(**passage) for passage in row["passages"]),
                 thumbnail=row["thumbnail"],
             )
-            for row in rows
+            for row in read_json_lines(path)
         ]
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise InputError(

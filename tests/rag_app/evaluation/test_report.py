@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -156,6 +157,20 @@ def test_outcomes_survive_the_file(tmp_path: Path) -> None:
     (tmp_path / "scores.jsonl").write_text('{"line": 1}\n', encoding="utf-8")
     with pytest.raises(InputError, match="give the output folder of a finished evaluation"):
         read_outcomes(tmp_path / "scores.jsonl")
+
+
+def test_line_ends_of_unicode_inside_texts_end_no_row(tmp_path: Path) -> None:
+    odd = "two\u2028lines\u2029of\x85text"
+    outcomes = [replace(outcome(1, 0.0), answer=odd), outcome(2, 0.0)]
+    write_outcomes(tmp_path / "scores.jsonl", outcomes)
+    assert read_outcomes(tmp_path / "scores.jsonl") == outcomes
+    windows = (tmp_path / "scores.jsonl").read_bytes().replace(b"\n", b"\r\n")
+    (tmp_path / "scores.jsonl").write_bytes(windows)
+    assert read_outcomes(tmp_path / "scores.jsonl") == outcomes
+    example = VqaExample(question_id="q1", question=odd, answers=(odd,))
+    cases = [case_of(one, example, [], [], lambda: None) for one in outcomes]
+    write_cases(tmp_path / "worst.jsonl", cases)
+    assert read_cases(tmp_path / "worst.jsonl") == cases
 
 
 def test_the_table_has_a_column_for_each_run() -> None:

@@ -136,6 +136,18 @@ def test_shards_merge_into_the_unbroken_run(application: Application, dataset: D
     assert read_json(tmp_path / "merged" / "report.json")["manifest"]["shards"] == 3
 
 
+def test_shards_merge_whatever_line_ends_their_texts_hold(application: Application, tmp_path: Path) -> None:
+    rows = [row | {"question_id": f"{row['question_id']}\u2028\x85"} for row in question_rows()]
+    dataset = scan_dataset(save_questions(tmp_path, rows))
+    expected = finished(application, dataset, tmp_path / "whole")
+    folders = [tmp_path / f"part{index}" for index in range(2)]
+    for index, folder in enumerate(folders):
+        finished(application, dataset, folder, shard=Shard(index=index, count=2))
+    (tmp_path / "merged").mkdir()
+    merge(folders, tmp_path / "merged")
+    assert results(tmp_path / "merged") == expected
+
+
 def test_what_cannot_be_merged(application: Application, dataset: Dataset, tmp_path: Path) -> None:
     whole, first, second, other = (tmp_path / name for name in ("whole", "first", "second", "other"))
     finished(application, dataset, whole)
