@@ -1,7 +1,8 @@
 """OK-VQA's score: VQA accuracy against the stemmed answers of its annotations.
 
 A prediction is not stemmed by itself, so both numbers are reported: of the prediction as it is, and of the prediction
-stemmed like the annotations.
+stemmed like the annotations. Where the scorer normalises, the words are stemmed as normalising leaves them: "Horses."
+is "horse". Where it does not, since all annotators agree, punctuation counts, as it does in VQA accuracy.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from rag_app.metrics.stemming import stem_answer
-from rag_app.metrics.vqa import vqa_accuracy_of_annotations
+from rag_app.metrics.vqa import annotators_differ, normalise_answer, vqa_accuracy_of_annotations
 
 __all__ = ["STEMMED", "UNSTEMMED", "okvqa_accuracies", "published_stems"]
 
@@ -39,8 +40,10 @@ def okvqa_accuracies(
         ValueError: there is no annotation.
         TypeError: one has no text as `answer`.
     """
-    known = (stems or {}).get(prediction.lower().strip())
+    words = normalise_answer(prediction) if annotators_differ(annotations) else prediction
+    known = stems or {}
+    stemmed = known.get(prediction.lower().strip()) or known.get(words.lower().strip()) or stem_answer(words)
     return {
-        STEMMED: vqa_accuracy_of_annotations(stem_answer(prediction) if known is None else known, annotations),
+        STEMMED: vqa_accuracy_of_annotations(stemmed, annotations),
         UNSTEMMED: vqa_accuracy_of_annotations(prediction, annotations),
     }

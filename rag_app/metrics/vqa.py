@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 
 from rag_app.metrics.words import NUMBER_WORDS, REPAIRED_CONTRACTIONS
 
-__all__ = ["exact_match", "normalise_answer", "vqa_accuracy", "vqa_accuracy_of_annotations"]
+__all__ = ["annotators_differ", "exact_match", "normalise_answer", "vqa_accuracy", "vqa_accuracy_of_annotations"]
 
 _PUNCTUATION = ';/[]"{}()=+\\_-><@`,?!'
 _DIGIT_COMMA_DIGIT = re.compile(r"\d,\d")
@@ -69,12 +69,21 @@ def vqa_accuracy_of_annotations(prediction: str, annotations: Sequence[Mapping[s
         raise ValueError("there are no answers to score against")
     references = [_flatten(_answer_of(annotation)) for annotation in annotations]
     predicted = _flatten(prediction)
-    if len(set(references)) > 1:
+    if annotators_differ(annotations):
         references = [_normalise_words(_strip_punctuation(answer)) for answer in references]
         predicted = _normalise_words(_strip_punctuation(predicted))
     wholes = [{**annotation, "answer": answer} for annotation, answer in zip(annotations, references, strict=True)]
     scores = [min(1.0, sum(other["answer"] == predicted for other in wholes if other != whole) / 3) for whole in wholes]
     return sum(scores) / len(scores)
+
+
+def annotators_differ(annotations: Sequence[Mapping[str, object]]) -> bool:
+    """Whether there are two different answers, letter by letter: only then does the scorer normalise.
+
+    Raises:
+        TypeError: an annotation has no text as `answer`.
+    """
+    return len({_flatten(_answer_of(annotation)) for annotation in annotations}) > 1
 
 
 def _answer_of(annotation: Mapping[str, object]) -> str:

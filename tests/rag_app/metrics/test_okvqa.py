@@ -67,3 +67,22 @@ def test_the_published_stem_comes_before_the_rule() -> None:
     assert stems == {"pony tails": "poni tail"}
     assert okvqa_accuracies("pony tails ", rows)[STEMMED] == 0.0  # the rule says "pony tail"
     assert okvqa_accuracies("pony tails ", rows, stems=stems)[STEMMED] == 1.0
+
+
+@pytest.mark.parametrize("text", ["Horses.", "horses!", "(horses)", "the Horses,", "horses"])
+def test_words_are_stemmed_as_normalising_leaves_them(text: str) -> None:
+    rows: list[dict[str, object]] = [{"answer": "horse", "answer_id": number} for number in range(9)]
+    rows.append({"answer": "pony", "answer_id": 9})
+    assert okvqa_accuracies(text, rows)[STEMMED] == 1.0
+
+
+def test_parted_words_are_stemmed_each() -> None:
+    assert okvqa_accuracies("riding/horses", annotated("ride horse")) == {STEMMED: 1.0, UNSTEMMED: 0.0}
+    stems = {"pony tails": "poni tail"}
+    assert okvqa_accuracies("Pony tails.", annotated("poni tail"), stems=stems)[STEMMED] == 1.0
+
+
+def test_where_annotators_agree_nothing_is_normalised() -> None:
+    rows: list[dict[str, object]] = [{"answer": "two", "answer_id": number} for number in range(10)]
+    assert okvqa_accuracies("Two", rows)[STEMMED] == 1.0
+    assert okvqa_accuracies("two.", rows)[STEMMED] == 0.0
