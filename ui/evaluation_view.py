@@ -10,7 +10,7 @@ from typing import Any
 from rag_app.evaluation.comparing import Difference
 from rag_app.evaluation.svg import bars, curves, reliability_diagram
 from rag_app.evaluation.worst import Case
-from rag_app.metrics.questions import answer_metric
+from rag_app.metrics.judging import judges_text, shown_judge
 from ui.rendering import percent_sure
 
 __all__ = ["comparison_table", "failure_gallery", "results", "said"]
@@ -35,6 +35,8 @@ def results(runs: Sequence[tuple[str, Report]]) -> str:
     first = runs[0][1]
     counts = first["counts"]
     line = f"{counts['questions']:,} of {counts['given']:,} rows scored, {counts['reported']:,} could not be asked."
+    if judge := judges_text(first):
+        line += f" An answer is right from 50 % on of: {judge}."
     plots = "".join(
         f"<figure><figcaption>{escape(caption)}</figcaption>{plot}</figure>"
         for caption, plot in (_by_type(runs), _recall(first), _calibration(first))
@@ -63,8 +65,8 @@ def _numbers(report: Report) -> dict[str, float]:
 
 
 def _by_type(runs: Sequence[tuple[str, Report]]) -> tuple[str, str]:
-    metric = answer_metric(runs[0][1]["metrics"])
-    if metric is None:
+    metric = shown_judge(runs[0][1])
+    if not metric:
         return "", ""
     types = runs[0][1]["by_question_type"]
     wanted = sorted(types, key=lambda name: -types[name]["counts"]["questions"])[:_MOST_TYPES]

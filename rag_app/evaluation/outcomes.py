@@ -13,12 +13,13 @@ from rag_app.atomic import write_text
 from rag_app.errors import InputError, one_line
 from rag_app.evaluation.modes import Mode
 from rag_app.json_lines import read_json_lines
-from rag_app.metrics.questions import answer_score, score_question
+from rag_app.metrics.judging import earlier_judge, judge_of
+from rag_app.metrics.questions import score_question
 from rag_app.predictions import Detail, Prediction
 
-__all__ = ["Outcome", "Verdict", "holds_answer", "outcome_of", "read_outcomes", "write_outcomes"]
+__all__ = ["Outcome", "Verdict", "holds_answer", "outcome_from_row", "outcome_of", "read_outcomes", "write_outcomes"]
 
-_RIGHT = 0.5  # of `answer_score`
+_RIGHT = 0.5  # of the metric that decides
 
 
 class Verdict:
@@ -47,6 +48,7 @@ class Outcome:
         confidence: in [0, 1].
         abstained: whether the application would have withheld the answer.
         verdict: a value of `Verdict`.
+        judge: the metric that tells whether the answer is right (`rag_app.metrics.judging`); "" where none does.
         scores: by metric name.
     """
 
@@ -57,7 +59,13 @@ class Outcome:
     confidence: float
     abstained: bool
     verdict: str
+    judge: str
     scores: Mapping[str, float]
+
+    @property
+    def judged(self) -> float | None:
+        """The score that tells whether the answer is right; None where no answer is known."""
+        return self.scores.get(self.judge)
 
 
 def outcome_of(
@@ -71,6 +79,7 @@ def outcome_of(
     k: int,
     recall_at: Sequence[int] = (),
     extra: Mapping[str, float] | None = None,
+    judge: str = "",
 ) -> Outcome:
     """Scores one question.
 
@@ -84,6 +93,7 @@ def outcome_of(
         k: how many passages were read.
         recall_at: at which ranks retrieval is scored; see `rag_app.metrics.questions.score_question`.
         extra: further scores.
+        judge: the benchmark's choice of what decides; see `rag_app.metrics.judging.judge_of`.
     """
     scores = score_question(
         prediction.answer,
@@ -94,6 +104,7 @@ def outcome_of(
         k=k,
         recall_at=recall_at,
     ) | dict(extra or {})
+    decides = judge_of(scores, len(example.answers), wanted=judge)
     return Outcome(
         line=line,
         question_id=example.question_id,
@@ -101,13 +112,13 @@ def outcome_of(
         answer=prediction.answer,
         confidence=prediction.confidence,
         abstained=detail.abstained,
-        verdict=_verdict(example, scores, passages[:k]),
+        verdict=_verdict(example, scores.get(decides), passages[:k]),
+        judge=decides,
         scores=scores,
     )
 
 
-def _verdict(example: VqaExample, scores: Mapping[str, float], passages: Sequence[Passage]) -> str:
-    score = answer_score(scores)
+def _verdict(example: VqaExample, score: float | None, passages: Sequence[Passage]) -> str:
     if score is None:
         return Verdict.UNSCORED
     if score >= _RIGHT:
@@ -137,12 +148,17 @@ def read_outcomes(path: Path) -> list[Outcome]:
         InputError: the file is missing or damaged.
     """
     try:
-        return [_outcome(row) for row in read_json_lines(path)]
+        return [outcome_from_row(row) for row in read_json_lines(path)]
     except (OSError, ValueError, TypeError) as error:
         raise InputError(
             f"{path} cannot be read ({one_line(error)}); give the output folder of a finished evaluation"
         ) from error
 
 
-def _outcome(row: Any) -> Outcome:  # noqa: ANN401 - any JSON value
-    return Outcome(**row)
+def outcome_from_row(row: Any) -> Outcome:  # noqa: ANN401 - any JSON value
+    """An outcome as it was written; early ones do not say what decided.
+
+    Raises:
+        TypeError: it is no such row.
+    """
+    return Outcome(**{"judge": earlier_judge(row.get("scores", ())), **row} if isinstance(row, dict) else row)

@@ -9,7 +9,7 @@ from typing import Any
 
 from rag_app.evaluation.svg import bars, curves, reliability_diagram
 from rag_app.evaluation.worst import Case, CasePassage
-from rag_app.metrics.questions import answer_metric
+from rag_app.metrics.judging import judges_text, shown_judge
 
 __all__ = ["render_page"]
 
@@ -113,7 +113,7 @@ def _recall(report: Report) -> str:
 
 
 def _accuracy_by_type(runs: Sequence[tuple[str, Report]]) -> str:
-    metric = answer_metric(runs[0][1]["metrics"]) or ""
+    metric = shown_judge(runs[0][1])
     titles = list(dict.fromkeys(title for title, _ in runs))
     groups: dict[str, dict[str, float]] = {"all questions": {}}
     own_types = runs[0][1]["by_question_type"]
@@ -135,9 +135,8 @@ def _calibration(report: Report) -> str:
     calibration = report.get("calibration")
     if not calibration:
         return ""
-    metric = answer_metric(report["metrics"]) or ""
     return (
-        f"<h2>Calibration: {escape(metric)} over confidence</h2>{reliability_diagram(calibration['bins'])}"
+        f"<h2>Calibration: {escape(judges_text(report))} over confidence</h2>{reliability_diagram(calibration['bins'])}"
         f'<p class="quiet">ECE {_percent(calibration["ECE"])} over {len(calibration["bins"])} bins; '
         "the dashed line is perfect calibration, the size of a dot tells its number of questions.</p>"
     )
@@ -146,7 +145,8 @@ def _calibration(report: Report) -> str:
 def _verdicts(report: Report) -> str:
     verdicts = report.get("verdicts", {})
     rows = "".join(f'<tr><td>{escape(name)}</td><td class="n">{count:,}</td></tr>' for name, count in verdicts.items())
-    return f"<h2>Where questions were lost</h2><table>{rows}</table>" if rows else ""
+    decided = f'<p class="quiet">An answer is right from 50 % on of: {escape(judges_text(report))}.</p>'
+    return f"<h2>Where questions were lost</h2>{decided}<table>{rows}</table>" if rows else ""
 
 
 def _problems(report: Report) -> str:
@@ -176,14 +176,13 @@ def _case(case: Case) -> str:
         items = "".join(map(_passage, case.passages))
         passages = f"<details><summary>{len(case.passages)} passages</summary><ol>{items}</ol></details>"
     expected = ", ".join(case.expected)
-    metric = answer_metric(outcome.scores) or ""
     return (
         f"<article><div>{picture}</div><div><p><b>{escape(case.question)}</b> "
         f'<span class="quiet">{escape(outcome.question_id)} {escape(outcome.question_type)}</span></p>'
         f"<p>answered <b>{escape(outcome.answer) or 'nothing'}</b> with confidence {outcome.confidence:.2f}"
         f"{', withheld' if outcome.abstained else ''}; expected {escape(expected)}</p>"
         f'<p><span class="verdict">{escape(outcome.verdict)}</span> '
-        f"{escape(metric)} {_percent(outcome.scores.get(metric))}</p>{passages}</div></article>"
+        f"{escape(outcome.judge)} {_percent(outcome.judged)}</p>{passages}</div></article>"
     )
 
 

@@ -11,7 +11,7 @@ from rag_app.datasets import RowProblem
 from rag_app.evaluation.outcomes import Outcome
 from rag_app.metrics.calibration import abstaining, expected_calibration_error, reliability
 from rag_app.metrics.infoseek import UNSEEN, infoseek_metric, infoseek_total
-from rag_app.metrics.questions import answer_score, mean_scores
+from rag_app.metrics.questions import mean_scores
 
 __all__ = ["make_report", "report_text"]
 
@@ -23,7 +23,8 @@ def make_report(
 
     The number of questions scored (`counts.questions`) and the number of rows that could not be asked
     (`counts.reported`) add up to the number of rows given (`counts.given`). `counts["no picture"]` of those reported
-    lack nothing but their picture.
+    lack nothing but their picture. `judged_by` names the metrics that told whether answers are right, for verdicts,
+    calibration and abstaining, each with its number of questions.
     """
     by_type: dict[str, list[Outcome]] = {}
     for outcome in outcomes:
@@ -38,6 +39,7 @@ def make_report(
         "by_question_type": {
             name: _values_and_counts(members) for name, members in sorted(by_type.items()) if set(by_type) != {""}
         },
+        "judged_by": dict(Counter(outcome.judge for outcome in outcomes if outcome.judge).most_common()),
         "calibration": _calibration(outcomes),
         "abstaining": _abstaining(outcomes),
         "verdicts": dict(Counter(outcome.verdict for outcome in outcomes).most_common()),
@@ -58,8 +60,7 @@ def _values_and_counts(outcomes: Sequence[Outcome]) -> dict[str, Any]:
 
 
 def _scored(outcomes: Sequence[Outcome]) -> list[tuple[Outcome, float]]:
-    scored = ((outcome, answer_score(outcome.scores)) for outcome in outcomes)
-    return [(outcome, score) for outcome, score in scored if score is not None]
+    return [(outcome, outcome.judged) for outcome in outcomes if outcome.judged is not None]
 
 
 def _calibration(outcomes: Sequence[Outcome]) -> dict[str, Any]:

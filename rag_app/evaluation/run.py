@@ -25,8 +25,8 @@ from rag_app.evaluation.report import make_report
 from rag_app.evaluation.shards import WHOLE, Shard, batches
 from rag_app.evaluation.worst import Case, case_of, worst
 from rag_app.locking import folder_lock
-from rag_app.metrics.questions import Extra, answer_metric
-from rag_app.metrics.vqa import vqa_accuracy
+from rag_app.metrics.judging import judge_of
+from rag_app.metrics.questions import Extra, answer_scores
 from rag_app.pipeline import RagPipeline
 from rag_app.predictions import (
     Detail,
@@ -62,6 +62,7 @@ class Run:
         shard: which part of the dataset is asked.
         recall_at: at which ranks retrieval is scored; the usual ones up to the pipeline's k when empty.
         extra: further scores of an answer.
+        judge: the metric that tells whether an answer is right, where the benchmark chooses one.
     """
 
     pipeline: RagPipeline
@@ -74,6 +75,7 @@ class Run:
     shard: Shard = WHOLE
     recall_at: tuple[int, ...] = ()
     extra: Extra | None = None
+    judge: str = ""
 
 
 def prepare_output(folder: Path) -> None:
@@ -140,8 +142,7 @@ class _Evaluation:
         )
         self._predictions, self._details = self._resume()
         self._resumed = len(self._predictions)
-        self._running: dict[str, float] = {}
-        self._judge = "VQA accuracy"  # the metric of the running score
+        self._running: dict[str, tuple[str, float]] = {}  # what decides, and its score, by question
 
     def finish(self, beside: Sequence[tuple[str, Report]]) -> Report:
         self._ask_all()
@@ -229,14 +230,14 @@ class _Evaluation:
     def _follow(self, example: VqaExample) -> None:
         if example.answers:
             answer, extra = self._predictions[example.question_id].answer, self._run.extra
-            scores = {"VQA accuracy": vqa_accuracy(answer, example.answers)}
-            scores |= extra(example, answer) if extra is not None else {}
-            self._judge = answer_metric(scores) or self._judge
-            self._running[example.question_id] = scores[self._judge]
+            scores = answer_scores(answer, example.answers) | (extra(example, answer) if extra is not None else {})
+            judge = judge_of(scores, len(example.answers), wanted=self._run.judge)
+            self._running[example.question_id] = judge, scores[judge]
 
     def _report_progress(self) -> None:
-        scores = self._running.values()
-        note = f"{self._judge} {100 * sum(scores) / len(scores):.1f} %" if scores else ""
+        scores = [score for _, score in self._running.values()]
+        judges = " or ".join(dict.fromkeys(judge for judge, _ in self._running.values()))
+        note = f"{judges} {100 * sum(scores) / len(scores):.1f} %" if scores else ""
         self._progress(len(self._predictions) + len(self._problems), self._n_planned, note)
 
     def _score(self) -> tuple[list[Outcome], list[Case]]:
@@ -258,6 +259,7 @@ class _Evaluation:
                     k=self._run.pipeline.k,
                     recall_at=self._run.recall_at,
                     extra=self._run.extra(example, prediction.answer) if self._run.extra is not None else None,
+                    judge=self._run.judge,
                 )
             )
         return outcomes, [self._case(outcome, examples[outcome.question_id]) for outcome in worst(outcomes)]

@@ -13,9 +13,8 @@ from PIL import Image
 from knowledge_bases.records import Passage, VqaExample
 from rag_app.atomic import write_text
 from rag_app.errors import InputError, one_line
-from rag_app.evaluation.outcomes import Outcome, Verdict, holds_answer
+from rag_app.evaluation.outcomes import Outcome, Verdict, holds_answer, outcome_from_row
 from rag_app.json_lines import read_json_lines
-from rag_app.metrics.questions import answer_score
 from rag_app.thumbnails import data_uri
 
 __all__ = ["MOST", "Case", "CasePassage", "case_of", "read_cases", "worst", "write_cases"]
@@ -59,7 +58,7 @@ class Case:
 def worst(outcomes: Iterable[Outcome], *, most: int = MOST) -> list[Outcome]:
     """The wrong answers, those given with the greatest confidence first among equally wrong ones."""
     wrong = [one for one in outcomes if one.verdict not in (Verdict.RIGHT, Verdict.UNSCORED)]
-    return sorted(wrong, key=lambda one: (answer_score(one.scores) or 0.0, -one.confidence, one.line))[:most]
+    return sorted(wrong, key=lambda one: (one.judged or 0.0, -one.confidence, one.line))[:most]
 
 
 def case_of(
@@ -124,7 +123,7 @@ def read_cases(path: Path) -> list[Case]:
     try:
         return [
             Case(
-                outcome=Outcome(**row["outcome"]),
+                outcome=outcome_from_row(row["outcome"]),
                 question=row["question"],
                 expected=tuple(row["expected"]),
                 passages=tuple(CasePassage(**passage) for passage in row["passages"]),

@@ -2,29 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from knowledge_bases.records import VqaExample
-from rag_app.metrics.infoseek import UNSEEN, infoseek_metric
-from rag_app.metrics.okvqa import STEMMED
+from rag_app.metrics.judging import EXACT, VQA
 from rag_app.metrics.retrieval import cutoffs, pseudo_recall_at_k, recall_at_k
 from rag_app.metrics.vqa import exact_match, vqa_accuracy
 
-__all__ = ["Extra", "QuestionScores", "answer_metric", "answer_score", "mean_scores", "score_question"]
+__all__ = ["Extra", "QuestionScores", "answer_scores", "mean_scores", "score_question"]
 
 QuestionScores = Mapping[str, float]  # metric name -> score in [0, 1]; a metric that does not apply is absent
 Extra = Callable[[VqaExample, str], dict[str, float]]
 """(example, answer) -> further scores by metric name."""
-
-_JUDGES = (  # a benchmark's own rule goes before the general one
-    STEMMED,
-    "A-OKVQA direct answer",
-    "E-VQA exact match",
-    "InfoSeek",
-    *(infoseek_metric(split) for split in (*UNSEEN, None)),
-    "VQA accuracy",
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,10 +44,7 @@ def score_question(
         k: how many passages were asked for.
         recall_at: at which ranks retrieval is scored; `rag_app.metrics.retrieval.cutoffs` of k when empty.
     """
-    scores: dict[str, float] = {}
-    if answers:
-        scores["VQA accuracy"] = vqa_accuracy(prediction, answers)
-        scores["Exact match"] = exact_match(prediction, answers)
+    scores = answer_scores(prediction, answers)
     if passage_ids is None:
         return scores
     for cutoff in recall_at or cutoffs(k):
@@ -68,15 +55,9 @@ def score_question(
     return scores
 
 
-def answer_metric(names: Container[str]) -> str | None:
-    """The metric that tells whether answers are right: the benchmark's own where there is one, else VQA accuracy."""
-    return next((name for name in _JUDGES if name in names), None)
-
-
-def answer_score(scores: QuestionScores) -> float | None:
-    """The score under `answer_metric`; None where no answer is known."""
-    name = answer_metric(scores)
-    return None if name is None else scores[name]
+def answer_scores(prediction: str, answers: Sequence[str]) -> dict[str, float]:
+    """The general metrics of an answer; none where no answer is known."""
+    return {VQA: vqa_accuracy(prediction, answers), EXACT: exact_match(prediction, answers)} if answers else {}
 
 
 def mean_scores(scored: Iterable[QuestionScores]) -> dict[str, dict[str, float | int]]:

@@ -10,6 +10,7 @@ from rag_app.metrics.bem import Bem
 from rag_app.metrics.direct import aokvqa_accuracy, aokvqa_choice, gqa_exact_match
 from rag_app.metrics.evqa import MULTI_ANSWER, evqa_exact_match, split_references
 from rag_app.metrics.infoseek import infoseek_match, infoseek_numerical_match
+from rag_app.metrics.judging import EXACT, VQA, VQA_ANSWERS
 from rag_app.metrics.okvqa import okvqa_accuracies
 from rag_app.metrics.retrieval import pseudo_recall_at_k, recall_at_k
 from rag_app.metrics.vqa import exact_match, vqa_accuracy_of_annotations
@@ -123,6 +124,14 @@ def _exact_match(reference: Row, prediction: Row, context: Context) -> dict[str,
     return {"Exact match": exact_match(prediction_of(prediction), answers)}
 
 
+def _calibration(reference: Row, prediction: Row, context: Context) -> dict[str, float]:
+    """The one score that tells whether the answer is right; the confidence is read where all rows are at hand."""
+    annotations, given = annotations_of(reference), prediction_of(prediction)
+    if len(annotations) >= VQA_ANSWERS:
+        return {VQA: vqa_accuracy_of_annotations(given, annotations)}
+    return {EXACT: exact_match(given, [str(one["answer"]) for one in annotations])}
+
+
 def _recall(reference: Row, prediction: Row, context: Context) -> dict[str, float]:
     positives, found = ids_of(reference, "pos_passage_ids", "pos_item_ids"), passage_ids_of(prediction)
     return {f"Recall@{k}": recall_at_k(found, positives, k=k) for k in context.cutoffs}
@@ -154,7 +163,7 @@ SCORERS: dict[str, Scorer] = {
     "exact-match": _exact_match,
     "recall": _recall,
     "pseudo-recall": _pseudo_recall,
-    "calibration": _vqa,  # the confidence beside it is read where all rows are at hand
+    "calibration": _calibration,
 }
 
 

@@ -101,7 +101,7 @@ def _ece(scored: Sequence[Scored]) -> float:
     for one in scored:
         with _naming(one.pair):
             confidences.append(confidence_of(one.pair.prediction or {"confidence": 0.0}))
-    return expected_calibration_error(confidences, [one.scores["VQA accuracy"] for one in scored])
+    return expected_calibration_error(confidences, _only_scores(scored))
 
 
 def _abstaining(scored: Sequence[Scored]) -> dict[str, float]:
@@ -109,7 +109,11 @@ def _abstaining(scored: Sequence[Scored]) -> dict[str, float]:
     decisions = [(one.pair.prediction or {}).get("abstained") for one in scored]
     if not all(isinstance(decision, bool) for decision in decisions):
         return {}
-    return abstaining([one.scores["VQA accuracy"] for one in scored], [bool(decision) for decision in decisions])
+    return abstaining(_only_scores(scored), [bool(decision) for decision in decisions])
+
+
+def _only_scores(scored: Sequence[Scored]) -> list[float]:
+    return [next(iter(one.scores.values())) for one in scored]
 
 
 def _infoseek_totals(scored: Sequence[Scored]) -> dict[str, Any]:

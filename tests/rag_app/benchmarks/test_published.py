@@ -235,6 +235,7 @@ def test_infoseeks_total_is_the_harmonic_mean_of_its_splits() -> None:
             confidence=0.5,
             abstained=False,
             verdict="right",
+            judge=f"InfoSeek {split} accuracy",
             scores={"VQA accuracy": 0.0, f"InfoSeek {split} accuracy": score},
         )
         for number, (split, score) in enumerate(given)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -42,35 +43,87 @@ def outcome(
         confidence=confidence,
         abstained=confidence < 0.3,
         verdict=Verdict.RIGHT if score >= 0.5 else Verdict.READING,
+        judge="VQA accuracy",
         scores={"VQA accuracy": score, **(more or {})},
     )
 
 
 def judged(
-    answer: str, passages: list[Passage], *, mode: Mode = Mode.RETRIEVAL, answers: tuple[str, ...] = ("Lima",)
-) -> str:
+    answer: str,
+    passages: list[Passage],
+    *,
+    mode: Mode = Mode.RETRIEVAL,
+    answers: tuple[str, ...] = ("Lima",),
+    times: int = 10,
+    **more: Any,  # noqa: ANN401 - of `outcome_of`
+) -> Outcome:
     ids = tuple(passage.passage_id for passage in passages)
     return outcome_of(
-        VqaExample(question_id="q", question="?", answers=answers * 10, pos_passage_ids=("p1",)),
+        VqaExample(question_id="q", question="?", answers=answers * times, pos_passage_ids=("p1",)),
         Prediction(question_id="q", answer=answer, confidence=0.5, passage_ids=ids),
         Detail(question_id="q", abstained=False, passage_scores=(1.0,) * len(ids)),
         line=1,
         mode=mode,
         passages=passages,
         k=5,
-    ).verdict
+        **more,
+    )
 
 
 def test_where_a_question_was_lost() -> None:
     right, other = Passage(passage_id="p1", text="It is a city."), Passage(passage_id="p2", text="Oslo")
     telling = Passage(passage_id="p3", text="The city of LIMA")
-    assert judged("Lima", [other]) == Verdict.RIGHT
-    assert judged("Oslo", [other]) == Verdict.RETRIEVAL
-    assert judged("Oslo", [other, right]) == Verdict.READING
-    assert judged("Oslo", [other, telling]) == Verdict.READING
-    assert judged("Oslo", [], mode=Mode.NOTHING) == Verdict.NO_PASSAGES
-    assert judged("Oslo", [right], answers=()) == Verdict.UNSCORED
-    assert judged("x", [other], answers=("",)) == Verdict.RETRIEVAL  # an empty answer stands nowhere
+    assert judged("Lima", [other]).verdict == Verdict.RIGHT
+    assert judged("Oslo", [other]).verdict == Verdict.RETRIEVAL
+    assert judged("Oslo", [other, right]).verdict == Verdict.READING
+    assert judged("Oslo", [other, telling]).verdict == Verdict.READING
+    assert judged("Oslo", [], mode=Mode.NOTHING).verdict == Verdict.NO_PASSAGES
+    assert judged("Oslo", [right], answers=()).verdict == Verdict.UNSCORED
+    assert judged("x", [other], answers=("",)).verdict == Verdict.RETRIEVAL  # an empty answer stands nowhere
+
+
+@pytest.mark.parametrize(
+    ("answers", "answer", "judge", "right"),
+    [
+        (("Lima",), "Lima", "Exact match", True),  # VQA accuracy: 0
+        (("Lima",), "lima.", "Exact match", True),
+        (("Lima",), "Oslo", "Exact match", False),
+        (("Lima", "Ciudad de los Reyes"), "Lima", "Exact match", True),  # VQA accuracy: 0.17
+        (("Lima",) * 3 + ("Cusco",) * 6, "Lima", "Exact match", True),
+        (("Lima",) * 3 + ("Cusco",) * 7, "Lima", "VQA accuracy", True),  # 0.9
+        (("Lima",) + ("Cusco",) * 9, "Lima", "VQA accuracy", False),  # 0.3
+    ],
+)
+def test_what_decides_follows_from_the_number_of_answers(
+    answers: tuple[str, ...], answer: str, judge: str, right: bool
+) -> None:
+    one = judged(answer, [Passage(passage_id="p1", text="x")], answers=answers, times=1)
+    assert one.judge == judge
+    assert one.verdict == (Verdict.RIGHT if right else Verdict.READING)
+    assert (one in worst([one])) is not right
+
+
+def test_a_benchmarks_own_metric_or_choice_decides() -> None:
+    own = judged("Lima", [], extra={"E-VQA exact match": 0.0}, mode=Mode.NOTHING)
+    assert (own.judge, own.verdict) == ("E-VQA exact match", Verdict.NO_PASSAGES)
+    spellings = tuple(f"spelling {number}" for number in range(12))
+    chosen = judged("spelling 7", [], answers=spellings, times=1, judge="Exact match")
+    assert (chosen.judge, chosen.verdict) == ("Exact match", Verdict.RIGHT)
+    assert judged("Lima", [], answers=(), judge="Exact match").judge == ""
+
+
+def test_the_report_says_what_decided() -> None:
+    outcomes = [replace(judged("Lima", [], times=times), confidence=1.0) for times in (1, 1, 10)]
+    report = make_report(outcomes, [], manifest={})
+    assert report["judged_by"] == {"Exact match": 2, "VQA accuracy": 1}
+    assert report["metrics"]["VQA accuracy"] == pytest.approx(1 / 3, abs=1e-6)  # as the official scorer computes it
+    assert report["calibration"]["ECE"] == 0.0
+    assert report["abstaining"]["Accuracy of answered"] == 1.0
+    page = render_page(report, [])
+    assert "from 50 % on of: Exact match (2 questions) and VQA accuracy (1 questions)" in page
+    alone = render_page(make_report(outcomes[:2], [], manifest={}), [])
+    assert "from 50 % on of: Exact match." in alone
+    assert "Exact match by question type" in alone
 
 
 def test_the_worst_come_first() -> None:
@@ -157,6 +210,14 @@ def test_outcomes_survive_the_file(tmp_path: Path) -> None:
     (tmp_path / "scores.jsonl").write_text('{"line": 1}\n', encoding="utf-8")
     with pytest.raises(InputError, match="give the output folder of a finished evaluation"):
         read_outcomes(tmp_path / "scores.jsonl")
+
+
+def test_rows_of_before_say_that_vqa_accuracy_decided(tmp_path: Path) -> None:
+    row = asdict(outcome(1, 0.3, more={"Exact match": 1.0}))
+    del row["judge"]
+    (tmp_path / "scores.jsonl").write_text(json.dumps(row) + "\n", encoding="utf-8")
+    (again,) = read_outcomes(tmp_path / "scores.jsonl")
+    assert (again.judge, again.judged) == ("VQA accuracy", 0.3)
 
 
 def test_line_ends_of_unicode_inside_texts_end_no_row(tmp_path: Path) -> None:

@@ -225,6 +225,23 @@ def test_progress_shows_the_running_score(application: Application, dataset: Dat
     assert seen[-1][2] == f"VQA accuracy {100 * report['metrics']['VQA accuracy']:.1f} %"
 
 
+def test_single_references_are_judged_by_exact_match(application: Application, tmp_path: Path) -> None:
+    """Each question's reference is what was answered, so every answer is right, and said to be."""
+    first = scan_dataset(save_questions(tmp_path, question_rows(4)))
+    finished(application, first, tmp_path / "first")
+    answers = {row["question_id"]: row["answer"] for row in read_lines(tmp_path / "first" / "predictions.jsonl")}
+    rows = [row | {"answers": [answers[row["question_id"]]]} for row in question_rows(4)]
+    notes: list[str] = []
+    (tmp_path / "out").mkdir()
+    run = make_run(application, scan_dataset(save_questions(tmp_path, rows)))
+    report = evaluate(run, tmp_path / "out", progress=lambda done, given, note: notes.append(note))
+    assert (report["metrics"]["VQA accuracy"], report["metrics"]["Exact match"]) == (0.0, 1.0)
+    assert report["judged_by"] == {"Exact match": 4}
+    assert report["verdicts"] == {"right": 4}
+    assert notes[-1] == "Exact match 100.0 %"
+    assert read_lines(tmp_path / "out" / "worst.jsonl") == []
+
+
 def test_calibration_and_abstaining_are_reported(application: Application, dataset: Dataset, tmp_path: Path) -> None:
     finished(application, dataset, tmp_path / "out")
     report = read_json(tmp_path / "out" / "report.json")

@@ -63,6 +63,9 @@ def test_our_own_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert score(capsys, "vqa", predictions, [references])["metrics"]["VQA accuracy"] == pytest.approx(0.9)
     measured = score(capsys, "calibration", predictions, [references])["metrics"]
     assert measured == {"VQA accuracy": pytest.approx(0.9), "ECE": pytest.approx(0.5)}
+    one = lines(tmp_path / "one.jsonl", {"question_id": "q", "answers": ["A."]})
+    measured = score(capsys, "calibration", predictions, [one])["metrics"]
+    assert measured == {"Exact match": 1.0, "ECE": pytest.approx(0.6)}
     assert score(capsys, "exact-match", predictions, [references])["metrics"] == {"Exact match": 1.0}
     assert score(capsys, "OK-VQA", predictions, [references])["metric"] == "okvqa"
 
