@@ -125,6 +125,7 @@ def run_evaluate(
         shard=shard,
         recall_at=task.recall_at,
         extra=task.extra,
+        judge=task.judge,
     )
     report = evaluate(run, args.output, beside=beside, progress=ProgressLine("questions answered"))
     _show(report, args.output, beside)

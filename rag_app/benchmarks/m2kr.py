@@ -9,15 +9,19 @@ from knowledge_bases.sources import Source
 from rag_app.datasets import Dataset, collect_dataset
 from rag_app.errors import reported_as_input
 from rag_app.metrics.evqa import evqa_exact_match, split_references
-from rag_app.metrics.okvqa import okvqa_accuracies
+from rag_app.metrics.infoseek import infoseek_match
+from rag_app.metrics.judging import EXACT
+from rag_app.metrics.okvqa import STEMMED, UNSTEMMED, okvqa_accuracies
 from rag_app.metrics.questions import Extra
 
-__all__ = ["RECALL_AT", "extra_scores", "headlines", "open_m2kr"]
+__all__ = ["INFOSEEK_STRING", "RECALL_AT", "extra_scores", "headlines", "open_m2kr"]
 
 RECALL_AT = (1, 5, 10, 20, 50, 100, 500)
 
 _HEADLINES = {"WIT": ("Recall@10",), "IGLUE": ("Recall@1",), "LLaVA": ("Recall@1",)}
 _PSEUDO = ("Infoseek", "EVQA", "OKVQA")
+INFOSEEK_STRING = "InfoSeek string match"
+_OF_ANSWERS = {"EVQA": ("E-VQA exact match",), "OKVQA": (STEMMED, UNSTEMMED), "Infoseek": (EXACT, INFOSEEK_STRING)}
 
 
 def open_m2kr(source: Source, *, images: Path | None) -> Dataset:
@@ -35,13 +39,18 @@ def open_m2kr(source: Source, *, images: Path | None) -> Dataset:
 
 
 def headlines(name: str) -> list[str]:
-    """The metrics that the published table shows of a dataset, the first one first."""
-    return [*_HEADLINES.get(name, ("Recall@5",)), *(["Pseudo-Recall@5"] if name in _PSEUDO else [])]
+    """The metrics that the published table of retrieval shows of a dataset, then those of its answers."""
+    retrieval = [*_HEADLINES.get(name, ("Recall@5",)), *(["Pseudo-Recall@5"] if name in _PSEUDO else [])]
+    return [*retrieval, *_OF_ANSWERS.get(name, (EXACT,))]
 
 
 def extra_scores(name: str) -> Extra | None:
-    """How the answers to a dataset are scored beside VQA accuracy; None where there is no rule of its own."""
-    return {"EVQA": _evqa, "OKVQA": _okvqa}.get(name)
+    """How the answers to a dataset are scored beside VQA accuracy and Exact match; None where that is all.
+
+    InfoSeek's own accuracy cannot be had: M2KR holds neither its ranges of numbers nor its splits. Its rule for texts,
+    which the answers suffice for, is given under a name of its own, and Exact match decides.
+    """
+    return {"EVQA": _evqa, "OKVQA": _okvqa, "Infoseek": _infoseek_string}.get(name)
 
 
 def _evqa(example: VqaExample, answer: str) -> dict[str, float]:
@@ -50,6 +59,12 @@ def _evqa(example: VqaExample, answer: str) -> dict[str, float]:
         return {"E-VQA exact match": evqa_exact_match(answer, references, question_type=example.question_type)}
     except ValueError:  # the official scorer refuses a question without reference as well
         return {}
+
+
+def _infoseek_string(example: VqaExample, answer: str) -> dict[str, float]:
+    if not example.answers or example.question_type.lower() == "numerical":
+        return {}
+    return {INFOSEEK_STRING: infoseek_match(answer, example.answers)}
 
 
 def _okvqa(example: VqaExample, answer: str) -> dict[str, float]:

@@ -23,6 +23,7 @@ from rag_app.benchmarks.okvqa import read_okvqa
 from rag_app.datasets import Dataset, collect_dataset
 from rag_app.errors import InputError, one_line
 from rag_app.metrics.infoseek import infoseek_metric
+from rag_app.metrics.judging import EXACT
 from rag_app.metrics.okvqa import published_stems
 from rag_app.metrics.questions import Extra
 from rag_app.scoring.scorers import SCORERS, Context
@@ -41,6 +42,7 @@ class Benchmark:
         has_positives: whether it names the right passages.
         recall_at: at which ranks retrieval is scored; the usual ones when empty.
         extra: further scores of an answer.
+        judge: the metric that tells whether an answer is right, where the benchmark has none of its own.
     """
 
     dataset: Dataset
@@ -49,6 +51,7 @@ class Benchmark:
     has_positives: bool = True
     recall_at: tuple[int, ...] = ()
     extra: Extra | None = None
+    judge: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,13 +119,15 @@ def _m2kr(name: str, folder: Path | None, images: Path | None) -> Benchmark:
         raise InputError(f"{error}; or one of {', '.join(f'{kind}:FOLDER' for kind in KINDS)}") from error
     flmr = isinstance(source, FlmrSource)
     data_set = "OKVQA" if isinstance(source, FlmrSource) else source.name
+    headline = headlines(data_set)
     return Benchmark(
         dataset=open_m2kr(source, images=images),
-        settings={"benchmark": source.slug, "headline": ["Pseudo-Recall@5"] if flmr else headlines(data_set)},
+        settings={"benchmark": source.slug, "headline": headline[1:] if flmr else headline},  # no Recall
         knowledge_base=source.slug,
         has_positives=not flmr,
         recall_at=RECALL_AT,
         extra=extra_scores(data_set),
+        judge=EXACT,  # of what has no metric of its own: the answers are spellings, not people asked
     )
 
 

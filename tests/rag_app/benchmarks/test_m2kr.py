@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -92,12 +93,14 @@ def test_faulty_benchmarks(folder: Path, tmp_path: Path, capsys: pytest.CaptureF
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("WIT", ["Recall@10"]),
-        ("IGLUE", ["Recall@1"]),
-        ("LLaVA", ["Recall@1"]),
-        ("KVQA", ["Recall@5"]),
-        ("OKVQA", ["Recall@5", "Pseudo-Recall@5"]),
-        ("Infoseek", ["Recall@5", "Pseudo-Recall@5"]),
+        ("WIT", ["Recall@10", "Exact match"]),
+        ("IGLUE", ["Recall@1", "Exact match"]),
+        ("LLaVA", ["Recall@1", "Exact match"]),
+        ("KVQA", ["Recall@5", "Exact match"]),
+        ("OVEN", ["Recall@5", "Exact match"]),
+        ("EVQA", ["Recall@5", "Pseudo-Recall@5", "E-VQA exact match"]),
+        ("OKVQA", ["Recall@5", "Pseudo-Recall@5", "OK-VQA accuracy (stemmed)", "OK-VQA accuracy (unstemmed)"]),
+        ("Infoseek", ["Recall@5", "Pseudo-Recall@5", "Exact match", "InfoSeek string match"]),
     ],
 )
 def test_headlines(name: str, expected: list[str]) -> None:
@@ -116,3 +119,32 @@ def test_answers_are_scored_by_the_benchmarks_rules(folder: Path) -> None:
     assert okvqa is not None
     assert set(okvqa(first, "3")) == {"OK-VQA accuracy (stemmed)", "OK-VQA accuracy (unstemmed)"}
     assert extra_scores("WIT") is None
+    infoseek = extra_scores("Infoseek")
+    assert infoseek is not None
+    assert infoseek(first, "the Three, 3 leaves") == {"InfoSeek string match": 0.0}
+    assert infoseek(first, "The 3!") == {"InfoSeek string match": 1.0}
+    assert infoseek(replace(first, question_type="Numerical"), "3") == {}
+
+
+@pytest.mark.parametrize("name", ["Infoseek", "KVQA", "OVEN"])
+def test_without_a_metric_of_their_own_answers_are_judged_by_exact_match(
+    name: str, world: Path, folder: Path, tmp_path: Path
+) -> None:
+    """Also where a question has many answers: here these are spellings, not people's answers."""
+    for part in ("data", "passages"):
+        (folder / f"EVQA_{part}").rename(folder / f"{name}_{part}")
+    evaluate = ["evaluate", "--benchmark", f"m2kr:{name}", "--images", str(folder), "--folder", str(folder)]
+    evaluate += ["--preset", str(world / "tiny.toml"), "--var", str(tmp_path / "var"), "--no-retrieval", "--output"]
+    assert main([*evaluate, str(tmp_path / "first")]) == 0
+    given = [row["answer"] for row in read_lines(tmp_path / "first" / "predictions.jsonl")]
+    file = folder / f"{name}_data" / "test-0.parquet"
+    table = pq.read_table(file)
+    answers = [[given[0]], [given[1], *map(str, range(14))], ["6"], [given[2], "other"]]
+    place = table.column_names.index("answers")
+    pq.write_table(table.set_column(place, "answers", pa.array(answers)), file)
+    assert main([*evaluate, str(tmp_path / "out")]) == 0
+    report = read_json(tmp_path / "out" / "report.json")
+    assert next(iter(report["metrics"].items())) == ("Exact match", 1.0)
+    assert ("InfoSeek string match" in report["metrics"]) == (name == "Infoseek")
+    assert report["judged_by"] == {"Exact match": 3}
+    assert report["verdicts"] == {"right": 3}
