@@ -5,16 +5,19 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import platform
+from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from generator.loading import PRESETS as GENERATORS
 from rag_app.assembly import Application
 from rag_app.config import checkpoint_location
-from rag_app.finder import Finder
 from rag_app.joining import indexes_of
 from retriever.index.exact import ExactIndex
+from retriever.index.manifest import Manifest
 from retriever.index.on_device import OnDeviceIndex
 from retriever.index.opening import PassageIndex
 
@@ -34,7 +37,10 @@ _PACKAGES = (
 
 
 def settings_of(application: Application) -> dict[str, Any]:
-    """All that the answers depend on, as JSON values: equal settings give equal answers."""
+    """All that the answers depend on, as JSON values: equal settings give equal answers.
+
+    The preset's name and the kind of device are there for people; `rag_app.evaluation.settings` says what is compared.
+    """
     preset, store = application.preset, application.store
     settings: dict[str, Any] = {
         "preset": {key: value for key, value in dataclasses.asdict(preset).items() if key != "description"},
@@ -46,26 +52,39 @@ def settings_of(application: Application) -> dict[str, Any]:
         "retrieval": store is not None,
     }
     if store is not None:
+        finder = application.pipeline.finder
+        indexes = [] if finder is None else indexes_of(finder)
         settings |= {
             "retriever_fingerprint": application.retriever_fingerprint,
             "knowledge_base": application.knowledge_base,
             "knowledge_base_hash": store.content_hash(),
             "n_passages": application.n_passages,
-            "index": {"kind": _index_kinds(application.pipeline.finder), "k": application.pipeline.k},
+            "index": {"kind": _all(map(_index_kind, indexes)), "k": application.pipeline.k},
+            "searched": _all(map(_where_searched, indexes)),
         }
     return settings
 
 
-def _index_kinds(finder: Finder | None) -> str:
-    """How passages are scored: `exact`, `compressed` or `on the device, rows in DTYPE`; several have commas between."""
-    kinds = {_index_kind(index) for index in ([] if finder is None else indexes_of(finder))}
-    return ", ".join(sorted(kinds))
+def _all(names: Iterable[str]) -> str:
+    return ", ".join(sorted(set(names)))
 
 
 def _index_kind(index: PassageIndex) -> str:
-    if isinstance(index, OnDeviceIndex):
-        return f"on the device, rows in {str(index.row_dtype).removeprefix('torch.')}"
-    return "exact" if isinstance(index, ExactIndex) else "compressed"
+    """How passages are scored: `exact`, `compressed` or `on the device, rows in DTYPE`.
+
+    On a device rows in float32 are those of an exact index, multiplied as it does; so that is exact as well.
+    """
+    if not isinstance(index, OnDeviceIndex):
+        return "exact" if isinstance(index, ExactIndex) else "compressed"
+    if index.row_dtype == torch.float32 and not Manifest.read(index.path).codec:
+        return "exact"
+    return _where_searched(index)
+
+
+def _where_searched(index: PassageIndex) -> str:
+    if not isinstance(index, OnDeviceIndex):
+        return "from disk"
+    return f"on the device, rows in {str(index.row_dtype).removeprefix('torch.')}"
 
 
 def _folder_fingerprint(generator: str) -> str | None:

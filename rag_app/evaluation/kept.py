@@ -24,6 +24,7 @@ from rag_app.evaluation.files import REPORT, SCORES, read_report
 from rag_app.evaluation.modes import Mode
 from rag_app.evaluation.outcomes import read_outcomes
 from rag_app.evaluation.run import Run, evaluate, prepare_output
+from rag_app.evaluation.settings import compared
 from rag_app.manifest import package_versions, settings_of
 
 __all__ = [
@@ -191,7 +192,7 @@ def evaluate_kept(
     if mode is Mode.NOTHING:
         application = replace(application, pipeline=application.pipeline.without_retrieval(), store=None)
     settings = {**settings_of(application), "mode": mode.value, "questions_at_most": most}
-    shown = json.dumps({**settings, "dataset": dataset.sha256}, sort_keys=True)
+    shown = json.dumps({**compared(settings), "dataset": dataset.sha256}, sort_keys=True)
     mark = hashlib.sha256(shown.encode()).hexdigest()[:8]
     stem = "".join(letter if letter.isalnum() else "-" for letter in name)[:40]
     output = application.var / "evaluations" / f"{stem}-{mode.name.lower()}-{mark}"

@@ -14,6 +14,7 @@ from rag_app.errors import InputError, one_line, reported_as_input
 from rag_app.evaluation.files import CASES, DETAILS, PREDICTIONS, SCORES, SETTINGS, read_report, write_results
 from rag_app.evaluation.outcomes import read_outcomes
 from rag_app.evaluation.report import make_report
+from rag_app.evaluation.settings import different, on_all_devices
 from rag_app.evaluation.shards import Shard, parse_shard
 from rag_app.evaluation.worst import read_cases, worst
 from rag_app.json_lines import read_json_lines
@@ -58,7 +59,8 @@ def merge(
             details |= read_details(part.folder / DETAILS)
             integer_ids |= _integer_ids(part.folder / PREDICTIONS)
     problems = [RowProblem(**problem) for part in parts for problem in part.report["problems"]]
-    settings = {key: value for key, value in parts[0].settings.items() if key != "shard"}
+    settings = on_all_devices(parts[0].settings, [part.settings for part in parts[1:]])
+    del settings["shard"]
     report = make_report(outcomes, problems, manifest={**settings, **_manifest(parts)})
     with reported_as_input(f"output folder {output}", kinds=(OSError,)):
         write_json(output / SETTINGS, settings)
@@ -90,11 +92,10 @@ def _part(folder: Path) -> _Part:
 def _check(parts: Sequence[_Part]) -> None:
     first = parts[0]
     for part in parts[1:]:
-        keys = (part.settings.keys() | first.settings.keys()) - {"shard"}
-        different = sorted(key for key in keys if part.settings.get(key) != first.settings.get(key))
-        if different:
+        others = [key for key in different(part.settings, first.settings) if key != "shard"]
+        if others:
             raise InputError(
-                f"{part.folder} was made with other settings than {first.folder} ({', '.join(different)}); "
+                f"{part.folder} was made with other settings than {first.folder} ({', '.join(others)}); "
                 "merge shards of one evaluation"
             )
         if part.shard.count != first.shard.count:

@@ -22,6 +22,7 @@ from rag_app.evaluation.files import DETAILS, PREDICTIONS, SETTINGS, write_resul
 from rag_app.evaluation.modes import Mode
 from rag_app.evaluation.outcomes import Outcome, outcome_of
 from rag_app.evaluation.report import make_report
+from rag_app.evaluation.settings import different, on_all_devices
 from rag_app.evaluation.shards import WHOLE, Shard, batches
 from rag_app.evaluation.worst import Case, case_of, worst
 from rag_app.locking import folder_lock
@@ -161,7 +162,7 @@ class _Evaluation:
         output, dataset = self._output, self._run.dataset
         predictions, details = read_predictions(output / PREDICTIONS), read_details(output / DETAILS)
         if predictions:
-            self._check_settings()
+            self._settings = on_all_devices(self._settings, [self._earlier_settings()])
         known = {example.question_id for example in dataset.examples}
         unknown = predictions.keys() - known
         if unknown:
@@ -178,18 +179,19 @@ class _Evaluation:
         write_json(output / SETTINGS, self._settings)
         return predictions, details
 
-    def _check_settings(self) -> None:
+    def _earlier_settings(self) -> dict[str, Any]:
+        """Those that the predictions were made with; an InputError where the answers depend on a difference."""
         try:
             earlier = json.loads((self._output / SETTINGS).read_text(encoding="utf-8"))
         except (OSError, ValueError):
-            earlier = {}
-        keys = self._settings.keys() | earlier.keys()
-        different = sorted(key for key in keys if self._settings.get(key) != earlier.get(key))
-        if different:
+            earlier = None
+        earlier = earlier if isinstance(earlier, dict) else {}
+        if others := different(self._settings, earlier):
             raise InputError(
-                f"{self._output} holds predictions made with other settings ({', '.join(different)}); "
+                f"{self._output} holds predictions made with other settings ({', '.join(others)}); "
                 "give another --output, or delete that folder to start again"
             )
+        return earlier
 
     def _ask_all(self) -> None:
         for example in (example for batch in self._plan for example in batch):
