@@ -7,13 +7,14 @@ and a caption. The texts become one description between FLMR's markers, in the o
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from knowledge_bases.m2kr import passage_from_m2kr
-from knowledge_bases.parquet import Row, list_of, optional, required, stream_rows
+from knowledge_bases.parquet import Row, id_of, list_of, optional, required, stream_rows
 from knowledge_bases.records import Passage, Region, VqaExample
 
 __all__ = ["FlmrSource", "description_of", "example_from_flmr", "region_of"]
@@ -57,24 +58,28 @@ class FlmrSource:
         """A name for a knowledge base made of its passages."""
         return f"flmr-okvqa-{self.split}"
 
-    def passages(self) -> Iterator[Passage]:
-        """The passages, one at a time.
+    def passages(self) -> Generator[Passage]:
+        """The passages, one at a time. Close it when reading ends early.
 
         Raises:
             ValueError: the source cannot be read, or a row has other columns; the message has its number.
         """
         rows = stream_rows(f"{HUB}/{PASSAGES}", PASSAGES, f"{self.split}_passages", folder=self.folder)
-        for number, row in enumerate(rows, start=1):
-            yield replace(passage_from_m2kr(row, f"{self.slug}: row {number}"), source="FLMR")
+        with closing(rows):
+            for number, row in enumerate(rows, start=1):
+                yield replace(passage_from_m2kr(row, f"{self.slug}: row {number}"), source="FLMR")
 
-    def examples(self) -> Iterator[VqaExample]:
-        """The questions, one at a time.
+    def questions(self) -> Generator[Row]:
+        """The rows of the questions, one at a time; `example_of` makes one of each. Close it when reading ends early.
 
         Raises:
-            ValueError: the source cannot be read, or a row has other columns; the message has its number.
+            ValueError: the source cannot be read.
         """
-        rows = stream_rows(f"{HUB}/{DATA}", DATA, self.split, folder=self.folder)
-        return (example_from_flmr(row, f"{self.slug}: row {number}") for number, row in enumerate(rows, start=1))
+        return stream_rows(f"{HUB}/{DATA}", DATA, self.split, folder=self.folder)
+
+    def example_of(self, row: Row) -> VqaExample:
+        """The question in a row; see `example_from_flmr`."""
+        return example_from_flmr(row, self.slug)
 
 
 def example_from_flmr(row: Row, place: str = "FLMR row") -> VqaExample:
@@ -83,9 +88,8 @@ def example_from_flmr(row: Row, place: str = "FLMR row") -> VqaExample:
     Raises:
         ValueError: a column is missing or has the wrong type.
     """
-    question_id = row.get("question_id")
     return VqaExample(
-        question_id=str(question_id) if isinstance(question_id, int) else required(row, "question_id", place),
+        question_id=id_of(row, "question_id", place),
         question=required(row, "question", place),
         image=Path(required(row, "img_path", place)),
         answers=list_of(row, "answers", place),

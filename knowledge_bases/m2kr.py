@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from knowledge_bases.parquet import Row, list_of, optional, required, stream_rows
+from knowledge_bases.parquet import Row, id_of, list_of, optional, required, stream_rows
 from knowledge_bases.records import Passage, VqaExample
 
 __all__ = ["M2KR_NAMES", "M2krSource", "example_from_m2kr", "passage_from_m2kr"]
@@ -60,25 +61,29 @@ class M2krSource:
         """A name for a knowledge base made of its passages, such as `m2kr-evqa-test`."""
         return f"m2kr-{self.name}{'-cn' if self.chinese else ''}-{self.split}".lower()
 
-    def passages(self) -> Iterator[Passage]:
-        """The passages, one at a time.
+    def passages(self) -> Generator[Passage]:
+        """The passages, one at a time. Close it when reading ends early.
 
         Raises:
             ValueError: the source cannot be read, or a row has other columns; the message has its number.
         """
-        rows = self._rows("passages", f"{self.split}_passages")
-        return (passage_from_m2kr(row, f"{self.slug}: row {number}") for number, row in enumerate(rows, start=1))
+        with closing(self._rows("passages", f"{self.split}_passages")) as rows:
+            for number, row in enumerate(rows, start=1):
+                yield passage_from_m2kr(row, f"{self.slug}: row {number}")
 
-    def examples(self) -> Iterator[VqaExample]:
-        """The questions, one at a time.
+    def questions(self) -> Generator[Row]:
+        """The rows of the questions, one at a time; `example_of` makes one of each. Close it when reading ends early.
 
         Raises:
-            ValueError: the source cannot be read, or a row has other columns; the message has its number.
+            ValueError: the source cannot be read.
         """
-        rows = self._rows("data", self.split)
-        return (example_from_m2kr(row, f"{self.slug}: row {number}") for number, row in enumerate(rows, start=1))
+        return self._rows("data", self.split)
 
-    def _rows(self, part: str, split: str) -> Iterator[Row]:
+    def example_of(self, row: Row) -> VqaExample:
+        """The question in a row; see `example_from_m2kr`."""
+        return example_from_m2kr(row, self.slug)
+
+    def _rows(self, part: str, split: str) -> Generator[Row]:
         repository = M2KR_HUB + ("_CN" if self.chinese else "")
         return stream_rows(repository, f"{self.name}_{part}", split, folder=self.folder)
 
@@ -100,13 +105,13 @@ def example_from_m2kr(row: Row, place: str = "M2KR row") -> VqaExample:
     for answers where those are missing.
 
     Raises:
-        ValueError: question_id is missing, or a column has the wrong type.
+        ValueError: question_id is missing, or a column has the wrong type: a null among the answers as well.
     """
     answers = list_of(row, "answers", place)
     gold = optional(row, "gold_answer", place)
     image = optional(row, "img_path", place)
     return VqaExample(
-        question_id=required(row, "question_id", place),
+        question_id=id_of(row, "question_id", place),
         question=optional(row, "question", place),
         image=Path(image) if image else None,
         answers=answers or ((gold,) if gold else ()),

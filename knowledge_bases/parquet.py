@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Row", "list_of", "optional", "required", "stream_rows"]
+__all__ = ["Row", "id_of", "list_of", "optional", "required", "stream_rows"]
 
 Row = Mapping[str, Any]
 
 
-def stream_rows(repository: str, configuration: str, split: str, *, folder: Path | None) -> Iterator[Row]:
-    """The rows of one split, one at a time.
+def stream_rows(repository: str, configuration: str, split: str, *, folder: Path | None) -> Generator[Row]:
+    """The rows of one split, one at a time. Close it when reading ends early: threads read ahead.
 
     Args:
         repository: hub id of the data set.
@@ -66,6 +66,16 @@ def required(row: Row, column: str, place: str) -> str:
     if not text:
         raise ValueError(f"{place}: no {column}; check that this is the right configuration")
     return text
+
+
+def id_of(row: Row, column: str, place: str) -> str:
+    """An id that must be there: a text, or a whole number.
+
+    Raises:
+        ValueError: it is missing or something else.
+    """
+    value = row.get(column)
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else required(row, column, place)
 
 
 def optional(row: Row, column: str, place: str) -> str:

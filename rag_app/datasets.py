@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -13,7 +13,7 @@ from knowledge_bases.records import VqaExample
 from rag_app.errors import InputError, one_line
 from rag_app.questions import check_question
 
-__all__ = ["Dataset", "RowProblem", "collect_dataset", "load_dataset", "scan_dataset"]
+__all__ = ["Dataset", "GivenRow", "RowProblem", "collect_dataset", "load_dataset", "scan_dataset"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +31,21 @@ class RowProblem:
     question_id: str | None
     problem: str
     no_picture: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class GivenRow:
+    """A row of a benchmark.
+
+    Attributes:
+        line: its line in the file, from 1; several questions may come from one.
+        example: its question.
+        integer_id: whether its question_id is a whole number in the file.
+    """
+
+    line: int
+    example: VqaExample
+    integer_id: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,24 +113,24 @@ def scan_dataset(path: Path, *, images: Path | None = None) -> Dataset:
     return scan.dataset(path, hashlib.sha256(content).hexdigest())
 
 
-def collect_dataset(name: str, examples: Iterable[VqaExample], *, images: Path) -> Dataset:
+def collect_dataset(name: str, rows: Iterable[GivenRow | RowProblem], *, images: Path) -> Dataset:
     """A dataset of examples that come from elsewhere; see `scan_dataset` for which are set apart.
 
     Args:
         name: what to call it in reports.
-        examples: the questions; their `lines` are counted from 1.
+        rows: the questions, and the rows that hold none.
         images: folder of the pictures.
 
     Raises:
         InputError: there is no example that can be asked.
     """
     scan, digest = _Scan(images=images), hashlib.sha256()
-    for line, example in enumerate(examples, start=1):
-        digest.update(f"{example!r}\n".encode(errors="backslashreplace"))
-        try:
-            scan.add(line, example)
-        except ValueError as error:
-            scan.reject(line, example.question_id, error)
+    for row in rows:
+        if isinstance(row, RowProblem):
+            scan.problems.append(replace(row, question_id=_writable(row.question_id)))
+            continue
+        digest.update(f"{row.example!r}\n".encode(errors="backslashreplace"))
+        scan.take_given(row)
     return scan.dataset(Path(name), digest.hexdigest())
 
 
@@ -140,11 +155,23 @@ class _Scan:
             row = _row(raw)
             question_id = _question_id(row)
             self.add(line, _example(row, question_id))
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, OSError) as error:
             self.reject(line, question_id, error)
             return
         if isinstance(row["question_id"], int):
             self.integer_ids.add(question_id)
+
+    def take_given(self, row: GivenRow) -> None:
+        """A row that was read elsewhere."""
+        example = row.example
+        try:
+            _check_characters(*_texts_of(example))
+            self.add(row.line, example)
+        except (ValueError, OSError) as error:
+            self.reject(row.line, _writable(example.question_id), error)
+            return
+        if row.integer_id:
+            self.integer_ids.add(example.question_id)
 
     def add(self, line: int, example: VqaExample) -> None:
         """An example, if it can be asked; a ValueError says why not."""
@@ -196,11 +223,25 @@ def _row(raw: bytes) -> dict[str, Any]:
         raise ValueError(f"not JSON ({one_line(error)}); write one object a line") from error
     if not isinstance(row, dict):
         raise TypeError("a row must be a JSON object")
+    _check_characters(json.dumps(row, ensure_ascii=False))
+    return row
+
+
+def _check_characters(*texts: str) -> None:
     try:
-        json.dumps(row, ensure_ascii=False).encode("utf-8")
+        "".join(texts).encode("utf-8")
     except UnicodeEncodeError as error:
         raise ValueError("it holds half a character (a lone surrogate)") from error
-    return row
+
+
+def _texts_of(example: VqaExample) -> tuple[str, ...]:
+    texts = (example.question_id, example.question, example.question_type, example.instruction or "")
+    return (*texts, example.description, *example.answers, *example.pos_passage_ids)
+
+
+def _writable(text: str | None) -> str | None:
+    """Without half characters, which no file takes."""
+    return None if text is None else text.encode(errors="backslashreplace").decode()
 
 
 def _question_id(row: dict[str, Any]) -> str:

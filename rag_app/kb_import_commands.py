@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -155,10 +156,11 @@ def _take_benchmark(source: Source, name: str, var: Path) -> None:
     """Streams the passages of a benchmark into a knowledge base; those that it holds already are passed over."""
 
     def items() -> Iterator[Entry | BadRow]:
-        for number, passage in enumerate(source.passages(), start=1):
+        for number, passage in enumerate(passages, start=1):
             yield Entry(passage=passage, file=source.slug, line=number)
 
-    report = take_in(items(), name, var, known=Known.SKIP)
+    with closing(source.passages()) as passages:
+        report = take_in(items(), name, var, known=Known.SKIP)
     seen = report.added + report.skipped + report.bad
     print(f"{name}: took in {report.added:,} of {seen:,} passages; it holds {report.holds:,}")
 

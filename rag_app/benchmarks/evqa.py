@@ -13,10 +13,12 @@ from collections.abc import Container, Iterator, Mapping
 from pathlib import Path
 
 from knowledge_bases.records import VqaExample
-from rag_app.benchmarks.items import Item, only_file
+from rag_app.benchmarks.items import Item, each_item, only_file
+from rag_app.datasets import RowProblem
+from rag_app.errors import reported_as_input
 from rag_app.metrics.evqa import split_references
 from rag_app.scoring.columns import text_of
-from rag_app.scoring.rows import Row, read_rows
+from rag_app.scoring.rows import FileRow, Row, scan_rows
 
 __all__ = ["SPLITS", "read_evqa"]
 
@@ -25,7 +27,7 @@ _OBJECT = re.compile(r"\{[^{}]*\}")
 _CHARACTERS_AT_ONCE = 1 << 24  # iNaturalist's train.json has about a gigabyte
 
 
-def read_evqa(folder: Path, split: str, *, images: Path) -> Iterator[Item]:
+def read_evqa(folder: Path, split: str, *, images: Path) -> Iterator[Item | RowProblem]:
     """The questions in the published order, numbered from 0; further pictures of row 7 are `7.2`, `7.3` ...
 
     Args:
@@ -34,19 +36,22 @@ def read_evqa(folder: Path, split: str, *, images: Path) -> Iterator[Item]:
         images: folder of the pictures, in `inat/` and `google-landmark/train/`.
 
     Raises:
-        InputError: the file is missing or damaged.
-        ValueError: a row has other columns.
+        InputError: a file is missing or damaged.
     """
-    rows = read_rows(only_file(folder, [f"{split}.csv"], "questions"))
+    rows = scan_rows(only_file(folder, [f"{split}.csv"], "questions"))
     wanted = {
-        picture for row in rows.values() if text_of(row, "dataset_name") == "inaturalist" for picture in _pictures(row)
+        picture for one in rows if one.row.get("dataset_name") == "inaturalist" for picture in _named_pictures(one.row)
     }
-    names = _inaturalist_names(images / "inat", wanted)
-    for number, row in rows.items():
+    with reported_as_input(f"names of pictures in {images / 'inat'}", kinds=(OSError, ValueError, KeyError)):
+        names = _inaturalist_names(images / "inat", wanted)
+
+    def items(found: FileRow) -> Iterator[Item]:
+        row = found.row
         for place, picture in enumerate(_pictures(row), start=1):
             yield Item(
+                line=found.line,
                 example=VqaExample(
-                    question_id=number if place == 1 else f"{number}.{place}",
+                    question_id=f"{found.question_id}" if place == 1 else f"{found.question_id}.{place}",
                     question=text_of(row, "question"),
                     answers=tuple(split_references(text_of(row, "answer"))),
                     question_type=text_of(row, "question_type"),
@@ -55,12 +60,18 @@ def read_evqa(folder: Path, split: str, *, images: Path) -> Iterator[Item]:
                 pictures=_places(text_of(row, "dataset_name"), picture, names),
             )
 
+    return each_item(rows, items)
+
 
 def _pictures(row: Row) -> list[str]:
-    found = [part.strip() for part in text_of(row, "dataset_image_ids").split("|") if part.strip()]
+    found = _named_pictures(row)
     if not found:
         raise ValueError("'dataset_image_ids' names no picture")
     return found
+
+
+def _named_pictures(row: Row) -> list[str]:
+    return [part.strip() for part in str(row.get("dataset_image_ids") or "").split("|") if part.strip()]
 
 
 def _places(dataset: str, picture: str, names: Mapping[str, str]) -> tuple[Path, ...]:

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from knowledge_bases.records import VqaExample
-from rag_app.benchmarks.items import Item, only_file
+from rag_app.benchmarks.items import Item, each_item, only_file
+from rag_app.datasets import RowProblem
 from rag_app.scoring.columns import text_of, texts_of
-from rag_app.scoring.rows import Row, read_rows
+from rag_app.scoring.rows import FileRow, Row, scan_rows
 
 __all__ = ["SPLITS", "read_infoseek"]
 
@@ -16,27 +17,36 @@ SPLITS = ("val", "human", "test", "train")
 _ENDINGS = (".jpg", ".JPEG", ".jpeg", ".png")
 
 
-def read_infoseek(folder: Path, split: str) -> Iterator[Item]:
+def read_infoseek(folder: Path, split: str) -> Iterator[Item | RowProblem]:
     """The questions in the published order; pictures are called as in OVEN, with or without its two-digit folders.
 
     Args:
         folder: with `infoseek_val.jsonl` and `infoseek_val_qtype.jsonl`, or those of another split.
-        split: `val`, `human`, `test` or `train`. A question of which the type is not known is scored as a text.
+        split: `val`, `human`, `test` or `train`. A question of which the type is not published is scored as a text.
 
     Raises:
         InputError: a file is missing or damaged.
-        ValueError: a row has other columns.
     """
-    rows = read_rows(only_file(folder, [f"infoseek_{split}.jsonl"], "questions"))
+    rows = scan_rows(only_file(folder, [f"infoseek_{split}.jsonl"], "questions"))
     types_file = folder / f"infoseek_{split}_qtype.jsonl"
-    types = read_rows(types_file) if types_file.is_file() else {}
-    for question_id, row in rows.items():
-        kind = types.get(question_id, row).get("question_type") or "String"
+    found_types = scan_rows(types_file) if types_file.is_file() else []
+    types = {one.question_id: one.row for one in found_types if not one.problem}
+    faulty = next((one for one in found_types if one.problem), None)
+
+    def items(found: FileRow) -> Iterator[Item]:
+        row = found.row
+        kind = types.get(found.question_id, row).get("question_type")
+        if kind is None and faulty is not None:
+            raise ValueError(
+                f"its type is not known, since {types_file.name}, {faulty.place}, is faulty: {faulty.problem}"
+            )
+        kind = kind or "String"
         picture = text_of(row, "image_id")
         number = picture.removeprefix("oven_")
         yield Item(
+            line=found.line,
             example=VqaExample(
-                question_id=question_id,
+                question_id=str(found.question_id),
                 question=text_of(row, "question"),
                 answers=_answers(row),
                 question_type=str(kind),
@@ -44,6 +54,8 @@ def read_infoseek(folder: Path, split: str) -> Iterator[Item]:
             reference={**row, "question_type": kind},
             pictures=tuple(Path(place, f"{picture}{ending}") for place in (number[:2], "") for ending in _ENDINGS),
         )
+
+    return each_item(rows, items)
 
 
 def _answers(row: Row) -> tuple[str, ...]:

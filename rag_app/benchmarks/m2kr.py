@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from contextlib import closing
 from pathlib import Path
 
 from knowledge_bases.records import VqaExample
 from knowledge_bases.sources import Source
-from rag_app.datasets import Dataset, collect_dataset
-from rag_app.errors import reported_as_input
+from rag_app.datasets import Dataset, GivenRow, RowProblem, collect_dataset
+from rag_app.errors import one_line, reported_as_input
 from rag_app.metrics.evqa import evqa_exact_match, split_references
 from rag_app.metrics.infoseek import infoseek_match
 from rag_app.metrics.judging import EXACT
@@ -34,8 +36,22 @@ def open_m2kr(source: Source, *, images: Path | None) -> Dataset:
     Raises:
         InputError: it cannot be read, or no question can be asked.
     """
-    with reported_as_input():
-        return collect_dataset(source.slug, source.examples(), images=images or Path())
+    with reported_as_input(), closing(_rows(source)) as rows:
+        return collect_dataset(source.slug, rows, images=images or Path())
+
+
+def _rows(source: Source) -> Generator[GivenRow | RowProblem]:
+    with closing(source.questions()) as rows:
+        for line, row in enumerate(rows, start=1):
+            question_id = row.get("question_id")
+            is_number = isinstance(question_id, int) and not isinstance(question_id, bool)
+            given: GivenRow | RowProblem
+            try:
+                given = GivenRow(line=line, example=source.example_of(row), integer_id=is_number)
+            except (ValueError, TypeError) as error:
+                known = str(question_id) if is_number or isinstance(question_id, str) else None
+                given = RowProblem(line=line, question_id=known, problem=one_line(error))
+            yield given
 
 
 def headlines(name: str) -> list[str]:

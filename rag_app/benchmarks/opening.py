@@ -20,12 +20,13 @@ from rag_app.benchmarks.items import Item, with_picture
 from rag_app.benchmarks.m2kr import RECALL_AT, extra_scores, headlines, open_m2kr
 from rag_app.benchmarks.okvqa import SPLITS as OKVQA_SPLITS
 from rag_app.benchmarks.okvqa import read_okvqa
-from rag_app.datasets import Dataset, collect_dataset
+from rag_app.datasets import Dataset, GivenRow, RowProblem, collect_dataset
 from rag_app.errors import InputError, one_line
 from rag_app.metrics.infoseek import infoseek_metric
 from rag_app.metrics.judging import EXACT
 from rag_app.metrics.okvqa import published_stems
 from rag_app.metrics.questions import Extra
+from rag_app.scoring.columns import annotations_of
 from rag_app.scoring.scorers import SCORERS, Context
 
 __all__ = ["KINDS", "Benchmark", "open_benchmark"]
@@ -57,7 +58,7 @@ class Benchmark:
 @dataclass(frozen=True, kw_only=True)
 class _Kind:
     splits: tuple[str, ...]  # the one that papers report first
-    read: Callable[[Path, str, Path], Iterator[Item]]
+    read: Callable[[Path, str, Path], Iterator[Item | RowProblem]]
     headline: tuple[str, ...]
 
 
@@ -135,30 +136,27 @@ def _published(kind: str, folder: Path, split: str, images: Path) -> Benchmark:
     published = KINDS[kind]
     if split not in published.splits:
         raise InputError(f"{kind} has no split {split!r}; choose one of {', '.join(published.splits)}")
-    items = _items(published.read(folder, split, images), f"{kind} in {folder}")
+    rows = list(published.read(folder, split, images))
     return Benchmark(
-        dataset=collect_dataset(f"{kind}-{split}", (with_picture(item, images) for item in items), images=images),
+        dataset=collect_dataset(f"{kind}-{split}", (_given(row, images) for row in rows), images=images),
         settings={"benchmark": f"{kind}-{split}", "headline": list(published.headline)},
         has_positives=False,
-        extra=_by_official_rules(kind, items),
+        extra=_by_official_rules(kind, [row for row in rows if isinstance(row, Item)]),
     )
 
 
-def _items(coming: Iterator[Item], what: str) -> list[Item]:
-    items: list[Item] = []
+def _given(row: Item | RowProblem, images: Path) -> GivenRow | RowProblem:
+    if isinstance(row, RowProblem):
+        return row
     try:
-        for item in coming:
-            items.append(item)
-    except InputError:
-        raise
-    except (OSError, ValueError, TypeError) as error:
-        raise InputError(f"{what}, after {len(items):,} sound questions: {one_line(error)}") from error
-    return items
+        return GivenRow(line=row.line, example=with_picture(row, images))
+    except OSError as error:  # a path that is too long
+        return RowProblem(line=row.line, question_id=row.example.question_id, problem=one_line(error))
 
 
 def _by_official_rules(kind: str, items: list[Item]) -> Extra:
     references = {item.example.question_id: item.reference for item in items}
-    annotations = (one for row in references.values() if kind == "okvqa" for one in row["answers"])
+    annotations = (one for row in references.values() if kind == "okvqa" for one in annotations_of(row))
     context = Context(stems=published_stems(annotations))
 
     def score(example: VqaExample, answer: str) -> dict[str, float]:
@@ -167,7 +165,7 @@ def _by_official_rules(kind: str, items: list[Item]) -> Extra:
         reference = references[example.question_id]
         try:
             scores = SCORERS[kind](reference, {"answer": answer}, context) or {}
-        except ValueError:  # the official scorer refuses such a reference as well
+        except (ValueError, TypeError):  # the official scorer refuses such a reference as well
             return {}
         if kind != "infoseek":
             return scores

@@ -12,7 +12,7 @@ from rag_app.atomic import write_json
 from rag_app.datasets import RowProblem
 from rag_app.errors import InputError, one_line, reported_as_input
 from rag_app.evaluation.files import CASES, DETAILS, PREDICTIONS, SCORES, SETTINGS, read_report, write_results
-from rag_app.evaluation.outcomes import read_outcomes
+from rag_app.evaluation.outcomes import Outcome, read_outcomes
 from rag_app.evaluation.report import make_report
 from rag_app.evaluation.settings import different, on_all_devices
 from rag_app.evaluation.shards import Shard, parse_shard
@@ -48,7 +48,7 @@ def merge(
         raise InputError(f"{output} is one of the shards; give another --output")
     parts = [_part(folder) for folder in folders]
     _check(parts)
-    outcomes = sorted((one for part in parts for one in read_outcomes(part.folder / SCORES)), key=lambda one: one.line)
+    outcomes = sorted((one for part in parts for one in read_outcomes(part.folder / SCORES)), key=_place)
     known = {case.outcome.question_id: case for part in parts for case in read_cases(part.folder / CASES)}
     predictions: dict[str, Prediction] = {}
     details: dict[str, Detail] = {}
@@ -75,6 +75,10 @@ def merge(
             beside=beside,
         )
     return report
+
+
+def _place(outcome: Outcome) -> tuple[int, str]:
+    return outcome.line, outcome.question_id  # several questions may come from one row
 
 
 def _part(folder: Path) -> _Part:

@@ -43,9 +43,13 @@ def make_report(
         "calibration": _calibration(outcomes),
         "abstaining": _abstaining(outcomes),
         "verdicts": dict(Counter(outcome.verdict for outcome in outcomes).most_common()),
-        "problems": [asdict(problem) for problem in sorted(problems, key=lambda problem: problem.line)],
+        "problems": [asdict(problem) for problem in sorted(problems, key=_place)],
         "manifest": dict(manifest),
     }
+
+
+def _place(problem: RowProblem) -> tuple[int, str]:
+    return problem.line, problem.question_id or ""  # several questions may come from one row
 
 
 def _values_and_counts(outcomes: Sequence[Outcome]) -> dict[str, Any]:

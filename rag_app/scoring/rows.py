@@ -10,14 +10,14 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from rag_app.errors import InputError, one_line
 
-__all__ = ["Pair", "Row", "pair_rows", "read_rows"]
+__all__ = ["FileRow", "Pair", "Row", "pair_rows", "read_rows", "scan_rows"]
 
 _ID_KEYS = ("question_id", "data_id", "questionId", "id")
 _LIST_KEYS = ("annotations", "questions", "data", "predictions")
@@ -40,11 +40,42 @@ class Pair:
     prediction: Row | None
 
 
+@dataclass(frozen=True, kw_only=True)
+class FileRow:
+    """One row of a file.
+
+    Attributes:
+        line: its number in the file, from 1: of lines in JSON Lines, of rows elsewhere.
+        place: what to call it in errors.
+        question_id: its id, as text; None where it has none.
+        row: its columns; empty where it cannot be used.
+        problem: why it cannot be used; "" where it can.
+    """
+
+    line: int
+    place: str
+    question_id: str | None = None
+    row: Row = field(default_factory=dict)
+    problem: str = ""
+
+
 def read_rows(path: Path) -> dict[str, Row]:
     """The rows of a file by question id, in the file's order.
 
     Raises:
         InputError: the file is missing, is in no known format, has a faulty row or an id twice, or holds no row.
+    """
+    rows = scan_rows(path)
+    if faulty := next((one for one in rows if one.problem), None):
+        raise InputError(f"{path}, {faulty.place}: {faulty.problem}")
+    return {one.question_id: one.row for one in rows if one.question_id is not None}
+
+
+def scan_rows(path: Path) -> list[FileRow]:
+    """As `read_rows`, but rows with a fault stand among the others and say what it is.
+
+    Raises:
+        InputError: the file is missing, is in no known format, or holds no row.
     """
     try:
         text = path.read_bytes().decode("utf-8-sig")
@@ -55,7 +86,7 @@ def read_rows(path: Path) -> dict[str, Row]:
     rows = _csv_rows(text, path) if path.suffix.lower() == ".csv" else _json_rows(text, path)
     if not rows:
         raise InputError(f"{path} holds no rows")
-    return _by_id(rows, path)
+    return _with_ids(rows)
 
 
 def pair_rows(predictions: Mapping[str, Row], references: Sequence[Mapping[str, Row]]) -> list[Pair]:
@@ -85,25 +116,37 @@ def pair_rows(predictions: Mapping[str, Row], references: Sequence[Mapping[str, 
     return pairs
 
 
-def _json_rows(text: str, path: Path) -> list[tuple[str, Any]]:
-    """(what to call the row in errors, row) of every row."""
+class _Fault(str):
+    """What is wrong with a row, in place of the row."""
+
+
+_Found = tuple[int, str, Any]
+"""(number from 1, what to call the row in errors, row or `_Fault`)"""
+
+
+def _json_rows(text: str, path: Path) -> list[_Found]:
     if path.suffix.lower() == ".jsonl":
-        return _json_lines(text, path)
+        return _json_lines(text)
     try:
         whole = json.loads(text)
     except (ValueError, RecursionError) as error:
         if path.suffix.lower() == ".json" and text.lstrip()[:1] == "[":
             raise InputError(f"{path} is no JSON: {one_line(error)}") from error
-        return _json_lines(text, path)
+        return _json_lines(text)
     if isinstance(whole, dict):
         key = next((key for key in _LIST_KEYS if isinstance(whole.get(key), list)), None)
         if key is not None:
             whole = whole[key]
         elif not any(name in whole for name in _ID_KEYS):
-            return [(f"entry {name!r}", _with_id(name, value)) for name, value in whole.items()]
+            named = enumerate(whole.items(), start=1)
+            return [(number, f"entry {name!r}", _with_id(name, value)) for number, (name, value) in named]
     if not isinstance(whole, list):
         whole = [whole]
-    return [(f"row {number}", row) for number, row in enumerate(whole, start=1)]
+    return [_found(number, row) for number, row in enumerate(whole, start=1)]
+
+
+def _found(number: int, row: Any) -> _Found:  # noqa: ANN401 - any JSON value
+    return number, f"row {number}", row
 
 
 def _with_id(name: str, value: Any) -> dict[str, Any]:  # noqa: ANN401 - any JSON value
@@ -111,42 +154,59 @@ def _with_id(name: str, value: Any) -> dict[str, Any]:  # noqa: ANN401 - any JSO
     return {**columns, "question_id": name}
 
 
-def _json_lines(text: str, path: Path) -> list[tuple[str, Any]]:
-    rows = []
-    for number, line in enumerate(text.split("\n"), start=1):
-        if line.strip():
-            try:
-                rows.append((f"row {number}", json.loads(line)))
-            except (ValueError, RecursionError) as error:
-                raise InputError(f"{path}, row {number}: {one_line(error)}") from error
-    return rows
+def _json_lines(text: str) -> list[_Found]:
+    return [_found(number, _json(line)) for number, line in enumerate(text.split("\n"), start=1) if line.strip()]
 
 
-def _csv_rows(text: str, path: Path) -> list[tuple[str, Any]]:
+def _json(line: str) -> Any:  # noqa: ANN401 - any JSON value
     try:
-        rows = list(csv.DictReader(io.StringIO(text, newline=""), strict=True))
+        return json.loads(line)
+    except (ValueError, RecursionError) as error:
+        return _Fault(one_line(error))
+
+
+def _csv_rows(text: str, path: Path) -> list[_Found]:
+    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+    try:
+        header = reader.fieldnames
     except csv.Error as error:
         raise InputError(f"{path} is no CSV: {one_line(error)}") from error
-    return [
-        (f"row {number}", {key: value for key, value in row.items() if key is not None and value is not None})
-        for number, row in enumerate(rows, start=1)
-    ]
+    return [_found(number, row) for number, row in enumerate(_csv_values(reader) if header else (), start=1)]
 
 
-def _by_id(rows: Sequence[tuple[str, Any]], path: Path) -> dict[str, Row]:
-    for place, row in rows:
-        if not isinstance(row, dict):
-            raise InputError(f"{path}, {place}: a row must be a JSON object, not {type(row).__name__}")
-    numbered = not any(_id(row) is not None for _, row in rows)
-    by_id: dict[str, Row] = {}
-    for position, (place, row) in enumerate(rows):
-        question_id = str(position) if numbered else _id(row)
-        if question_id is None:
-            raise InputError(f"{path}, {place}: it has no question_id")
-        if question_id in by_id:
-            raise InputError(f"{path}, {place}: question_id {question_id!r} comes twice")
-        by_id[question_id] = row
-    return by_id
+def _csv_values(reader: csv.DictReader[str]) -> Iterator[Any]:
+    while True:
+        try:
+            row = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            yield _Fault(f"{one_line(error)}; check the quotes")
+            continue
+        yield {key: value for key, value in row.items() if key is not None and value is not None}
+
+
+def _with_ids(found: Sequence[_Found]) -> list[FileRow]:
+    numbered = not any(isinstance(row, dict) and _id(row) is not None for _, _, row in found)
+    rows: list[FileRow] = []
+    places: dict[str, str] = {}
+    for position, (line, place, row) in enumerate(found):
+        question_id, problem = None, ""
+        if isinstance(row, _Fault):
+            problem = str(row)
+        elif not isinstance(row, dict):
+            problem = f"a row must be a JSON object, not {type(row).__name__}"
+        else:
+            question_id = str(position) if numbered else _id(row)
+            if question_id is None:
+                problem = "it has no question_id"
+            elif question_id in places:
+                problem = f"question_id {question_id!r} comes twice, first in {places[question_id]}"
+            else:
+                places[question_id] = place
+        sound = row if not problem else {}
+        rows.append(FileRow(line=line, place=place, question_id=question_id, row=sound, problem=problem))
+    return rows
 
 
 def _id(row: Row) -> str | None:

@@ -72,7 +72,7 @@ def test_regions_are_read_whatever_their_class_is_called() -> None:
 def test_questions_and_passages_of_the_split(tmp_path: Path) -> None:
     source = parse_source("flmr:OK-VQA", save(tmp_path))
     assert isinstance(source, FlmrSource)
-    (example,) = source.examples()
+    (example,) = map(source.example_of, source.questions())
     assert (example.question_id, str(example.image)) == ("2971475", PICTURE)
     assert [region.label for region in example.regions] == ["motor_cycle", "man"]
     assert example.description == description_of(row())
@@ -81,11 +81,11 @@ def test_questions_and_passages_of_the_split(tmp_path: Path) -> None:
     assert source.slug == "flmr-okvqa-test"
 
 
-def test_numbers_serve_as_ids_and_faults_name_the_row(tmp_path: Path) -> None:
+def test_numbers_serve_as_ids_and_faults_are_told(tmp_path: Path) -> None:
     assert example_from_flmr(row(question_id=7)).question_id == "7"
     source = FlmrSource(folder=save(tmp_path, row(img_path=None)))
-    with pytest.raises(ValueError, match="flmr-okvqa-test: row 1: no img_path"):
-        list(source.examples())
+    with pytest.raises(ValueError, match="flmr-okvqa-test: no img_path"):
+        source.example_of(next(source.questions()))
     with pytest.raises(ValueError, match="objects is not a list of objects"):
         example_from_flmr(row(objects="x"))
 

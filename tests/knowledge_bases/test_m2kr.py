@@ -68,7 +68,7 @@ def test_other_names_are_refused(text: str) -> None:
 def test_passages_and_questions_of_the_split(folder: Path) -> None:
     source = M2krSource.parse("m2kr:EVQA", folder)
     assert [passage.passage_id for passage in source.passages()] == ["EVQA_1", "EVQA_2", "EVQA_3"]
-    first, second = source.examples()
+    first, second = map(source.example_of, source.questions())
     assert first.image == Path("inat/val/a.jpg")
     assert first.answers == ("tree", "oak")
     assert second.image is None

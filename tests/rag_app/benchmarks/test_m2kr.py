@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import datasets
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -148,3 +151,67 @@ def test_without_a_metric_of_their_own_answers_are_judged_by_exact_match(
     assert ("InfoSeek string match" in report["metrics"]) == (name == "Infoseek")
     assert report["judged_by"] == {"Exact match": 3}
     assert report["verdicts"] == {"right": 3}
+
+
+def change_questions(folder: Path, **columns: Any) -> None:  # noqa: ANN401 - lists of any column's type
+    """Puts other columns in place of those of the same names."""
+    file = folder / "EVQA_data" / "test-0.parquet"
+    pq.write_table(pa.table({**pq.read_table(file).to_pydict(), **columns}), file)
+
+
+def test_rows_with_a_fault_are_reported_and_the_others_asked(
+    world: Path, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    change_questions(
+        folder,
+        question_id=["q1", None, "q3", "q1"],
+        img_path=["inat/a.png"] * 4,
+        answers=[["3"], ["4"], ["6", None], ["7"]],
+    )
+    evaluate = ["evaluate", "--benchmark", "m2kr:EVQA", "--images", str(folder), "--folder", str(folder)]
+    evaluate += ["--preset", str(world / "tiny.toml"), "--var", str(tmp_path / "var"), "--no-retrieval"]
+    assert main([*evaluate, "--output", str(tmp_path / "out")]) == 0
+    captured = capsys.readouterr()
+    assert "row 2 was not asked: m2kr-evqa-test: no question_id; check" in captured.err
+    assert "row 3 (question q3) was not asked: m2kr-evqa-test: answers is not a list of texts" in captured.err
+    assert "row 4 (question q1) was not asked: question_id 'q1' is already in row 1" in captured.err
+    assert "1 of 4 rows are scored, 3 are reported" in captured.out
+
+
+def test_whole_numbers_serve_as_ids_and_are_written_as_such(world: Path, folder: Path, tmp_path: Path) -> None:
+    change_questions(folder, question_id=[11, 12, 13, 14])
+    evaluate = ["evaluate", "--benchmark", "m2kr:EVQA", "--images", str(folder), "--folder", str(folder)]
+    evaluate += ["--preset", str(world / "tiny.toml"), "--var", str(tmp_path / "var"), "--no-retrieval"]
+    assert main([*evaluate, "--output", str(tmp_path / "out")]) == 0
+    assert [row["question_id"] for row in read_lines(tmp_path / "out" / "predictions.jsonl")] == [11, 12, 14]
+
+
+def test_the_stream_is_closed_when_reading_ends_early(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Threads of an open stream may outlive the interpreter, which then ends with `terminate called`."""
+    closed: list[bool] = []
+    read = datasets.IterableDataset.__iter__
+
+    def watched(self: datasets.IterableDataset) -> Iterator[Any]:
+        try:
+            yield from read(self)
+        finally:
+            closed.append(True)
+
+    def stopping(question: str) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(datasets.IterableDataset, "__iter__", watched)
+    monkeypatch.setattr("rag_app.datasets.check_question", stopping)
+    source = M2krSource.parse("m2kr:EVQA", folder)
+    with pytest.raises(KeyboardInterrupt):
+        open_m2kr(source, images=folder)
+    assert closed == [True]
+    passages = source.passages()
+    next(passages)
+    passages.close()
+    assert closed == [True, True]
+    pq.write_table(pa.table({"passage_id": ["1"], "text": ["t"]}), folder / "EVQA_passages" / "test_passages-0.parquet")
+    with pytest.raises(ValueError, match="no passage_content") as kept:
+        list(source.passages())
+    assert closed == [True] * 3
+    assert kept.value.__traceback__ is not None  # which would keep what is not closed

@@ -274,5 +274,142 @@ def test_faulty_folders_are_one_line(folder: Path) -> None:
         open_benchmark("flags", images=None)
     okvqa(folder, folder / "pictures")
     save_json(folder / "mscoco_val2014_annotations.json", {"annotations": [{"question_id": 2971475, "answers": "x"}]})
-    with pytest.raises(InputError, match="after 0 sound questions: 'answers' must be a list"):
+    with pytest.raises(InputError, match=r"no question that can be asked; row 1: 'answers' must be .*and 2 more such"):
         open_benchmark(f"okvqa:{folder}", images=None)
+
+
+def change_json(path: Path, key: str | None, change: Callable[[list[Any]], object]) -> None:
+    document = json.loads(path.read_text("utf-8"))
+    change(document[key] if key else document)
+    save_json(path, document)
+
+
+def faulty_okvqa(folder: Path) -> None:
+    def questions(rows: list[Any]) -> None:
+        rows.insert(1, {**rows[0], "question": "Again?"})
+        rows += [{**rows[0], "question_id": 7}, 5, {**rows[0], "question_id": 8, "image_id": "x"}]
+
+    def annotations(rows: list[Any]) -> None:
+        rows += ["no object", {**rows[0], "question_id": 8}]
+
+    change_json(folder / "OpenEnded_mscoco_val2014_questions.json", "questions", questions)
+    change_json(folder / "mscoco_val2014_annotations.json", "annotations", annotations)
+
+
+def faulty_aokvqa(folder: Path) -> None:
+    def rows(found: list[Any]) -> None:
+        found.insert(0, {**found[0], "question_id": "first", "image_id": None})
+        found += [[], {**found[1], "question_id": "last", "direct_answers": ["ski", None]}]
+
+    change_json(folder / "aokvqa_v1p0_val.json", None, rows)
+
+
+def faulty_evqa(folder: Path) -> None:
+    text = (folder / "test.csv").read_text("utf-8")
+    line = next(one for one in text.split("\n") if "landmarks" in one)
+    lines = [line.replace("00cba0067c078490", ""), "short", 'x"y "z', f'"open,{line}']
+    (folder / "test.csv").write_text(text + "\n".join(lines) + "\n", encoding="utf-8")
+
+
+def faulty_infoseek(folder: Path) -> None:
+    path, types = folder / "infoseek_val.jsonl", folder / "infoseek_val_qtype.jsonl"
+    rows = path.read_text("utf-8").split("\n")
+    half = rows[0].replace("infoseek_val_00000000", "half" + r"\ud800")
+    unknown = rows[0].replace("infoseek_val_00000000", "unknown")
+    path.write_text("\n".join(['"bad"', "", *rows[:-1], "{", half, unknown, ""]), encoding="utf-8")
+    kinds = json.dumps({"data_id": "half\ud800", "question_type": "String"}) + "\n[]\n"
+    types.write_text(types.read_text("utf-8") + kinds, encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("kind", "spoil", "asked", "reported"),
+    [
+        (
+            "okvqa",
+            faulty_okvqa,
+            ["2971475", "3397615"],
+            {
+                2: ("2971475", "comes twice, first in row 1"),
+                4: ("3575865", "there is no picture"),
+                5: ("7", "no sound annotation"),
+                6: (None, "a row must be a JSON object, not int"),
+                7: ("8", "'image_id' must be a whole number, not 'x'"),
+            },
+        ),
+        (
+            "aokvqa",
+            faulty_aokvqa,
+            ["22Mex", "2aVVy"],
+            {
+                1: ("first", "'image_id' is missing"),
+                4: ("2wAeN", "there is no picture"),
+                5: (None, "a row must be a JSON object"),
+                6: ("last", "'direct_answers' must be a list of texts"),
+            },
+        ),
+        (
+            "evqa",
+            faulty_evqa,
+            ["0", "0.2", "1"],
+            {
+                1: ("0.3", "there is no picture"),
+                3: ("2", "'dataset_image_ids' names no picture"),
+                4: ("3", "'dataset_image_ids' names no picture"),
+                5: ("4", "'dataset_image_ids' names no picture"),
+                6: (None, "unexpected end of data; check the quotes"),
+            },
+        ),
+        (
+            "infoseek",
+            faulty_infoseek,
+            ["infoseek_val_00000000", "infoseek_val_00000001"],
+            {
+                1: (None, "a row must be a JSON object"),
+                5: ("infoseek_val_00000002", "there is no picture"),
+                6: (None, "Expecting"),
+                7: ("half\\ud800", "half a character"),
+                8: ("unknown", "its type is not known, since infoseek_val_qtype.jsonl, row 5, is faulty"),
+            },
+        ),
+    ],
+)
+def test_rows_with_a_fault_are_reported_and_the_others_asked(
+    kind: str,
+    spoil: Callable[[Path], None],
+    asked: list[str],
+    reported: dict[int, tuple[str | None, str]],
+    folder: Path,
+) -> None:
+    SAVE[kind](folder, folder / "pictures")
+    spoil(folder)
+    benchmark = open_benchmark(f"{kind}:{folder}", images=folder / "pictures")
+    assert [example.question_id for example in benchmark.dataset.examples] == asked
+    problems = {one.line: one for one in benchmark.dataset.problems}
+    assert {line: one.question_id for line, one in problems.items()} == {
+        line: question_id for line, (question_id, _) in reported.items()
+    }
+    for line, (_, text) in reported.items():
+        assert text in problems[line].problem
+    assert len(scores(benchmark, *["x"] * len(asked))) == len(asked)
+
+
+def test_reported_rows_and_scored_rows_are_the_given_ones(
+    world: Path, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    aokvqa(folder, folder / "pictures")
+    faulty_aokvqa(folder)
+    evaluate = ["evaluate", "--benchmark", f"aokvqa:{folder}", "--images", str(folder / "pictures"), "--no-retrieval"]
+    evaluate += ["--preset", str(world / "tiny.toml"), "--var", str(world / "var")]
+    assert main([*evaluate, "--output", str(folder / "out")]) == 0
+    captured = capsys.readouterr()
+    assert "row 1 (question first) was not asked: 'image_id' is missing" in captured.err
+    assert "2 of 6 rows are scored, 4 are reported" in captured.out
+    for number in (1, 2):
+        part = [*evaluate, "--output", str(folder / f"part{number}"), "--shard", f"{number}/2"]
+        assert main(part) == 0
+    merged = ["evaluate", "merge", str(folder / "part1"), str(folder / "part2"), "--output", str(folder / "merged")]
+    assert main(merged) == 0
+    assert (
+        read_json(folder / "merged" / "report.json")["problems"]
+        == read_json(folder / "out" / "report.json")["problems"]
+    )
