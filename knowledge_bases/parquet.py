@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 __all__ = ["Row", "id_of", "list_of", "optional", "required", "stream_rows"]
 
 Row = Mapping[str, Any]
+_ROWS_AT_ONCE = 256
 
 
 def stream_rows(repository: str, configuration: str, split: str, *, folder: Path | None) -> Generator[Row]:
-    """The rows of one split, one at a time. Close it when reading ends early: threads read ahead.
+    """The rows of one split, one at a time. Close it when reading ends early: from the hub, threads read ahead.
 
     Args:
         repository: hub id of the data set.
@@ -25,21 +27,34 @@ def stream_rows(repository: str, configuration: str, split: str, *, folder: Path
         ValueError: the source cannot be read.
     """
     try:
-        from datasets import load_dataset
+        rows = _from_hub(repository, configuration, split) if folder is None else _from(folder, configuration, split)
+        with closing(rows):
+            yield from rows
     except ImportError as error:
         raise ValueError("M2KR and FLMR are read with datasets; install it with `pip install datasets`") from error
-
-    if folder is None:
-        name = None if repository.endswith(f"/{configuration}") else configuration
-        arguments: dict[str, Any] = {"path": repository, "name": name, "split": split}
-    else:
-        files = _parquet_files(folder, configuration, split)
-        arguments = {"path": "parquet", "data_files": [str(path) for path in files], "split": "train"}
-    try:
-        yield from load_dataset(streaming=True, **arguments)
     except (OSError, ValueError, KeyError, ConnectionError) as error:
         reason = " ".join(str(error).split())[:200]
         raise ValueError(f"cannot read {configuration} ({split}): {reason}") from error
+
+
+def _from_hub(repository: str, configuration: str, split: str) -> Generator[Row]:
+    from datasets import load_dataset
+
+    name = None if repository.endswith(f"/{configuration}") else configuration
+    yield from load_dataset(repository, name, split=split, streaming=True)
+
+
+def _from(folder: Path, configuration: str, split: str) -> Generator[Row]:
+    """The rows of files on disk, read by no other thread.
+
+    `datasets` reads ahead through Python's file objects, and where the interpreter ends meanwhile, it aborts.
+    """
+    from pyarrow.parquet import ParquetFile
+
+    for path in _parquet_files(folder, configuration, split):
+        with ParquetFile(path) as file:
+            for batch in file.iter_batches(batch_size=_ROWS_AT_ONCE, use_threads=False):
+                yield from batch.to_pylist()
 
 
 def _parquet_files(folder: Path, configuration: str, split: str) -> list[Path]:
@@ -53,7 +68,7 @@ def _parquet_files(folder: Path, configuration: str, split: str) -> list[Path]:
         chosen = chosen or [path for path in files if path.stem == split]
         if chosen:
             return chosen
-    raise ValueError(f"{folder} has no parquet file of {configuration} for the split {split}")
+    raise FileNotFoundError(f"{folder} has no parquet file of {configuration} for the split {split}")
 
 
 def required(row: Row, column: str, place: str) -> str:

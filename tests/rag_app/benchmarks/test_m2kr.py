@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -187,27 +189,29 @@ def test_whole_numbers_serve_as_ids_and_are_written_as_such(world: Path, folder:
 
 
 def test_the_stream_is_closed_when_reading_ends_early(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Threads of an open stream may outlive the interpreter, which then ends with `terminate called`."""
+    """Threads of an open stream from the hub may outlive the interpreter, which then aborts."""
     closed: list[bool] = []
-    read = datasets.IterableDataset.__iter__
+    load = datasets.load_dataset
 
-    def watched(self: datasets.IterableDataset) -> Iterator[Any]:
+    def stream(repository: str, name: str, *, split: str, streaming: bool) -> Iterator[Any]:
+        """What the hub would give, from the folder."""
+        files = str(folder / name / f"{split}-0.parquet")
         try:
-            yield from read(self)
+            yield from load("parquet", data_files=files, split="train", streaming=streaming)
         finally:
             closed.append(True)
 
     def stopping(question: str) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(datasets.IterableDataset, "__iter__", watched)
+    monkeypatch.setattr(datasets, "load_dataset", stream)
     monkeypatch.setattr("rag_app.datasets.check_question", stopping)
-    source = M2krSource.parse("m2kr:EVQA", folder)
+    source = M2krSource.parse("m2kr:EVQA")
     with pytest.raises(KeyboardInterrupt):
         open_m2kr(source, images=folder)
     assert closed == [True]
     passages = source.passages()
-    next(passages)
+    assert next(passages).passage_id == "EVQA_0"
     passages.close()
     assert closed == [True, True]
     pq.write_table(pa.table({"passage_id": ["1"], "text": ["t"]}), folder / "EVQA_passages" / "test_passages-0.parquet")
@@ -215,3 +219,18 @@ def test_the_stream_is_closed_when_reading_ends_early(folder: Path, monkeypatch:
         list(source.passages())
     assert closed == [True] * 3
     assert kept.value.__traceback__ is not None  # which would keep what is not closed
+
+
+def test_a_folder_is_read_by_no_thread_that_could_outlive_the_program(folder: Path) -> None:
+    """`datasets` has such threads: the program that ends while they read is aborted, now and then."""
+    program = f"""if True:
+        import sys
+        from pathlib import Path
+        from knowledge_bases.m2kr import M2krSource
+        rows = M2krSource.parse("m2kr:EVQA", Path({str(folder)!r})).questions()
+        assert next(rows)["question_id"] == "q1"
+        rows.close()
+        sys.exit("datasets" in sys.modules)
+    """
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (run.returncode, run.stderr) == (0, "")
