@@ -24,6 +24,7 @@ from rag_app.progress import duration
 from rag_app.stores import SharedStore
 
 __all__ = [
+    "MOST_FOUND",
     "PAGE",
     "Counts",
     "Shown",
@@ -41,7 +42,7 @@ __all__ = [
 ]
 
 PAGE = 20  # passages shown at a time
-_MOST_SHOWN = 100
+MOST_FOUND = 100  # passages that a search gives
 Tell = Callable[[float, str], None]
 
 
@@ -121,7 +122,7 @@ def browse(shared: SharedStore, words: str, page: int) -> tuple[list[Passage], i
         InputError: there is no such page.
     """
     if words.strip():
-        return shared.search_text(words, _MOST_SHOWN), 1
+        return shared.search_text(words, MOST_FOUND), 1
     with reported_as_input(), PassageStore.open(shared.path) as store:
         pages = max(1, -(-len(store) // PAGE))
         if not 1 <= page <= pages:
@@ -140,7 +141,8 @@ def show(shared: SharedStore, passage_id: str, folder: Path) -> Shown:
         content = store.picture(passage_id)
     if content is None:
         return Shown(passage=passage, picture=None)
-    path = _fresh(folder) / f"picture.{picture_ending(content)}"
+    # The name is like no other: by it the page knows the picture again that nobody has changed.
+    path = _fresh(folder) / f"picture-{secrets.token_hex(8)}.{picture_ending(content)}"
     path.write_bytes(content)
     return Shown(passage=passage, picture=path)
 

@@ -13,13 +13,17 @@ from rag_app import own_knowledge
 from rag_app.assembly import Application
 from rag_app.errors import InputError
 from rag_app.kb_use import KnowledgeInUse
-from ui.knowledge_actions import export
+from ui import passage_form
+from ui.knowledge_actions import export, names
 from ui.knowledge_view import note_card, refusal
+from ui.passage_form import Opened
 from ui.picture_input import picture_input
 
-__all__ = ["Editor", "add_editor"]
+__all__ = ["NO_PASSAGE", "Editor", "add_editor"]
 
 _CHANGING: dict[str, Any] = {"api_visibility": "private", "concurrency_id": "knowledge", "concurrency_limit": 1}
+NO_PASSAGE: list[Any] = ["", "", "", "", None, None]
+"""Values of the form's fields, and of what was opened, when no passage is chosen."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,19 +31,22 @@ class Editor:
     """The form.
 
     Attributes:
-        fields: id, title, text, source, picture, and what was said last.
+        fields: id, title, text, source and picture.
+        opened: the passage that was read into them, an `Opened` or None.
+        said: what was said last.
         picture: the picture's component.
         changed: counts the changes, so that others can follow them.
     """
 
     fields: list[gr.components.Component]
+    opened: gr.State
+    said: gr.HTML
     picture: gr.Image
     changed: gr.State
 
 
 def add_editor(application: Application, in_use: KnowledgeInUse, base: gr.Dropdown) -> Editor:
     """Adds the form to the page under construction."""
-    changed = gr.State(0)
     with gr.Row(equal_height=False):
         with gr.Column(scale=7, min_width=300):
             passage_id = gr.Textbox("", label="Id", elem_id="kb-id")
@@ -48,65 +55,76 @@ def add_editor(application: Application, in_use: KnowledgeInUse, base: gr.Dropdo
             source = gr.Textbox("", label="Source", elem_id="kb-source")
         with gr.Column(scale=4, min_width=220):
             picture = picture_input("kb-picture")
-    said = gr.HTML(elem_id="kb-edit-said")
-    fields: list[gr.components.Component] = [passage_id, title, text, source, picture]
-    _add_buttons(application, in_use, base, fields, said, changed)
-    return Editor(fields=[*fields, said], picture=picture, changed=changed)
+    editor = Editor(
+        fields=[passage_id, title, text, source, picture],
+        opened=gr.State(None),
+        said=gr.HTML(elem_id="kb-edit-said"),
+        picture=picture,
+        changed=gr.State(0),
+    )
+    _add_passage_buttons(application, in_use, base, editor)
+    _add_whole(application, in_use, base, editor)
+    return editor
 
 
-def _add_buttons(
-    application: Application,
-    in_use: KnowledgeInUse,
-    base: gr.Dropdown,
-    fields: list[gr.components.Component],
-    said: gr.HTML,
-    changed: gr.State,
-) -> None:
+def _add_passage_buttons(application: Application, in_use: KnowledgeInUse, base: gr.Dropdown, editor: Editor) -> None:
     var = application.var
     with gr.Row():
         save = gr.Button("Save changes", elem_id="kb-save")
         add = gr.Button("Add as a new passage", elem_id="kb-add")
         delete = gr.Button("Delete this passage", elem_id="kb-delete")
+
+    def save_it(
+        name: str, key: str, title: str, text: str, source: str, shown: str | None, opened: Opened | None, count: int
+    ) -> list[Any]:
+        try:
+            found = passage_form.checked(opened, name, key)
+            passage = Passage(passage_id=key, title=title, text=text, source=source)
+            after = passage_form.save(var, found, passage, shown)
+            in_use.follow(name)
+        except InputError as error:
+            return [refusal(error), gr.skip(), gr.skip()]
+        return [note_card(f"Saved {key}."), after, count + 1]
+
+    def add_it(
+        name: str, key: str, title: str, text: str, source: str, shown: str | None, opened: Opened | None, count: int
+    ) -> list[Any]:
+        try:
+            passage = Passage(passage_id=key, title=title, text=text, source=source)
+            after = passage_form.add(var, name, passage, shown)
+            in_use.follow(name)
+        except InputError as error:
+            return [refusal(error), gr.skip(), gr.skip()]
+        return [note_card(f"Added {key}."), after, count + 1]
+
+    def delete_it(name: str, key: str, opened: Opened | None, count: int) -> list[Any]:
+        try:
+            holds = passage_form.delete(var, passage_form.checked(opened, name, key), in_use.names)
+            in_use.follow(name)
+        except InputError as error:
+            return [refusal(error), gr.skip(), *[gr.skip()] * len(NO_PASSAGE)]
+        return [note_card(f"Deleted {key}; {holds:,} passages are left."), count + 1, *NO_PASSAGE]
+
+    said, opened, changed = editor.said, editor.opened, editor.changed
+    given = [base, *editor.fields, opened, changed]
+    save.click(save_it, given, [said, opened, changed], **_CHANGING)
+    add.click(add_it, given, [said, opened, changed], **_CHANGING)
+    delete.click(
+        delete_it,
+        [base, editor.fields[0], opened, changed],
+        [said, changed, *editor.fields, opened],
+        **_CHANGING,
+    )
+
+
+def _add_whole(application: Application, in_use: KnowledgeInUse, base: gr.Dropdown, editor: Editor) -> None:
+    var = application.var
     with gr.Accordion("Export or remove the whole", open=False, elem_id="kb-whole"):
         kind = gr.Radio(["jsonl", "csv", "zip"], value="zip", label="Export as (pictures go into a zip only)")
         write = gr.Button("Export", elem_id="kb-export")
         file = gr.File(label="Exported", interactive=False, elem_id="kb-exported")
         confirm = gr.Textbox("", label="To remove it, write its name here", elem_id="kb-confirm")
         remove = gr.Button("Remove the knowledge base", variant="stop", elem_id="kb-remove")
-
-    def done(sentence: str, name: str, count: int) -> list[Any]:
-        in_use.follow(name)
-        return [note_card(sentence), count + 1]
-
-    def refused(error: InputError) -> list[Any]:
-        return [refusal(error), gr.skip()]
-
-    def save_it(name: str, key: str, heading: str, body: str, where: str, shown: str | None, count: int) -> list[Any]:
-        try:
-            path = Path(shown) if shown else None
-            own_knowledge.edit_passage(
-                name, var, key, title=heading, text=body, source=where, picture=path, remove_picture=path is None
-            )
-            return done(f"Saved {key}.", name, count)
-        except InputError as error:
-            return refused(error)
-
-    def add_it(name: str, key: str, heading: str, body: str, where: str, shown: str | None, count: int) -> list[Any]:
-        try:
-            passage = Passage(passage_id=key, title=heading, text=body, source=where)
-            own_knowledge.add_passage(name, var, passage, Path(shown) if shown else None)
-            return done(f"Added {key}.", name, count)
-        except InputError as error:
-            return refused(error)
-
-    def delete_it(name: str, key: str, count: int) -> list[Any]:
-        try:
-            if own_knowledge.count_passages(name, var) == 1 and name in in_use.names:
-                raise InputError("this is the last passage of the knowledge base in use; use another one first")
-            holds = own_knowledge.delete_passages(name, var, [key])
-            return done(f"Deleted {key}; {holds:,} passages are left.", name, count)
-        except InputError as error:
-            return refused(error)
 
     def export_it(name: str, ending: str) -> list[Any]:
         try:
@@ -121,13 +139,16 @@ def _add_buttons(
             if name in in_use.names:
                 raise InputError("questions are answered from it; use another one first")
             own_knowledge.remove(name, var)
-            return [note_card(f"Removed {name}."), count + 1]
         except InputError as error:
-            return refused(error)
+            return [refusal(error), *[gr.skip()] * 3]
+        left = names(var)
+        other = next((one for one in in_use.names if one in left), left[0])
+        return [note_card(f"Removed {name}."), count + 1, gr.Dropdown(left, value=other), ""]
 
-    given = [base, *fields, changed]
-    save.click(save_it, given, [said, changed], **_CHANGING)
-    add.click(add_it, given, [said, changed], **_CHANGING)
-    delete.click(delete_it, [base, fields[0], changed], [said, changed], **_CHANGING)
-    write.click(export_it, [base, kind], [file, said], **_CHANGING)
-    remove.click(remove_it, [base, confirm, changed], [said, changed], **_CHANGING)
+    write.click(export_it, [base, kind], [file, editor.said], **_CHANGING)
+    remove.click(
+        remove_it,
+        [base, confirm, editor.changed],
+        [editor.said, editor.changed, base, confirm],
+        **_CHANGING,
+    )

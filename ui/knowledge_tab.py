@@ -13,14 +13,15 @@ from rag_app.kb_use import KnowledgeInUse
 from rag_app.knowledge import named_knowledge
 from rag_app.stores import SharedStore
 from ui.asked import problem
-from ui.knowledge_actions import Counts, browse, names, show, state_of, stored
+from ui.knowledge_actions import MOST_FOUND, Counts, Shown, browse, names, show, state_of, stored
 from ui.knowledge_api import add_reading_api, add_upkeep_api
 from ui.knowledge_changing_api import add_import_api, add_passage_api
-from ui.knowledge_editing import add_editor
+from ui.knowledge_editing import NO_PASSAGE, add_editor
 from ui.knowledge_import import add_import
 from ui.knowledge_view import facts_card, note_card, refusal, rows_of
+from ui.passage_form import Opened
 
-__all__ = ["add_knowledge_tab"]
+__all__ = ["add_knowledge_tab", "found_line", "in_form"]
 
 _READING: dict[str, Any] = {"api_visibility": "private", "concurrency_id": "reading", "concurrency_limit": 4}
 _MODELS: dict[str, Any] = {"api_visibility": "private", "concurrency_id": "models", "concurrency_limit": 1}
@@ -70,36 +71,49 @@ def add_knowledge_tab(page: gr.Blocks, application: Application) -> None:
             found, pages = browse(passages_of(name), text, number)
         except InputError as error:
             return gr.Dataframe(value=[], label=problem(error))
-        what = f"{len(found):,} passages with these words" if text.strip() else f"Page {number} of {pages}"
+        what = found_line(len(found)) if text.strip() else f"Page {number} of {pages}"
         return gr.Dataframe(value=rows_of(found), label=f"{what}; choose one to see it whole")
 
     def choose(name: str, event: gr.SelectData) -> list[Any]:
         try:
             shown = show(passages_of(name), str(event.row_value[0]), Path(editor.picture.GRADIO_CACHE))
         except InputError as error:
-            return [*[gr.skip()] * 5, refusal(error)]
-        passage = shown.passage
-        picture = str(shown.picture) if shown.picture else None
-        return [passage.passage_id, passage.title, passage.text, passage.source, picture, ""]
+            return [*NO_PASSAGE, refusal(error)]
+        return [*in_form(name, shown), ""]
+
+    def another() -> list[Any]:
+        return [*NO_PASSAGE, "", 1]
 
     def listed() -> Any:  # noqa: ANN401 - a component's update
         return gr.Dropdown(names(var))
 
     gr.on([page.load, editor.changed.change], listed, None, base, **_READING)
     gr.on([page.load, base.change, editor.changed.change], look, base, facts, **_READING)
-    gr.on(
-        [page.load, base.change, words.submit, number.submit, editor.changed.change],
-        find,
-        [base, words, number],
-        table,
-        **_READING,
-    )
-    table.select(choose, base, editor.fields, **_READING)
+    form = [*editor.fields, editor.opened]
+    searched = [base, words, number]
+    base.change(another, None, [*form, words, number], **_READING).then(find, searched, table, **_READING)
+    gr.on([page.load, words.submit, number.submit, editor.changed.change], find, searched, table, **_READING)
+    table.select(choose, base, [*form, editor.said], **_READING)
     add_reading_api(application, in_use)
     add_import(application, in_use, base, editor.changed)
     add_import_api(application, in_use)
     add_passage_api(application, in_use)
     add_upkeep_api(application, in_use)
+
+
+def found_line(count: int) -> str:
+    """How many passages a search gave; where it was cut, that there may be more."""
+    cut = "The first " if count >= MOST_FOUND else ""
+    return f"{cut}{count:,} passages with these words"
+
+
+def in_form(base: str, shown: Shown) -> list[Any]:
+    """Values of the form's fields, and what was opened, for a passage of a knowledge base."""
+    passage = shown.passage
+    picture = str(shown.picture) if shown.picture else None
+    name = shown.picture.name if shown.picture else ""
+    opened = Opened(base=base, passage_id=passage.passage_id, picture=name)
+    return [passage.passage_id, passage.title, passage.text, passage.source, picture, opened]
 
 
 def _add_upkeep(
