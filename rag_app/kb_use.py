@@ -87,13 +87,18 @@ class KnowledgeInUse:
             encoder = self._finder().encoder
             _, index = open_index(knowledge, encoder, var=application.var, progress=progress, force=force)
             if name in self.names:
-                self.use(*self.names)
+                self.use(*self.names, progress=progress)
         return len(index)
 
-    def follow(self, name: str) -> None:
-        """After a change: brings the index up to date if questions are answered from this knowledge base."""
+    def follow(self, name: str, *, progress: Progress | None = None) -> None:
+        """After a change: brings the index up to date if questions are answered from this knowledge base.
+
+        Args:
+            name: of the knowledge base.
+            progress: as for `use`; what it raises ends the encoding, and the next time goes on from there.
+        """
         if name in self.names and self._application.pipeline.finder is not None:
-            self.sync(name)
+            self.sync(name, progress=progress)
 
     def _named(self, name: str) -> Knowledge:
         ours = [one for one in self._first if one.name == name]

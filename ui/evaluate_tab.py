@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +28,7 @@ from rag_app.evaluation.worst import read_cases
 from ui.api import Json, add_endpoint, kindly
 from ui.asked import problem
 from ui.evaluation_view import comparison_table, failure_gallery, results, said
-from ui.stopping import Stopped, Stops
+from ui.stopping import Stopped, Stops, Tell
 
 __all__ = ["UPLOADED", "add_evaluate_tab", "compared", "evaluated"]
 
@@ -37,8 +36,6 @@ UPLOADED = "my own file"
 _MODES = {"without retrieval": Mode.NOTHING, "with retrieval": Mode.RETRIEVAL}  # in the order they are run
 _MOST = 50  # questions, unless somebody asks for more
 _NOTHING_YET = "Nothing is evaluated yet. Choose the questions and press Evaluate."
-
-Tell = Callable[[float, str], None]
 
 
 def evaluated(
@@ -89,7 +86,7 @@ def compared(var: Path, first: str | None, second: str | None) -> str:
 
 def add_evaluate_tab(application: Application) -> None:
     """Adds the tab to the page under construction."""
-    stops = Stops()
+    stops, begun = Stops(), gr.State(0)
     splits = split_names(application.knowledge_base)
     ready = [split for split in splits if not why_no_pictures(split)]
     with gr.Row(equal_height=False):
@@ -130,17 +127,13 @@ def add_evaluate_tab(application: Application) -> None:
         archive: str | None,
         answer: list[str],
         at_most: float,
+        since: int,
         request: gr.Request,
         progress: gr.Progress = gr.Progress(),  # noqa: B008 - how gradio hands it over
     ) -> list[Any]:
-        session = str(request.session_hash)
-        stops.clear(session)
-
-        def tell(share: float, text: str) -> None:
-            progress(share, desc=text)
-            stops.check(session)
-
+        tell = stops.telling(str(request.session_hash), since, lambda share, text: progress(share, desc=text))
         try:
+            tell(0.0, "opening the questions")
             name, dataset = _dataset(application, split, file, archive)
             done = evaluated(application, dataset, name, answer, int(at_most or 0), tell)
         except Stopped:
@@ -158,6 +151,9 @@ def add_evaluate_tab(application: Application) -> None:
             listed,
         ]
 
+    def begin(request: gr.Request) -> int:
+        return stops.begin(str(request.session_hash))
+
     def request_stop(request: gr.Request) -> None:
         stops.ask(str(request.session_hash))
 
@@ -169,9 +165,9 @@ def add_evaluate_tab(application: Application) -> None:
 
     quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
     source.input(choose_source, source, [missing, upload], **quiet)
-    start.click(
+    start.click(begin, None, begun, queue=False, **quiet).then(
         run_evaluation,
-        [source, questions, pictures, modes, most],
+        [source, questions, pictures, modes, most, begun],
         [shown, failures, everything, first, second],
         api_visibility="private",
         concurrency_id="models",

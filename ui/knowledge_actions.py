@@ -5,8 +5,8 @@ from __future__ import annotations
 import secrets
 import shutil
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from knowledge_bases.exporting import picture_ending
@@ -19,19 +19,22 @@ from rag_app.errors import InputError, reported_as_input
 from rag_app.importing import ImportProgress, ImportReport, Known, take_in
 from rag_app.kb_checks import KnowledgeState, counted, look, verify
 from rag_app.kb_use import KnowledgeInUse
-from rag_app.knowledge import list_knowledge, named_knowledge, open_store
+from rag_app.knowledge import list_knowledge, named_knowledge, open_store, own_store_path
 from rag_app.progress import duration
 from rag_app.stores import SharedStore
+from ui.encoding import Encoding
+from ui.stopping import Stopped, Tell
 
 __all__ = [
     "MOST_FOUND",
     "PAGE",
     "Counts",
     "Shown",
-    "Tell",
     "browse",
+    "check_there",
     "copied",
     "export",
+    "followed",
     "import_files",
     "names",
     "preview_files",
@@ -43,7 +46,6 @@ __all__ = [
 
 PAGE = 20  # passages shown at a time
 MOST_FOUND = 100  # passages that a search gives
-Tell = Callable[[float, str], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +64,17 @@ class Shown:
 def names(var: Path) -> list[str]:
     """Every knowledge base that has a name."""
     return [knowledge.name for knowledge in list_knowledge(var)]
+
+
+def check_there(name: str, var: Path) -> None:
+    """Makes sure that there is a knowledge base of this name, which somebody may have just thought of.
+
+    Raises:
+        InputError: there is none, or there can be none.
+    """
+    if name not in names(var):
+        own_store_path(name or "", var)
+        raise InputError(f"there is no {name!r} yet; take files in below to make it")
 
 
 def state_of(name: str, var: Path, *, checked: bool = False) -> KnowledgeState:
@@ -180,8 +193,8 @@ def import_files(
     strict: bool,
     in_use: KnowledgeInUse,
     tell: Tell,
-) -> ImportReport:
-    """Takes files into a knowledge base, which is made if it is not there.
+) -> tuple[ImportReport, bool]:
+    """Takes files into a knowledge base, which is made if it is not there, and encodes them if it is in use.
 
     Args:
         name: of the knowledge base.
@@ -191,7 +204,12 @@ def import_files(
         known: what happens with ids that are there.
         strict: take all or nothing.
         in_use: follows the change.
-        tell: told how far it is, in [0, 1], and in words; what it raises stops the import, and nothing is changed.
+        tell: told how far it is; where it raises `Stopped` while files are read, that ends the import and nothing is
+            changed.
+
+    Returns:
+        what was taken in, and whether the index of what questions are answered from holds it: not where `tell` raised
+        `Stopped` while passages were encoded.
 
     Raises:
         InputError: nothing can be taken in.
@@ -214,8 +232,25 @@ def import_files(
             strict=strict,
             progress=told,
         )
-    in_use.follow(name)
-    return report
+    try:
+        followed(name, in_use, tell)
+        indexed = True
+    except Stopped:
+        indexed = False
+    return replace(report, seconds=time.monotonic() - started), indexed
+
+
+def followed(name: str, in_use: KnowledgeInUse, tell: Tell) -> None:
+    """After a change: encodes what is new if questions are answered from this knowledge base.
+
+    Args:
+        name: of the knowledge base.
+        in_use: what questions are answered from.
+        tell: told how far it is; what it raises stops it. The next time goes on from there.
+    """
+    if name in in_use.names:
+        tell(0.0, "the passages are in; encoding them")
+    in_use.follow(name, progress=Encoding(tell))
 
 
 def export(name: str, var: Path, kind: str, folder: Path) -> Path:

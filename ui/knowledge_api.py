@@ -142,6 +142,6 @@ def add_upkeep_api(application: Application, in_use: KnowledgeInUse) -> None:
 
     add_endpoint("kb_verify", kb_verify, texts("Name"), concurrency_id="reading")
     force = gr.Checkbox(False, label="Force", visible=False)
-    add_endpoint("kb_sync", kb_sync, [*texts("Name"), force])
-    add_endpoint("kb_use", kb_use, texts("Name"))
+    add_endpoint("kb_sync", kb_sync, [*texts("Name"), force], concurrency_id="loading")
+    add_endpoint("kb_use", kb_use, texts("Name"), concurrency_id="loading")
     add_endpoint("kb_remove", kb_remove, texts("Name"), concurrency_id="knowledge")

@@ -79,7 +79,7 @@ def add_import_api(application: Application, in_use: KnowledgeInUse) -> None:
             if known not in {one.value for one in Known}:
                 raise InputError(f"known is {known!r}; give report, replace or skip")
             columns = Columns(text=tuple(text or ()), title=title, passage_id=passage_id)
-            report = import_files(
+            report, _ = import_files(
                 name,
                 application.var,
                 files or [],

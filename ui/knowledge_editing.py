@@ -14,7 +14,7 @@ from rag_app.assembly import Application
 from rag_app.errors import InputError
 from rag_app.kb_use import KnowledgeInUse
 from ui import passage_form
-from ui.knowledge_actions import export, names
+from ui.knowledge_actions import export, followed, names
 from ui.knowledge_view import note_card, refusal
 from ui.passage_form import Opened
 from ui.picture_input import picture_input
@@ -75,44 +75,67 @@ def _add_passage_buttons(application: Application, in_use: KnowledgeInUse, base:
         delete = gr.Button("Delete this passage", elem_id="kb-delete")
 
     def save_it(
-        name: str, key: str, title: str, text: str, source: str, shown: str | None, opened: Opened | None, count: int
+        name: str,
+        key: str,
+        title: str,
+        text: str,
+        source: str,
+        shown: str | None,
+        opened: Opened | None,
+        count: int,
+        progress: gr.Progress = gr.Progress(),  # noqa: B008 - how gradio hands it over
     ) -> list[Any]:
         try:
             found = passage_form.checked(opened, name, key)
             passage = Passage(passage_id=key, title=title, text=text, source=source)
             after = passage_form.save(var, found, passage, shown)
-            in_use.follow(name)
+            followed(name, in_use, lambda share, told: progress(share, desc=told))
         except InputError as error:
             return [refusal(error), gr.skip(), gr.skip()]
         return [note_card(f"Saved {key}."), after, count + 1]
 
     def add_it(
-        name: str, key: str, title: str, text: str, source: str, shown: str | None, opened: Opened | None, count: int
+        name: str,
+        key: str,
+        title: str,
+        text: str,
+        source: str,
+        shown: str | None,
+        opened: Opened | None,
+        count: int,
+        progress: gr.Progress = gr.Progress(),  # noqa: B008
     ) -> list[Any]:
         try:
             passage = Passage(passage_id=key, title=title, text=text, source=source)
             after = passage_form.add(var, name, passage, shown)
-            in_use.follow(name)
+            followed(name, in_use, lambda share, told: progress(share, desc=told))
         except InputError as error:
             return [refusal(error), gr.skip(), gr.skip()]
         return [note_card(f"Added {key}."), after, count + 1]
 
-    def delete_it(name: str, key: str, opened: Opened | None, count: int) -> list[Any]:
+    def delete_it(
+        name: str,
+        key: str,
+        opened: Opened | None,
+        count: int,
+        progress: gr.Progress = gr.Progress(),  # noqa: B008
+    ) -> list[Any]:
         try:
             holds = passage_form.delete(var, passage_form.checked(opened, name, key), in_use.names)
-            in_use.follow(name)
+            followed(name, in_use, lambda share, told: progress(share, desc=told))
         except InputError as error:
             return [refusal(error), gr.skip(), *[gr.skip()] * len(NO_PASSAGE)]
         return [note_card(f"Deleted {key}; {holds:,} passages are left."), count + 1, *NO_PASSAGE]
 
     said, opened, changed = editor.said, editor.opened, editor.changed
     given = [base, *editor.fields, opened, changed]
-    save.click(save_it, given, [said, opened, changed], **_CHANGING)
-    add.click(add_it, given, [said, opened, changed], **_CHANGING)
+    save.click(save_it, given, [said, opened, changed], show_progress_on=said, **_CHANGING)
+    add.click(add_it, given, [said, opened, changed], show_progress_on=said, **_CHANGING)
     delete.click(
         delete_it,
         [base, editor.fields[0], opened, changed],
         [said, changed, *editor.fields, opened],
+        show_progress_on=said,
         **_CHANGING,
     )
 

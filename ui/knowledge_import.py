@@ -39,7 +39,7 @@ def add_import(application: Application, in_use: KnowledgeInUse, base: gr.Dropdo
         base: names the knowledge base that files are taken into.
         changed: counts the changes.
     """
-    stops = Stops()
+    stops, begun = Stops(), gr.State(0)
     with gr.Accordion("Make or extend one from files", open=False, elem_id="kb-import"):
         gr.HTML('<div class="muted">To make a new one, write its name into the field at the top.</div>')
         files = gr.File(
@@ -74,20 +74,16 @@ def add_import(application: Application, in_use: KnowledgeInUse, base: gr.Dropdo
         on_known: str,
         strict: bool,
         count: int,
+        since: int,
         request: gr.Request,
         progress: gr.Progress = gr.Progress(),  # noqa: B008 - how gradio hands it over
         *values: Any,  # noqa: ANN401 - of the fields `how`
     ) -> list[Any]:
-        session = str(request.session_hash)
-        stops.clear(session)
-
-        def tell(share: float, said: str) -> None:
-            progress(share, desc=said)
-            stops.check(session)
-
+        tell = stops.telling(str(request.session_hash), since, lambda share, said: progress(share, desc=said))
         nothing = [gr.skip(), gr.skip(), gr.skip()]
         try:
-            report = import_files(
+            tell(0.0, "opening the files")
+            report, indexed = import_files(
                 name,
                 application.var,
                 paths or [],
@@ -103,20 +99,24 @@ def add_import(application: Application, in_use: KnowledgeInUse, base: gr.Dropdo
             return [refusal(error), *nothing]
         listed = str(copied(report.bad_rows, Path(bad_rows.GRADIO_CACHE))) if report.bad_rows else None
         bad = gr.File(value=listed, visible=listed is not None)
-        return [report_card(report), bad, gr.Dropdown(names(application.var), value=name), count + 1]
+        return [report_card(report, indexed=indexed), bad, gr.Dropdown(names(application.var), value=name), count + 1]
+
+    def begin(request: gr.Request) -> int:
+        return stops.begin(str(request.session_hash))
 
     def cancel(request: gr.Request) -> None:
         stops.ask(str(request.session_hash))
 
     look.click(preview, [files, *how.values()], shown, **_READING)
-    start.click(
+    quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "queue": False}
+    start.click(begin, None, begun, **quiet).then(
         take_in,
-        [base, files, known, strict, changed, *how.values()],
+        [base, files, known, strict, changed, begun, *how.values()],
         [shown, bad_rows, base, changed],
         show_progress_on=shown,
         **_CHANGING,
     )
-    stop.click(cancel, None, None, queue=False, api_visibility="private", show_progress="hidden")
+    stop.click(cancel, None, None, **quiet)
 
 
 def _add_how() -> dict[str, Component]:

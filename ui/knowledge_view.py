@@ -15,6 +15,10 @@ from ui.asked import problem
 __all__ = ["facts_card", "note_card", "preview_card", "refusal", "report_card", "rows_of"]
 
 _SHOWN = 160  # characters of a passage in the table
+_LATER = (
+    "Cancelled while they were encoded: the passages are in, and the index is finished later, from where it stopped. "
+    "“Bring its index up to date” does it now."
+)
 
 
 def note_card(text: str, *, alert: bool = False) -> str:
@@ -71,16 +75,22 @@ def preview_card(preview: Preview) -> str:
     )
 
 
-def report_card(report: ImportReport) -> str:
-    """What was taken in, and the first rows that were not."""
+def report_card(report: ImportReport, *, indexed: bool = True) -> str:
+    """What was taken in, and the first rows that were not.
+
+    Args:
+        report: of the import.
+        indexed: whether questions are answered from all of it, where they are from this knowledge base.
+    """
     said = f"Added {report.added:,} passages in {duration(report.seconds)}"
     said += f", replaced {report.replaced:,}" if report.replaced else ""
     said += f", passed over {report.skipped:,} that it had" if report.skipped else ""
     bad = "".join(f"<li>{escape(str(one))}</li>" for one in report.first_bad)
     more = f"<p>{report.bad:,} rows could not be taken in; the file below lists all of them.</p>" if report.bad else ""
+    later = "" if indexed else f"<p>{_LATER}</p>"
     return (
         f'<div class="card" data-state="done" aria-live="polite"><p>{escape(said)}. It holds {report.holds:,} now.</p>'
-        f"{more}{f'<ul>{bad}</ul>' if bad else ''}</div>"
+        f"{later}{more}{f'<ul>{bad}</ul>' if bad else ''}</div>"
     )
 
 

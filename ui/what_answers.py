@@ -15,6 +15,7 @@ from rag_app.kb_use import KnowledgeInUse
 from rag_app.preset_use import PresetChoice, PresetInUse
 from ui.asked import problem
 from ui.deep_links import knowledge_of
+from ui.encoding import Encoding
 
 __all__ = ["add_fixed_line", "add_what_answers", "cannot_run_list", "use_knowledge", "use_preset"]
 
@@ -158,10 +159,7 @@ def _presets(choices: Sequence[PresetChoice]) -> list[tuple[str, str]]:
 
 
 def _told(progress: gr.Progress) -> Progress:
-    def told(done: int, total: int) -> None:
-        progress(done / max(1, total), desc=f"{done:,} of {total:,} passages encoded")
-
-    return told
+    return Encoding(lambda share, said: progress(share, desc=said))
 
 
 def _said(text: str, *, state: str) -> str:

@@ -70,16 +70,17 @@ def test_both_ways_are_run_shown_and_compared(application: Application, tmp_path
 def test_stopping(application: Application, tmp_path: Path) -> None:
     dataset = open_uploaded(*save_questions(tmp_path), application.var)
     stops = Stops()
+    begun = stops.begin("me")
     stops.ask("another")
 
     def tell(share: float, text: str) -> None:
-        stops.check("me")
+        stops.check("me", begun)
         if "3 of 3" in text:
             stops.ask("me")
 
     with pytest.raises(Stopped):
         evaluated(application, dataset, "stopping", BOTH, 0, tell)
-    stops.clear("me")
+    begun = stops.begin("me")
     assert len(evaluated(application, dataset, "stopping", BOTH[1:], 0, lambda share, text: None)) == 1
     with pytest.raises(InputError, match="choose with retrieval, without retrieval, or both"):
         evaluated(application, dataset, "stopping", [], 0, tell)

@@ -18,10 +18,10 @@ from rag_app.errors import InputError
 from rag_app.importing import ImportReport, Known
 from rag_app.kb_use import KnowledgeInUse
 from tests.tiny import PASSAGES, save_picture
-from ui.knowledge_actions import Tell, browse, import_files, preview_files, read_settings, show, state_of, stored
+from ui.knowledge_actions import browse, import_files, preview_files, read_settings, show, state_of, stored
 from ui.knowledge_tab import add_knowledge_tab
 from ui.knowledge_view import facts_card, preview_card, report_card
-from ui.stopping import Stopped
+from ui.stopping import Stopped, Tell
 
 READING = {"kb_list", "kb_info", "kb_search", "kb_show"}
 CHANGING = {"kb_preview", "kb_import", "kb_add", "kb_edit", "kb_delete", "kb_verify", "kb_sync", "kb_use", "kb_remove"}
@@ -47,9 +47,12 @@ def quiet(share: float, said: str) -> None:
     pass
 
 
-def take_in(mine: Application, in_use: KnowledgeInUse, files: list[str], tell: Tell = quiet) -> ImportReport:
+def take_in(
+    mine: Application, in_use: KnowledgeInUse, files: list[str], tell: Tell = quiet
+) -> tuple[ImportReport, bool]:
     settings = read_settings(Columns(), split=False, words=120, overlap=1)
-    return import_files("mine", mine.var, files, settings, known=Known.REPORT, strict=False, in_use=in_use, tell=tell)
+    how: dict[str, Any] = {"known": Known.REPORT, "strict": False}
+    return import_files("mine", mine.var, files, settings, in_use=in_use, tell=tell, **how)
 
 
 def test_from_files_to_answers(mine: Application, tmp_path: Path) -> None:
@@ -59,7 +62,7 @@ def test_from_files_to_answers(mine: Application, tmp_path: Path) -> None:
     assert "<script>x" not in card
     assert "&lt;b onclick=x&gt;" in card
     assert "rows.jsonl, line 7: no text" in card
-    report = take_in(mine, in_use, files)
+    report, _ = take_in(mine, in_use, files)
     assert (report.added, report.bad) == (len(PASSAGES), 1)
     assert "rows.jsonl, line 7" in report_card(report)
     found, pages = browse(stored("mine", mine.var), "", 1)
