@@ -65,7 +65,8 @@ def add_ask_tab(
         changes: events after which something else answers.
         feedback: where thumbs up and down are kept; without it nobody is asked for them.
     """
-    asked, history = gr.State(None, time_to_live=3600), gr.State([], time_to_live=3600)
+    # Kept while the page is open; `max_sessions` bounds them. A time to live would count from the last question.
+    asked, history = gr.State(None), gr.State([])
     with gr.Row(equal_height=False, elem_id="ask-grid"):
         with gr.Column(elem_id="ask-form"):
             form = _add_form(application)
@@ -99,7 +100,8 @@ def add_ask_tab(
     def refresh(now: Asked | None, past: list[Asked], request: gr.Request) -> list[Any]:
         past = remembered(past, now)
         values = [value for section in sections for value in section.refresh(now)]
-        return [past, history_strip(past, now), api_call(now, page_address(request)), *values]
+        shown = history_strip(past, now) if past else gr.skip()  # its entries may still be asked again by hand
+        return [past, shown, api_call(now, page_address(request)), *values]
 
     parts: list[gr.components.Component] = [answer, entity, passages, timings, asked]
     quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}

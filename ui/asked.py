@@ -15,7 +15,9 @@ from rag_app.feedback import Feedback
 from rag_app.pictures import open_picture
 from rag_app.questions import check_instruction, check_question
 
-__all__ = ["Asked", "Section", "problem", "visual_question"]
+__all__ = ["ASK_AGAIN", "Asked", "Section", "problem", "visual_question"]
+
+ASK_AGAIN = "Ask again first: the page no longer keeps what was asked."
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,7 @@ import gradio as gr
 
 from rag_app.assembly import Application
 from rag_app.errors import InputError
-from ui.asked import Asked, Section, problem
+from ui.asked import ASK_AGAIN, Asked, Section, problem
 from ui.explanation import LINK_PAIRS, explanation_card, no_explanation
 from ui.rendering import answer_card, candidates_table, error_card, passage_name
 
@@ -78,6 +78,8 @@ def refreshed(application: Application, asked: Asked | None) -> list[Any]:
 
 def explained(application: Application, asked: Asked | None, rank: int | None) -> str:
     """Why the passage at a rank, from 1, was found, as HTML."""
+    if asked is None and rank is not None:  # passages are offered, and so something was asked
+        return no_explanation(ASK_AGAIN)
     if asked is None or rank is None or not 1 <= rank <= len(asked.answer.passages):
         return no_explanation(_FIRST)
     if asked.preset not in ("", application.preset.name):

@@ -9,7 +9,8 @@ import gradio as gr
 from rag_app.assembly import Application
 from rag_app.errors import InputError
 from ui.answering import Parts, corrected, other_entities
-from ui.asked import Asked, Section, problem
+from ui.asked import ASK_AGAIN, Asked, Section, problem
+from ui.rendering import error_card
 
 __all__ = ["Correction", "offered"]
 
@@ -48,7 +49,9 @@ class Correction:
             return offered(self._application, remembered)
 
         def correct(remembered: Asked | None, entity: str | None) -> Parts | list[Any]:
-            if remembered is None or not entity:
+            if remembered is None:
+                return [error_card(ASK_AGAIN), *[gr.skip()] * (len(parts) - 1)]
+            if not entity:
                 return [gr.skip()] * len(parts)
             return corrected(self._application, remembered, entity)
 
@@ -59,7 +62,7 @@ class Correction:
 def offered(application: Application, asked: Asked | None) -> gr.Radio:
     """The names to choose among, or why there are none."""
     if asked is None:
-        return gr.Radio([], visible=False)
+        return gr.Radio([], visible=True, info=ASK_AGAIN)
     try:
         names = other_entities(application, asked)
     except InputError as error:

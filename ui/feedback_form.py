@@ -9,7 +9,7 @@ import gradio as gr
 
 from rag_app.errors import InputError
 from rag_app.feedback import MOST_TEXT, Feedback, FeedbackStore, picture_bytes
-from ui.asked import Asked, Section, problem
+from ui.asked import ASK_AGAIN, Asked, Section, problem
 
 __all__ = ["FeedbackForm", "kept"]
 
@@ -70,7 +70,7 @@ def kept(
 ) -> str:
     """Keeps what a person thought of an answer; says so, or what went wrong, as HTML."""
     if asked is None:
-        return ""
+        return f'<div class="muted" role="alert">{escape(ASK_AGAIN)}</div>'
     try:
         chosen = next((one for one in asked.answer.candidates if one.chosen), None)
         store.keep(

@@ -10,8 +10,9 @@ import gradio as gr
 
 from rag_app.assembly import Application
 from ui.answering import parts_of
-from ui.asked import Asked
+from ui.asked import ASK_AGAIN, Asked
 from ui.passage_pictures import pictures_of
+from ui.rendering import error_card
 
 __all__ = ["CLICKS", "history_strip", "remembered", "returned_to"]
 
@@ -56,7 +57,7 @@ def _entry(asked: Asked, current: bool) -> str:
 
 
 def returned_to(history: list[Asked], asked_id: str, application: Application | None = None) -> list[Any]:
-    """Values of picture, question, instruction, k and the parts of an answer; nothing changes for an unknown id.
+    """Values of picture, question, instruction, k and the parts of an answer; where it is no longer kept, says so.
 
     Args:
         history: the questions.
@@ -65,7 +66,7 @@ def returned_to(history: list[Asked], asked_id: str, application: Application | 
     """
     asked = next((one for one in history if one.asked_id == asked_id), None)
     if asked is None:
-        return [gr.skip()] * 9
+        return [*[gr.skip()] * 4, error_card(ASK_AGAIN), *[gr.skip()] * 4]
     picture = asked.picture if asked.picture and Path(asked.picture).is_file() else None
     there = application is not None and application.knowledge_base == asked.knowledge_base
     pictures = pictures_of(application.store, asked.answer) if application is not None and there else {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import math
 import re
 import sqlite3
 from contextlib import closing
@@ -32,7 +33,9 @@ from tests.generator.tiny import save_llava_checkpoint
 from tests.tiny import save_picture
 from ui.answering import answered, corrected, other_entities
 from ui.api_call import api_call
+from ui.app import build_app
 from ui.asked import Asked
+from ui.closer import explained
 from ui.correcting import offered
 from ui.feedback_form import kept
 from ui.history import MOST, history_strip, remembered, returned_to
@@ -163,7 +166,6 @@ def test_returning_fills_the_page(asked: Asked) -> None:
     assert asked.picture
     Path(asked.picture).unlink()
     assert returned_to([other, asked], asked.asked_id)[0] is None
-    assert returned_to([asked], "unknown") == [gr.skip()] * 9
 
 
 def test_feedback_is_kept_with_its_picture(asked: Asked, tmp_path: Path) -> None:
@@ -176,8 +178,24 @@ def test_feedback_is_kept_with_its_picture(asked: Asked, tmp_path: Path) -> None
     assert (one.question, one.answer, one.preset) == (asked.text, asked.answer.text, "tiny")
     assert one.passage_id in {found.passage.passage_id for found in asked.answer.passages}
     assert one.picture[:2] == b"\xff\xd8"
-    assert kept(store, None, right=True) == ""
     assert "longer than 2,000" in kept(store, asked, right=False, reason="x" * 2001)
+
+
+def test_what_was_asked_is_kept_while_the_page_is_open(application: Application) -> None:
+    states = [block for block in build_app(application).blocks.values() if isinstance(block, gr.State)]
+    assert len(states) >= 2
+    assert {state.time_to_live for state in states} == {math.inf}
+
+
+def test_what_is_no_longer_kept_is_said(application: Application, asked: Asked, tmp_path: Path) -> None:
+    again = "Ask again first: the page no longer keeps what was asked."
+    assert again in kept(FeedbackStore(tmp_path / "feedback.sqlite"), None, right=True)
+    values = returned_to([asked], "unknown")
+    assert again in values[4]
+    assert [*values[:4], *values[5:]] == [gr.skip()] * 8
+    assert again in explained(application, None, 1)
+    assert "Ask a question first" in explained(application, None, None)
+    assert offered(application, None).info == again
 
 
 def test_the_api_call_says_what_was_asked(asked: Asked) -> None:

@@ -84,7 +84,7 @@ def test_a_picture_that_is_gone_is_said_kindly(application: Application, asked: 
 
 
 def test_nothing_asked_nothing_shown(application: Application, asked: Asked) -> None:
-    assert "Ask a question first" in explained(application, None, 1)
+    assert "Ask a question first" in explained(application, None, None)
     assert "Ask a question first" in explained(application, asked, 99)
     choice, why, candidates, _, _, copy = refreshed(application, None)
     assert isinstance(choice, gr.Radio)
