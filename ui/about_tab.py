@@ -52,8 +52,9 @@ def preset_table(current: str) -> str:
     """
     rows = "".join(_preset_row(load_preset(name), current) for name in preset_names())
     return (
-        '<div class="card scroll"><table><caption>Presets. Start the page with another one by '
-        "<code>python -m rag_app demo --preset NAME</code>.</caption><thead><tr><th>preset</th><th>what it is</th>"
+        '<div class="card scroll"><table><caption>Presets. Another one is chosen at the top of Ask, where the page '
+        "lets you, or with <code>python -m rag_app demo --preset NAME</code>.</caption>"
+        "<thead><tr><th>preset</th><th>what it is</th>"
         f"<th>downloads</th><th>here</th></tr></thead><tbody>{rows}</tbody></table></div>"
     )
 

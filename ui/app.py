@@ -45,8 +45,8 @@ def build_app(application: Application, settings: PageSettings | None = None) ->
             feedback = None if settings.public else _feedback(application)
             add_ask_tab(page, application, changes=changes, feedback=feedback)
         if not settings.public:
-            with gr.Tab("Evaluate"):
-                add_evaluate_tab(application)
+            with gr.Tab("Evaluate") as evaluate:
+                add_evaluate_tab(application, evaluate)
             with gr.Tab("Knowledge"):  # any knowledge base, by its name or path: not for strangers
                 add_knowledge_tab(page, application)
         with gr.Tab("About"):

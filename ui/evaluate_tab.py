@@ -30,7 +30,7 @@ from ui.asked import problem
 from ui.evaluation_view import comparison_table, failure_gallery, results, said
 from ui.stopping import Stopped, Stops, Tell
 
-__all__ = ["UPLOADED", "add_evaluate_tab", "compared", "evaluated"]
+__all__ = ["UPLOADED", "add_evaluate_tab", "compared", "evaluated", "offered"]
 
 UPLOADED = "my own file"
 _MODES = {"without retrieval": Mode.NOTHING, "with retrieval": Mode.RETRIEVAL}  # in the order they are run
@@ -84,18 +84,36 @@ def compared(var: Path, first: str | None, second: str | None) -> str:
     return comparison_table(differences, (kept[first].title, kept[second].title)) + results(both)
 
 
-def add_evaluate_tab(application: Application) -> None:
-    """Adds the tab to the page under construction."""
-    stops, begun = Stops(), gr.State(0)
-    splits = split_names(application.knowledge_base)
+def offered(application: Application, chosen: str | None = None) -> tuple[list[tuple[str, str]], str]:
+    """The questions that there are to ask: those of the knowledge bases that are asked now, and one's own.
+
+    Args:
+        application: what answers.
+        chosen: what was chosen so far.
+
+    Returns:
+        pairs of a text and a value, and the value to choose: what was chosen, or else the first that can be asked.
+    """
+    splits = split_names(_names(application))
     ready = [split for split in splits if not why_no_pictures(split)]
+    texts = [split if split in ready else f"{split} (its pictures are not rendered)" for split in splits]
+    choices = [*zip(texts, splits, strict=True), (UPLOADED, UPLOADED)]
+    return choices, chosen if chosen in (*splits, UPLOADED) else [*ready, UPLOADED][0]
+
+
+def _names(application: Application) -> list[str]:
+    return [one.name for one in application.knowledge]
+
+
+def add_evaluate_tab(application: Application, tab: gr.Tab) -> None:
+    """Adds the tab to the page under construction. Which questions are offered follows the knowledge bases in use."""
+    stops, begun = Stops(), gr.State(0)
+    splits, first_choice = offered(application)
     with gr.Row(equal_height=False):
         with gr.Column(scale=4, min_width=280):
-            source = gr.Radio(
-                [*splits, UPLOADED], value=ready[0] if ready else UPLOADED, label="Questions", elem_id="evaluate-source"
-            )
-            missing = gr.HTML(_missing(ready[0] if ready else UPLOADED), elem_id="evaluate-missing")
-            with gr.Group(visible=not ready) as upload:
+            source = gr.Radio(splits, value=first_choice, label="Questions", elem_id="evaluate-source")
+            missing = gr.HTML(_missing(first_choice), elem_id="evaluate-missing")
+            with gr.Group(visible=first_choice == UPLOADED) as upload:
                 questions = gr.File(label="Questions (.jsonl)", file_types=[".jsonl"], elem_id="evaluate-questions")
                 pictures = gr.File(label="Pictures (.zip)", file_types=[".zip"], elem_id="evaluate-pictures")
             modes = gr.CheckboxGroup(list(_MODES), value=list(_MODES), label="Answer", elem_id="evaluate-modes")
@@ -163,8 +181,13 @@ def add_evaluate_tab(application: Application) -> None:
     def choose_source(chosen: str) -> list[Any]:
         return [_missing(chosen), gr.Group(visible=chosen == UPLOADED)]
 
+    def opened(chosen: str) -> list[Any]:
+        choices, value = offered(application, chosen)
+        return [gr.Radio(choices, value=value), *choose_source(value)]
+
     quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
     source.input(choose_source, source, [missing, upload], **quiet)
+    tab.select(opened, source, [source, missing, upload], queue=False, **quiet)
     start.click(begin, None, begun, queue=False, **quiet).then(
         run_evaluation,
         [source, questions, pictures, modes, most, begun],
@@ -206,7 +229,7 @@ def _add_api(application: Application, inputs: list[gr.components.Component]) ->
 
 def _dataset(application: Application, split: str, file: str | None, archive: str | None) -> tuple[str, Dataset]:
     if split != UPLOADED:
-        return split, open_split(application.knowledge_base, split)
+        return split, open_split(_names(application), split)
     if not file:
         raise InputError("there is no file of questions; upload one, with a question a line")
     return Path(file).stem, open_uploaded(Path(file), Path(archive) if archive else None, application.var)

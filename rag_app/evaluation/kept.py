@@ -43,6 +43,8 @@ __all__ = [
 PICTURES = CHECKOUT / "runs" / "pictures"  # where `make evaluate` renders them
 _MOST_UNPACKED = 4_000_000_000  # bytes of an uploaded archive
 _MOST_FILES = 200_000
+_ADVICE = "; give the pictures' folder with --images"  # which is for the command line; on the page:
+_PUT_IN = "; put it into the zip of pictures"
 _SAMPLES = 2_000  # draws of the bootstrap: enough for two digits, and quick
 
 Progress = Callable[[int, int, str], None]
@@ -57,9 +59,17 @@ class Kept:
     title: str
 
 
-def split_names(knowledge_base: str) -> list[str]:
-    """The question files that come with a knowledge base; none for one of your own."""
-    return [split for base in list_knowledge_bases() if base.name == knowledge_base for split in base.questions]
+def split_names(knowledge_bases: Sequence[str]) -> list[str]:
+    """The question files that come with any of these knowledge bases; none with those of your own."""
+    return list(_splits(knowledge_bases))
+
+
+def _splits(knowledge_bases: Sequence[str]) -> dict[str, Path]:
+    found: dict[str, Path] = {}
+    for base in list_knowledge_bases():
+        if base.name in knowledge_bases:
+            found |= {split: path for split, path in base.questions.items() if split not in found}
+    return found
 
 
 def why_no_pictures(split: str, *, pictures: Path = PICTURES) -> str:
@@ -73,18 +83,17 @@ def why_no_pictures(split: str, *, pictures: Path = PICTURES) -> str:
     )
 
 
-def open_split(knowledge_base: str, split: str, *, pictures: Path = PICTURES) -> Dataset:
-    """The questions of a split that comes with a knowledge base.
+def open_split(knowledge_bases: Sequence[str], split: str, *, pictures: Path = PICTURES) -> Dataset:
+    """The questions of a split that comes with one of some knowledge bases.
 
     Raises:
         InputError: there is no such split, or its pictures are not rendered.
     """
-    questions: Mapping[str, Path] = next(
-        (base.questions for base in list_knowledge_bases() if base.name == knowledge_base), {}
-    )
+    questions = _splits(knowledge_bases)
     if split not in questions:
         raise InputError(
-            f"{knowledge_base} has no questions called {split!r}; choose {', '.join(questions) or 'a file'}"
+            f"{' and '.join(knowledge_bases)} has no questions called {split!r}; "
+            f"choose {', '.join(questions) or 'a file'}"
         )
     if reason := why_no_pictures(split, pictures=pictures):
         raise InputError(reason)
@@ -106,7 +115,8 @@ def open_uploaded(questions: Path, archive: Path | None, var: Path) -> Dataset:
         try:
             return _best_scan(questions, [questions.parent / "no-pictures"])
         except InputError as error:
-            raise InputError(f"{one_line(error)}; upload a zip with the pictures that it names") from error
+            message = one_line(error).replace(_PUT_IN, "")
+            raise InputError(f"{message}; upload a zip with the pictures that it names") from error
     with reported_as_input("the zip of pictures", kinds=(OSError,)):
         digest = _digest(archive)
         folder = var / "evaluations" / "pictures" / digest
@@ -123,11 +133,17 @@ def _best_scan(questions: Path, folders: Sequence[Path]) -> Dataset:
     """The questions with the pictures of the folder that has most of them; an InputError where none has any."""
     scans, faults = [], []
     for images in folders:
+
+        def said(message: str, images: Path = images) -> str:
+            """A problem without paths of the server, with advice for the page."""
+            return message.replace(f"{images}/", "").replace(str(questions), questions.name).replace(_ADVICE, _PUT_IN)
+
         try:
-            scans.append(scan_dataset(questions, images=images))
+            scan = scan_dataset(questions, images=images)
+            problems = tuple(replace(one, problem=said(one.problem)) for one in scan.problems)
+            scans.append(replace(scan, problems=problems))
         except InputError as error:
-            message = one_line(error).replace(f"{images}/", "").replace(str(questions), questions.name)
-            faults.append(InputError(message))
+            faults.append(InputError(said(one_line(error))))
     if not scans:
         raise faults[-1]
     return min(scans, key=lambda one: len(one.problems))
@@ -228,6 +244,7 @@ def _kept(folder: Path, report: Mapping[str, Any]) -> Kept:
     parts = [
         folder.name.rsplit("-", 2)[0],
         str(manifest.get("mode", "")),
+        str(manifest.get("knowledge_base", "")).replace(",", " and "),
         str(preset.get("name", "")) if isinstance(preset, dict) else str(preset),
         f"{report['counts']['questions']:,} questions",
         str(manifest.get("finished", ""))[:16].replace("T", " "),

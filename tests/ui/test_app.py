@@ -44,6 +44,7 @@ def test_presets_are_listed_with_what_keeps_them_from_running(monkeypatch: pytes
     assert table.count("runs now") == 1
     assert table.count("cannot run: it needs &lt;a GPU&gt;") == len(preset_names()) - 1
     assert "can run<" in preset_table("mine")
+    assert "at the top of Ask" in table
 
 
 def test_text_fields_of_the_page_start_empty_and_not_as_nothing(application: Application) -> None:

@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import json
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
+import gradio as gr
 import pytest
 from gradio_client import Client, handle_file  # type: ignore[import-untyped]
 from gradio_client.exceptions import AppError  # type: ignore[import-untyped]
@@ -12,10 +14,12 @@ from rag_app.assembly import Application
 from rag_app.errors import InputError
 from rag_app.evaluation.comparing import Difference
 from rag_app.evaluation.files import CASES, read_report
-from rag_app.evaluation.kept import open_uploaded
+from rag_app.evaluation.kept import open_split, open_uploaded
 from rag_app.evaluation.worst import read_cases
+from rag_app.knowledge import find_knowledge
 from tests.tiny import save_picture
-from ui.evaluate_tab import compared, evaluated
+from ui.app import build_app
+from ui.evaluate_tab import UPLOADED, compared, evaluated, offered
 from ui.evaluation_view import comparison_table, failure_gallery, results
 from ui.stopping import Stopped, Stops
 
@@ -102,3 +106,53 @@ def test_evaluating_over_http(address: str, tmp_path: Path) -> None:
     assert reports["with retrieval"]["counts"]["questions"] == 2
     with pytest.raises(AppError, match="upload a zip with the pictures that it names"):
         client.predict(questions, None, api_name="/evaluate")
+
+
+def test_questions_of_any_knowledge_base_in_use_are_offered(
+    application: Application, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flags = find_knowledge("world_flags", application.var)
+    both = replace(application, knowledge=(*application.knowledge, flags))
+    monkeypatch.setattr("ui.evaluate_tab.why_no_pictures", lambda split: "" if split == "test" else "not rendered")
+    choices, chosen = offered(both)
+    texts = {value: text for text, value in choices}
+    assert texts["test"] == "test"
+    assert texts["validation"] == "validation (its pictures are not rendered)"
+    assert chosen == "test"
+    assert offered(both, "validation")[1] == "validation"
+    assert offered(application, "validation") == ([(UPLOADED, UPLOADED)], UPLOADED)
+    with pytest.raises(InputError, match=r"the pictures of test are not rendered yet; `make runs/pictures/\.made`"):
+        open_split(["passages", "world_flags"], "test", pictures=tmp_path)
+    with pytest.raises(InputError, match="passages has no questions called 'test'; choose a file"):
+        open_split(["passages"], "test")
+
+
+def test_what_is_offered_is_looked_up_when_the_tab_is_opened(application: Application) -> None:
+    mine = replace(application)
+    page = build_app(mine)
+    (tab,) = [block._id for block in page.blocks.values() if isinstance(block, gr.Tab) and block.label == "Evaluate"]
+    (opened,) = [fn for fn in page.fns.values() if (tab, "select") in fn.targets]
+    assert opened.fn is not None
+    assert [value for _, value in opened.fn(UPLOADED)[0].choices] == [UPLOADED]
+    mine.knowledge = (*mine.knowledge, find_knowledge("world_flags", mine.var))
+    assert "test" in [value for _, value in opened.fn(UPLOADED)[0].choices]
+
+
+def test_pictures_that_are_missing_are_asked_for_as_the_page_can_take_them(
+    application: Application, tmp_path: Path
+) -> None:
+    questions, archive = save_questions(tmp_path, count=2)
+    with pytest.raises(InputError) as fault:
+        open_uploaded(questions, None, application.var)
+    assert "--images" not in str(fault.value)
+    assert str(tmp_path) not in str(fault.value)
+    assert "there is no picture at 0.png" in str(fault.value)
+    assert str(fault.value).endswith("; upload a zip with the pictures that it names")
+    (one,) = open_uploaded(questions, archive, application.var).problems
+    assert one.problem == "there is no picture at 2.png; put it into the zip of pictures"
+
+
+def test_titles_name_the_knowledge_base(application: Application, tmp_path: Path) -> None:
+    dataset = open_uploaded(*save_questions(tmp_path), application.var)
+    (found,) = evaluated(application, dataset, "named", ["with retrieval"], 0, lambda share, text: None)
+    assert ", with retrieval, passages, tiny, 3 questions" in found.title

@@ -70,7 +70,7 @@ def test_with_and_without_retrieval_side_by_side(
     assert "Recall@" not in str(read_report(bare.folder)["metrics"])
     assert "Pseudo-Recall@" in str(read_report(found.folder)["metrics"])
     assert {one.folder for one in list_kept(application.var)} >= {bare.folder, found.folder}
-    assert "six-questions, with retrieval, tiny, 5 questions" in found.title
+    assert "six-questions, with retrieval, passages, tiny, 5 questions" in found.title
     differences = compare_kept(bare, found)
     assert differences["VQA accuracy"].questions == 5
     assert differences["VQA accuracy"].low <= differences["VQA accuracy"].difference
@@ -98,7 +98,7 @@ def test_a_stopped_evaluation_goes_on(application: Application, files: tuple[Pat
 
 def test_uploads_that_cannot_be_used(application: Application, files: tuple[Path, Path], tmp_path: Path) -> None:
     questions, archive = files
-    with pytest.raises(InputError, match=r"there is no picture at 0\.png; .*; upload a zip with the pictures"):
+    with pytest.raises(InputError, match=r"there is no picture at 0\.png .*; upload a zip with the pictures"):
         open_uploaded(questions, None, application.var)
     (tmp_path / "no.zip").write_bytes(b"PK but no archive")
     with pytest.raises(InputError, match=r"cannot be unpacked.*pack it again"):
