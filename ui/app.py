@@ -41,9 +41,9 @@ def build_app(application: Application, settings: PageSettings | None = None) ->
         with gr.Tab("Ask") as ask:
             if settings.public:
                 add_fixed_line(application)
-            changes = [] if settings.public else add_what_answers(page, ask, application)
+            answers = None if settings.public else add_what_answers(page, ask, application)
             feedback = None if settings.public else _feedback(application)
-            add_ask_tab(page, application, changes=changes, feedback=feedback)
+            add_ask_tab(page, application, answers=answers, feedback=feedback)
         if not settings.public:
             with gr.Tab("Evaluate") as evaluate:
                 add_evaluate_tab(application, evaluate)

@@ -8,7 +8,6 @@ from typing import Any
 
 import gradio as gr
 from gradio.blocks import Block
-from gradio.events import Dependency
 
 from rag_app.assembly import Application
 from rag_app.feedback import FeedbackStore
@@ -24,6 +23,7 @@ from ui.feedback_form import FeedbackForm
 from ui.history import CLICKS, history_strip, remembered, returned_to
 from ui.picture_input import picture_input
 from ui.rendering import recognised_line, waiting_card
+from ui.what_answers import WhatAnswers, unlike_shown
 
 __all__ = ["MODELS", "add_ask_tab"]
 
@@ -54,7 +54,7 @@ def add_ask_tab(
     page: gr.Blocks,
     application: Application,
     *,
-    changes: Sequence[Dependency] = (),
+    answers: WhatAnswers | None = None,
     feedback: FeedbackStore | None = None,
 ) -> None:
     """Adds the tab to the page under construction.
@@ -62,7 +62,7 @@ def add_ask_tab(
     Args:
         page: the page.
         application: what answers.
-        changes: events after which something else answers.
+        answers: the fields that say what answers; None where that cannot be changed.
         feedback: where thumbs up and down are kept; without it nobody is asked for them.
     """
     # Kept while the page is open; `max_sessions` bounds them. A time to live would count from the last question.
@@ -90,9 +90,16 @@ def add_ask_tab(
     with gr.Accordion("Copy as API call", open=False, elem_id="closer-call"):
         call = gr.Code(language="python", label="The same question from Python", interactive=False, elem_id="as-call")
 
-    def show_answer(picture: str | None, question: str, instruction: str, k: float) -> Iterator[Parts | list[Any]]:
+    def show_answer(
+        picture: str | None,
+        question: str,
+        instruction: str,
+        k: float,
+        *shown: Any,  # noqa: ANN401 - the fields that say what answers
+    ) -> Iterator[Parts | list[Any]]:
         yield [waiting_card("Looking for passages …"), recognised_line(""), gr.skip(), "", None]
-        yield from answered(application, picture, question, instruction, k)
+        for card, entity, found, taken, now in answered(application, picture, question, instruction, k):
+            yield [f"{card}{unlike_shown(now, *shown) if shown else ''}", entity, found, taken, now]
 
     def back(past: list[Asked], event: gr.EventData) -> list[Any]:
         return returned_to(past, str(event.entry), application)
@@ -105,13 +112,17 @@ def add_ask_tab(
 
     parts: list[gr.components.Component] = [answer, entity, passages, timings, asked]
     quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
-    for event in (
-        gr.on([form.button.click, form.question.submit], show_answer, form.fields, parts, **MODELS),
+    given = [*form.fields, *(answers.fields if answers is not None else [])]
+    asking = [
+        gr.on([form.button.click, form.question.submit], show_answer, given, parts, **MODELS),
         correction.connect(asked, parts, MODELS),
         strip.click(back, history, [*form.fields, *parts], **quiet),
-        *changes,
-    ):
+    ]
+    for event in [*asking, *(answers.changes if answers is not None else [])]:
         event.then(refresh, [asked, history], [history, strip, call, *_outputs(sections)], **quiet)
+    if answers is not None:
+        for event in asking:
+            answers.follow_after(event)
     add_deep_links(page, question=form.question, k=form.k, instruction=form.instruction)
     add_ask_api(application, form.fields, feedback)
 

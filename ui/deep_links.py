@@ -1,4 +1,5 @@
-"""Links that fill in the form: `?q=...&k=...&instruction=...&kb=...`. Nothing is asked until the visitor says so."""
+"""Links that fill in the form: `?q=...&k=...&instruction=...&kb=...`. Nothing is asked or changed until
+the visitor says so."""
 
 from __future__ import annotations
 

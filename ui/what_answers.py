@@ -3,21 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from html import escape
 from typing import Any
 
 import gradio as gr
+from gradio.blocks import Block
 from gradio.events import Dependency
 
 from rag_app.assembly import Application
 from rag_app.errors import InputError
 from rag_app.kb_use import KnowledgeInUse
 from rag_app.preset_use import PresetChoice, PresetInUse
-from ui.asked import problem
+from ui.asked import Asked, problem
 from ui.deep_links import knowledge_of
 from ui.encoding import Encoding
+from ui.stopping import Stopped, Stops
 
-__all__ = ["add_fixed_line", "add_what_answers", "cannot_run_list", "use_knowledge", "use_preset"]
+__all__ = [
+    "WhatAnswers",
+    "add_fixed_line",
+    "add_what_answers",
+    "cannot_run_list",
+    "followed",
+    "linked",
+    "unlike_shown",
+    "use_knowledge",
+    "use_preset",
+]
 
 Progress = Callable[[int, int], None]
 
@@ -38,18 +51,32 @@ def add_fixed_line(application: Application) -> None:
     )
 
 
-def add_what_answers(page: gr.Blocks, tab: gr.Tab, application: Application) -> list[Dependency]:
+@dataclass(frozen=True, kw_only=True)
+class WhatAnswers:
+    """Both choices on the page.
+
+    Attributes:
+        fields: the knowledge bases and the preset, as this page shows them.
+        changes: events after which something else may answer.
+        follow_after: has the fields follow, after an event, what somebody chose on another page.
+    """
+
+    fields: list[gr.components.Component]
+    changes: list[Dependency]
+    follow_after: Callable[[Dependency], object]
+
+
+def add_what_answers(page: gr.Blocks, tab: gr.Tab, application: Application) -> WhatAnswers:
     """Adds both choices to the page under construction.
 
     Args:
         page: the page.
         tab: that they stand on.
         application: what answers.
-
-    Returns:
-        The events after which something else answers.
     """
-    in_use, preset_in_use = KnowledgeInUse(application), PresetInUse(application)
+    in_use, preset_in_use, stops = KnowledgeInUse(application), PresetInUse(application), Stops()
+    # What each page was told answers: where its field says something else, somebody is about to choose.
+    told_bases, told_preset, proposed = gr.State(()), gr.State(""), gr.State([])
     choices = preset_in_use.choices()
     with gr.Row(elem_id="what-answers"):
         with gr.Column(scale=5, min_width=280):
@@ -61,48 +88,147 @@ def add_what_answers(page: gr.Blocks, tab: gr.Tab, application: Application) -> 
                 elem_id="ask-kb",
             )
             said = gr.HTML(elem_id="ask-said", padding=False, min_height=24)
+            confirm = gr.Button(visible=False, size="sm", elem_id="ask-confirm")
+            cancel = gr.Button("Cancel", visible=False, size="sm", elem_id="ask-cancel")
         with gr.Column(scale=6, min_width=280):
             preset = gr.Dropdown(_presets(choices), value=preset_in_use.name, label="Preset", elem_id="ask-preset")
             cannot = gr.HTML(cannot_run_list(choices), elem_id="ask-cannot", padding=False, min_height=24)
 
-    def choose_bases(names: list[str], progress: gr.Progress = gr.Progress()) -> Iterator[list[Any]]:  # noqa: B008
-        for note in use_knowledge(in_use, names, _told(progress)):
-            yield [note, gr.skip()]
-        same = set(names) == set(in_use.names)
-        yield [gr.skip(), gr.skip() if same else gr.Dropdown(value=list(in_use.names))]
+    def choose_bases(
+        names: list[str],
+        request: gr.Request,
+        progress: gr.Progress = gr.Progress(),  # noqa: B008 - how gradio hands it over
+    ) -> Iterator[list[Any]]:
+        session = str(request.session_hash)
+        tell = stops.telling(session, stops.begin(session), lambda share, text: progress(share, desc=text))
+        for note in use_knowledge(in_use, names, Encoding(tell)):
+            yield [note, gr.skip(), gr.skip(), gr.Button(visible='data-state="loading"' in note)]
+        now = in_use.names
+        yield [gr.skip(), gr.skip() if set(names) == set(now) else gr.update(value=list(now)), now, gr.skip()]
 
     def choose_preset(name: str, progress: gr.Progress = gr.Progress()) -> Iterator[list[Any]]:  # noqa: B008
-        for note in use_preset(preset_in_use, name, _told(progress)):
-            yield [note, gr.skip()]
-        same = name == preset_in_use.name
-        yield [gr.skip(), gr.skip() if same else gr.Dropdown(value=preset_in_use.name)]
+        for note in use_preset(preset_in_use, name, Encoding(lambda share, text: progress(share, desc=text))):
+            yield [note, gr.skip(), gr.skip()]
+        now = preset_in_use.name
+        yield [gr.skip(), gr.skip() if name == now else gr.update(value=now), now]
 
-    def refresh() -> list[Any]:
-        choices = preset_in_use.choices()
-        return [
-            gr.Dropdown(_bases(in_use), value=list(in_use.names)),
-            gr.Dropdown(_presets(choices), value=preset_in_use.name),
-            cannot_run_list(choices),
-        ]
+    def cleared(names: list[str] | None) -> list[Any]:
+        if names:  # what is chosen comes with an event of its own
+            return [gr.skip(), gr.skip()]
+        (note,) = use_knowledge(in_use, [], lambda done, total: None)
+        return [gr.update(value=list(in_use.names)), note]
+
+    def follow(names: list[str], name: str, was_bases: tuple[str, ...], was_preset: str) -> list[Any]:
+        return followed(in_use, preset_in_use, (names, name), (was_bases, was_preset))
 
     def open_link(request: gr.Request) -> list[Any]:
-        values = [*refresh(), ""]
-        wanted = knowledge_of(dict(request.query_params))
-        unknown = [name for name in wanted if name not in {one.name for one in in_use.choices()}]
-        if unknown:
-            values[-1] = _said(f"The link names a knowledge base {unknown[0]!r} that is not here.", state="error")
-        elif wanted:
-            values[0] = gr.Dropdown(_bases(in_use), value=wanted)
-        return values
+        choices, now = preset_in_use.choices(), in_use.names
+        note, wanted = linked(in_use, knowledge_of(dict(request.query_params)))
+        return [
+            gr.Dropdown(_bases(in_use), value=list(now)),
+            gr.Dropdown(_presets(choices), value=preset_in_use.name),
+            cannot_run_list(choices),
+            note or gr.skip(),
+            now,
+            preset_in_use.name,
+            wanted,
+            gr.Button(f"Answer from {' and '.join(wanted)}", visible=bool(wanted)),
+        ]
+
+    def take_link(wanted: list[str]) -> list[Any]:
+        return [gr.update(value=wanted), gr.Button(visible=False)]
+
+    def stop(request: gr.Request) -> None:
+        stops.ask(str(request.session_hash))
 
     quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "queue": False}
-    tab.select(refresh, None, [bases, preset, cannot], **quiet)
-    opened = page.load(open_link, None, [bases, preset, cannot, said], **quiet)
-    return [
-        opened.then(choose_bases, bases, [said, bases], show_progress_on=said, **_LOADING),
-        bases.input(choose_bases, bases, [said, bases], show_progress_on=said, **_LOADING),
-        preset.input(choose_preset, preset, [said, preset], show_progress_on=said, **_LOADING),
-    ]
+    now_shown: list[Block] = [bases, preset, told_bases, told_preset]
+    opened = page.load(
+        open_link, None, [bases, preset, cannot, said, told_bases, told_preset, proposed, confirm], **quiet
+    )
+    chosen: list[Block] = [said, bases, told_bases, cancel]
+    bases.change(cleared, bases, [bases, said], **quiet)  # the cross that empties the field is no input to gradio
+    cancel.click(stop, None, None, **quiet)
+    tab.select(follow, now_shown, [*now_shown, cannot, said], **quiet)
+    taken = confirm.click(take_link, proposed, [bases, confirm], **quiet)
+    return WhatAnswers(
+        fields=[bases, preset],
+        changes=[
+            opened,
+            taken.then(choose_bases, bases, chosen, show_progress_on=said, **_LOADING),
+            bases.input(choose_bases, bases, chosen, show_progress_on=said, **_LOADING),
+            preset.input(choose_preset, preset, [said, preset, told_preset], show_progress_on=said, **_LOADING),
+        ],
+        follow_after=lambda event: event.then(follow, now_shown, [*now_shown, cannot, said], **quiet),
+    )
+
+
+def followed(
+    in_use: KnowledgeInUse,
+    preset_in_use: PresetInUse,
+    shown: tuple[Sequence[str], str],
+    told: tuple[Sequence[str], str],
+) -> list[Any]:
+    """Both fields as they are to be, so that a page follows what was chosen elsewhere.
+
+    Args:
+        in_use: the knowledge bases that answer.
+        preset_in_use: the preset that answers.
+        shown: the knowledge bases and the preset in the fields; where these are not what the page was told, somebody
+            is choosing just now, and they stay.
+        told: what the page was told last.
+
+    Returns:
+        values of both fields, what the page is told now, the presets that cannot run, and a note.
+    """
+    notes: list[str] = []
+    bases: Any = gr.update(choices=_bases(in_use))
+    preset, cannot = gr.skip(), gr.skip()
+    now_bases: Any = gr.skip()
+    now_preset: Any = gr.skip()
+    if set(shown[0]) == set(told[0]) != set(in_use.names):
+        now_bases = in_use.names
+        bases = gr.Dropdown(_bases(in_use), value=list(now_bases))
+        notes.append(f"Questions are answered from {' and '.join(now_bases)} now.")
+    if shown[1] == told[1] != preset_in_use.name:
+        now_preset = preset_in_use.name
+        choices = preset_in_use.choices()
+        preset, cannot = gr.Dropdown(_presets(choices), value=now_preset), cannot_run_list(choices)
+        notes.append(f"{now_preset} answers now.")
+    note = _said(" ".join(notes), state="done") if notes else gr.skip()
+    return [bases, preset, now_bases, now_preset, cannot, note]
+
+
+def linked(in_use: KnowledgeInUse, wanted: Sequence[str]) -> tuple[str, list[str]]:
+    """What to say of the knowledge bases that a link names, and those to propose. They answer everybody: a link alone
+    does not change that."""
+    unknown = [name for name in wanted if name not in {one.name for one in in_use.choices()}]
+    if unknown:
+        return _said(f"The link names a knowledge base {unknown[0]!r} that is not here.", state="error"), []
+    if not wanted or set(wanted) == set(in_use.names):
+        return "", []
+    now = " and ".join(in_use.names)
+    asks = f"The link asks for {' and '.join(wanted)}. Questions are answered from {now}, for all who see this page."
+    return _said(asks, state="done"), list(wanted)
+
+
+def unlike_shown(asked: Asked | None, names: Sequence[str], preset: str) -> str:
+    """A line below an answer that names what answered, where that is not what the fields showed; else nothing.
+
+    Args:
+        asked: with the answer.
+        names: of the knowledge bases that the page showed when it was asked.
+        preset: likewise.
+    """
+    if asked is None:
+        return ""
+    lines = []
+    if set(asked.knowledge_base.split(",")) != set(names):
+        from_where = asked.knowledge_base.replace(",", " and ")
+        lines.append(f"Answered from {from_where}; this page showed {' and '.join(names) or 'nothing'}.")
+    if asked.preset != preset:
+        lines.append(f"Answered by {asked.preset}; this page showed {preset}.")
+    return _said(" ".join(lines), state="done") if lines else ""
 
 
 def use_knowledge(in_use: KnowledgeInUse, names: Sequence[str], progress: Progress) -> Iterator[str]:
@@ -117,6 +243,8 @@ def use_knowledge(in_use: KnowledgeInUse, names: Sequence[str], progress: Progre
     try:
         indexed = in_use.use(*names, progress=progress)
         yield _said(f"Questions are answered from {' and '.join(names)} now: {indexed:,} passages.", state="done")
+    except Stopped:
+        yield _said(f"Cancelled. Questions are answered from {now}.", state="done")
     except InputError as error:
         yield _said(f"{problem(error)} Questions are answered from {now}.", state="error")
 
@@ -156,10 +284,6 @@ def _presets(choices: Sequence[PresetChoice]) -> list[tuple[str, str]]:
     presets = [one.preset for one in choices if not one.cannot]
     downloads = [f" (downloads {one.download_gb:g} GB)" if one.download_gb else "" for one in presets]
     return [(f"{one.name}{more}", one.name) for one, more in zip(presets, downloads, strict=True)]
-
-
-def _told(progress: gr.Progress) -> Progress:
-    return Encoding(lambda share, said: progress(share, desc=said))
 
 
 def _said(text: str, *, state: str) -> str:

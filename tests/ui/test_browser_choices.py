@@ -69,14 +69,42 @@ def test_two_knowledge_bases_are_asked(page: Page, address: str) -> None:
     expect(said).to_contain_text("answered from notes now: 1 passages", timeout=PATIENCE)
 
 
-def test_a_link_chooses_the_knowledge_base(page: Page, address: str, application: Application) -> None:
+def test_a_link_proposes_the_knowledge_base(page: Page, address: str, application: Application) -> None:
     page.goto(f"{address}/?kb=notes&q=when%3F")
-    expect(page.locator("#ask-said")).to_contain_text("answered from notes now", timeout=PATIENCE)
+    expect(page.locator("#ask-said")).to_contain_text("The link asks for notes", timeout=PATIENCE)
     expect(page.locator("#question textarea")).to_have_value("when?")
+    assert application.knowledge_base == "passages"
+    page.locator("#ask-confirm").click()
+    expect(page.locator("#ask-said")).to_contain_text("answered from notes now", timeout=PATIENCE)
+    expect(page.locator("#ask-confirm")).to_be_hidden()
+    expect(page.locator("#ask-kb .token")).to_have_text(["notes"])
     assert application.knowledge_base == "notes"
     page.goto(f"{address}/?kb=%3Cb%3E")
     expect(page.locator("#ask-said [role=alert]")).to_contain_text("'<b>' that is not here", timeout=PATIENCE)
     assert application.knowledge_base == "notes"
+
+
+def test_the_cross_leaves_the_field_as_it_was(page: Page, address: str, application: Application) -> None:
+    page.goto(address)
+    expect(page.locator("#ask-kb .token")).to_have_text(["passages"], timeout=PATIENCE)
+    page.locator("#ask-kb .remove-all").click()
+    expect(page.locator("#ask-said [role=alert]")).to_contain_text("Choose at least one", timeout=PATIENCE)
+    expect(page.locator("#ask-kb .token")).to_have_text(["passages"])
+    assert application.knowledge_base == "passages"
+
+
+def test_another_open_page_follows(page: Page, address: str, application: Application) -> None:
+    page.goto(address)
+    expect(page.locator("#ask-kb .token")).to_have_text(["passages"], timeout=PATIENCE)
+    page.wait_for_timeout(2000)  # what happens when the page is opened is over
+    KnowledgeInUse(application).use("notes")
+    page.locator("#question textarea").fill(QUESTION)
+    page.locator("#question textarea").press("Enter")
+    expect(page.locator("#answer")).to_contain_text("Answered from notes; this page showed passages.", timeout=PATIENCE)
+    expect(page.locator("#ask-kb .token")).to_have_text(["notes"], timeout=PATIENCE)
+    page.locator("#question textarea").press("Enter")
+    expect(page.locator("#history .entry")).to_have_count(2, timeout=PATIENCE)
+    expect(page.locator("#answer")).not_to_contain_text("this page showed")
 
 
 def test_another_preset_is_loaded(page: Page, address: str, application: Application) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import gradio as gr
 import pytest
+from gradio.block_function import BlockFunction
 
 from rag_app.assembly import Application, open_application
 from rag_app.cli import main
@@ -23,7 +24,8 @@ from ui.answering import answered
 from ui.app import build_app
 from ui.closer import explained
 from ui.deep_links import knowledge_of
-from ui.what_answers import cannot_run_list, use_knowledge, use_preset
+from ui.stopping import Stopped
+from ui.what_answers import cannot_run_list, followed, linked, unlike_shown, use_knowledge, use_preset
 
 HOSTILE = "<b>mine</b>"
 
@@ -150,9 +152,68 @@ def test_strangers_choose_neither(opened: Application) -> None:
     assert "Answers come from passages, with the preset tiny." in line.value
 
 
-def test_links_name_knowledge_bases() -> None:
+def test_links_name_knowledge_bases(opened: Application) -> None:
     assert knowledge_of({"kb": "notes, world_flags,,notes"}) == ["notes", "world_flags"]
     assert knowledge_of({}) == []
+    in_use = KnowledgeInUse(opened)
+    note, proposed = linked(in_use, ["notes"])
+    assert "The link asks for notes. Questions are answered from passages" in note
+    assert proposed == ["notes"]
+    assert opened.knowledge_base == "passages"  # until somebody says so
+    assert linked(in_use, ["passages"]) == linked(in_use, []) == ("", [])
+    note, proposed = linked(in_use, [HOSTILE])
+    assert proposed == []
+    assert "&lt;b&gt;" in note
+
+
+def test_a_page_follows_what_was_chosen_elsewhere(opened: Application, other: Preset) -> None:
+    in_use, preset_in_use = KnowledgeInUse(opened), PresetInUse(opened)
+    before = (in_use.names, preset_in_use.name)
+    bases, preset, *told, cannot, note = followed(in_use, preset_in_use, before, before)
+    assert "value" not in bases
+    assert [preset, *told, cannot, note] == [gr.skip()] * 5
+    in_use.use("notes")
+    preset_in_use.use(DEFAULT_PRESET)
+    bases, preset, *told, cannot, note = followed(in_use, preset_in_use, before, before)
+    assert (bases.value, preset.value) == (["notes"], DEFAULT_PRESET)
+    assert told == [("notes",), DEFAULT_PRESET]
+    assert "Questions are answered from notes now. embedded answers now." in note
+    assert "cannot run here" in cannot
+    choosing = (["passages", "world_flags"], "remote")  # and not taken in yet
+    bases, preset, *told, _, note = followed(in_use, preset_in_use, choosing, before)
+    assert "value" not in bases
+    assert [preset, *told, note] == [gr.skip()] * 4
+
+
+def test_an_answer_names_what_gave_it_where_the_page_showed_something_else(opened: Application) -> None:
+    *_, (_, _, _, _, asked) = answered(opened, None, "what is the capital?", "", 3)
+    assert unlike_shown(asked, ["passages"], "tiny") == ""
+    assert "Answered from passages; this page showed notes." in unlike_shown(asked, ["notes"], "tiny")
+    assert "Answered by tiny; this page showed &lt;b&gt;." in unlike_shown(asked, ["passages"], "<b>")
+    assert unlike_shown(None, ["notes"], "tiny") == ""
+
+
+def events_of(page: gr.Blocks, elem_id: str, event: str) -> list[BlockFunction]:
+    (number,) = [block._id for block in page.blocks.values() if block.elem_id == elem_id]
+    return [fn for fn in page.fns.values() if (number, event) in fn.targets]
+
+
+def test_the_field_of_knowledge_bases_is_never_empty(opened: Application) -> None:
+    (cleared,) = events_of(build_app(opened), "ask-kb", "change")
+    assert cleared.fn is not None
+    field, note = cleared.fn([])
+    assert field["value"] == ["passages"]
+    assert "Choose at least one. Questions are answered from passages." in note
+    assert cleared.fn(["notes"]) == [gr.skip(), gr.skip()]
+
+
+def test_opening_knowledge_bases_can_be_cancelled(opened: Application) -> None:
+    def stop(done: int, total: int) -> None:
+        raise Stopped
+
+    *_, said = use_knowledge(KnowledgeInUse(opened), ["notes"], stop)
+    assert "Cancelled. Questions are answered from passages." in said
+    assert opened.knowledge_base == "passages"
 
 
 @pytest.fixture
