@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -55,12 +56,18 @@ def texts(*labels: str) -> list[gr.components.Component]:
 
 
 @contextmanager
-def kindly(picture: str | None = None) -> Iterator[None]:
-    """Hands what the user can mend on to the client, without a path of the server."""
+def kindly(picture: str | None = None, *, folder: Path | None = None) -> Iterator[None]:
+    """Hands what the user can mend on to the client, without a path of the server.
+
+    Args:
+        picture: path of an upload.
+        folder: of derived data, of whose files only the names are told.
+    """
     try:
         yield
     except InputError as error:
-        raise gr.Error(problem(error, picture), print_exception=False) from error
+        told = problem(error, picture, folders=[] if folder is None else [folder])
+        raise gr.Error(told, print_exception=False) from error
 
 
 def answer_json(application: Application, answer: Answer) -> Json:

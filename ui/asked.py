@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from gradio.blocks import Block
+from gradio.utils import get_upload_folder
 
 from knowledge_bases.records import VisualQuestion
 from rag_app.answers import Answer
@@ -83,9 +86,18 @@ def visual_question(picture: str | None, text: str | None, instruction: str | No
     return VisualQuestion(text=text, image=open_picture(picture) if picture else None, instruction=instruction)
 
 
-def problem(error: InputError, *paths: str | None) -> str:
-    """What is wrong, as a sentence that names none of these paths of the server."""
+def problem(error: InputError, *paths: str | None, folders: Sequence[Path] = ()) -> str:
+    """What is wrong, as a sentence without paths of the server.
+
+    Args:
+        error: what is wrong.
+        paths: which become "the file".
+        folders: of whose files only the names are left, as of uploads.
+    """
     message = one_line(error)
     for path in paths:
         message = message.replace(path, "the file") if path else message
-    return f"{message[:1].upper()}{message[1:]}."
+    message = f"{message[:1].upper()}{message[1:]}."
+    for folder in (get_upload_folder(), *map(str, folders)):
+        message = re.sub(rf"{re.escape(folder)}(/[^/\s]+)*/", "", message)
+    return message

@@ -147,8 +147,10 @@ def show(shared: SharedStore, passage_id: str, folder: Path) -> Shown:
     """One passage; its picture is written to a file in a folder.
 
     Raises:
-        InputError: there is no such passage.
+        InputError: there is no such passage, or none is named.
     """
+    if not passage_id:
+        raise InputError("no passage is chosen; choose a passage first")
     with reported_as_input(), PassageStore.open(shared.path) as store:
         (passage,) = store.get([passage_id])
         content = store.picture(passage_id)

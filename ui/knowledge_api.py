@@ -43,7 +43,7 @@ def add_reading_api(application: Application, in_use: KnowledgeInUse) -> None:
         Returns:
             passages, words, shortest, longest, pictures, disk_bytes, memory_bytes and content_hash.
         """
-        with kindly():
+        with kindly(folder=var):
             return as_json(state_of(name, var))
 
     def kb_search(name: str, words: str, page: int) -> Json:
@@ -57,7 +57,7 @@ def add_reading_api(application: Application, in_use: KnowledgeInUse) -> None:
         Returns:
             passages, each with passage_id, title, text and source; and pages.
         """
-        with kindly():
+        with kindly(folder=var):
             found, pages = browse(stored(name, var), words, int(page))
             return {"passages": [vars(one) for one in found], "pages": pages}
 
@@ -71,7 +71,7 @@ def add_reading_api(application: Application, in_use: KnowledgeInUse) -> None:
         Returns:
             passage_id, title, text, source and has_picture.
         """
-        with kindly():
+        with kindly(folder=var):
             shown = show(stored(name, var), passage_id, Path(hidden.GRADIO_CACHE))
             return {**vars(shown.passage), "has_picture": shown.picture is not None}
 
@@ -96,7 +96,7 @@ def add_upkeep_api(application: Application, in_use: KnowledgeInUse) -> None:
         Returns:
             as kb_info, with sound, problems and indexes.
         """
-        with kindly():
+        with kindly(folder=var):
             return as_json(state_of(name, var, checked=True))
 
     def kb_sync(name: str, force: bool) -> Json:
@@ -109,7 +109,7 @@ def add_upkeep_api(application: Application, in_use: KnowledgeInUse) -> None:
         Returns:
             passages that are indexed.
         """
-        with kindly():
+        with kindly(folder=var):
             return {"passages": in_use.sync(name, force=force)}
 
     def kb_use(name: str) -> Json:
@@ -121,7 +121,7 @@ def add_upkeep_api(application: Application, in_use: KnowledgeInUse) -> None:
         Returns:
             in_use, names, and passages.
         """
-        with kindly():
+        with kindly(folder=var):
             indexed = in_use.use(*(one.strip() for one in name.split(",")))
             return {"in_use": list(in_use.names), "passages": indexed}
 
@@ -134,7 +134,7 @@ def add_upkeep_api(application: Application, in_use: KnowledgeInUse) -> None:
         Returns:
             removed: its name.
         """
-        with kindly():
+        with kindly(folder=var):
             if name in in_use.names:
                 raise InputError("questions are answered from it; use another one first")
             own_knowledge.remove(name, var)

@@ -21,6 +21,7 @@ __all__ = ["add_import_api", "add_passage_api"]
 
 def add_import_api(application: Application, in_use: KnowledgeInUse) -> None:
     """Adds `kb_preview` and `kb_import`."""
+    var = application.var
 
     def kb_preview(files: list[str], text: list[str], title: str, passage_id: str, words: int, overlap: int) -> Json:
         """Shows what files hold, without taking anything in.
@@ -36,7 +37,7 @@ def add_import_api(application: Application, in_use: KnowledgeInUse) -> None:
         Returns:
             files, columns, passages (the first ones), bad (the first bad rows) and problem.
         """
-        with kindly():
+        with kindly(folder=var):
             columns = Columns(text=tuple(text or ()), title=title, passage_id=passage_id)
             settings = read_settings(columns, split=words > 0, words=int(words), overlap=int(overlap))
             seen = preview_files(files or [], settings)
@@ -75,13 +76,13 @@ def add_import_api(application: Application, in_use: KnowledgeInUse) -> None:
         Returns:
             added, replaced, skipped, bad, holds, and first_bad.
         """
-        with kindly():
+        with kindly(folder=var):
             if known not in {one.value for one in Known}:
                 raise InputError(f"known is {known!r}; give report, replace or skip")
             columns = Columns(text=tuple(text or ()), title=title, passage_id=passage_id)
             report, _ = import_files(
                 name,
-                application.var,
+                var,
                 files or [],
                 read_settings(columns, split=words > 0, words=int(words), overlap=int(overlap)),
                 known=Known(known),
@@ -121,7 +122,7 @@ def add_passage_api(application: Application, in_use: KnowledgeInUse) -> None:
         Returns:
             added: its id.
         """
-        with kindly(picture):
+        with kindly(picture, folder=var):
             passage = Passage(passage_id=passage_id, title=title, text=text, source=source)
             own_knowledge.add_passage(name, var, passage, Path(picture) if picture else None)
             in_use.follow(name)
@@ -141,7 +142,7 @@ def add_passage_api(application: Application, in_use: KnowledgeInUse) -> None:
         Returns:
             passage_id, title, text and source as they are now.
         """
-        with kindly(picture):
+        with kindly(picture, folder=var):
             path = Path(picture) if picture else None
             after = own_knowledge.edit_passage(
                 name, var, passage_id, title=title or None, text=text or None, source=source or None, picture=path
@@ -159,7 +160,7 @@ def add_passage_api(application: Application, in_use: KnowledgeInUse) -> None:
         Returns:
             holds: passages that are left.
         """
-        with kindly():
+        with kindly(folder=var):
             if name in in_use.names and own_knowledge.count_passages(name, var) <= len(set(passage_ids)):
                 raise InputError("nothing would be left of the knowledge base in use; use another one first")
             holds = own_knowledge.delete_passages(name, var, passage_ids)

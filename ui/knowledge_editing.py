@@ -91,7 +91,7 @@ def _add_passage_buttons(application: Application, in_use: KnowledgeInUse, base:
             after = passage_form.save(var, found, passage, shown)
             followed(name, in_use, lambda share, told: progress(share, desc=told))
         except InputError as error:
-            return [refusal(error), gr.skip(), gr.skip()]
+            return [refusal(error, var), gr.skip(), gr.skip()]
         return [note_card(f"Saved {key}."), after, count + 1]
 
     def add_it(
@@ -110,7 +110,7 @@ def _add_passage_buttons(application: Application, in_use: KnowledgeInUse, base:
             after = passage_form.add(var, name, passage, shown)
             followed(name, in_use, lambda share, told: progress(share, desc=told))
         except InputError as error:
-            return [refusal(error), gr.skip(), gr.skip()]
+            return [refusal(error, var), gr.skip(), gr.skip()]
         return [note_card(f"Added {key}."), after, count + 1]
 
     def delete_it(
@@ -124,7 +124,7 @@ def _add_passage_buttons(application: Application, in_use: KnowledgeInUse, base:
             holds = passage_form.delete(var, passage_form.checked(opened, name, key), in_use.names)
             followed(name, in_use, lambda share, told: progress(share, desc=told))
         except InputError as error:
-            return [refusal(error), gr.skip(), *[gr.skip()] * len(NO_PASSAGE)]
+            return [refusal(error, var), gr.skip(), *[gr.skip()] * len(NO_PASSAGE)]
         return [note_card(f"Deleted {key}; {holds:,} passages are left."), count + 1, *NO_PASSAGE]
 
     said, opened, changed = editor.said, editor.opened, editor.changed
@@ -153,7 +153,7 @@ def _add_whole(application: Application, in_use: KnowledgeInUse, base: gr.Dropdo
         try:
             return [str(export(name, var, ending, Path(file.GRADIO_CACHE))), ""]
         except InputError as error:
-            return [None, refusal(error)]
+            return [None, refusal(error, var)]
 
     def remove_it(name: str, written: str, count: int) -> list[Any]:
         try:
@@ -163,7 +163,7 @@ def _add_whole(application: Application, in_use: KnowledgeInUse, base: gr.Dropdo
                 raise InputError("questions are answered from it; use another one first")
             own_knowledge.remove(name, var)
         except InputError as error:
-            return [refusal(error), *[gr.skip()] * 3]
+            return [refusal(error, var), *[gr.skip()] * 3]
         left = names(var)
         other = next((one for one in in_use.names if one in left), left[0])
         return [note_card(f"Removed {name}."), count + 1, gr.Dropdown(left, value=other), ""]

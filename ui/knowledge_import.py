@@ -66,7 +66,7 @@ def add_import(application: Application, in_use: KnowledgeInUse, base: gr.Dropdo
         try:
             return preview_card(preview_files(paths or [], settings_of(values)))
         except InputError as error:
-            return refusal(error)
+            return refusal(error, application.var)
 
     def take_in(
         name: str,
@@ -96,7 +96,7 @@ def add_import(application: Application, in_use: KnowledgeInUse, base: gr.Dropdo
         except Stopped:
             return [note_card("Cancelled. The knowledge base is as it was."), *nothing]
         except InputError as error:
-            return [refusal(error), *nothing]
+            return [refusal(error, application.var), *nothing]
         listed = str(copied(report.bad_rows, Path(bad_rows.GRADIO_CACHE))) if report.bad_rows else None
         bad = gr.File(value=listed, visible=listed is not None)
         return [report_card(report, indexed=indexed), bad, gr.Dropdown(names(application.var), value=name), count + 1]

@@ -72,7 +72,7 @@ def add_knowledge_tab(page: gr.Blocks, application: Application) -> None:
         try:
             found, pages = browse(passages_of(name), text, number)
         except InputError as error:
-            return gr.Dataframe(value=[], label=problem(error))
+            return gr.Dataframe(value=[], label=problem(error, folders=[var]))
         what = found_line(len(found)) if text.strip() else f"Page {number} of {pages}"
         return gr.Dataframe(value=rows_of(found), label=f"{what}; choose one to see it whole")
 
@@ -80,7 +80,7 @@ def add_knowledge_tab(page: gr.Blocks, application: Application) -> None:
         try:
             shown = show(passages_of(name), str(event.row_value[0]), Path(editor.picture.GRADIO_CACHE))
         except InputError as error:
-            return [*NO_PASSAGE, refusal(error)]
+            return [*NO_PASSAGE, refusal(error, var)]
         return [*in_form(name, shown), ""]
 
     def another() -> list[Any]:

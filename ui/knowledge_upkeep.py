@@ -96,18 +96,18 @@ def worked(in_use: KnowledgeInUse, var: Path, name: str, how: str, tell: Tell) -
             "the index is brought up to date."
         )
     except InputError as error:
-        return refusal(error)
+        return refusal(error, var)
 
 
 def facts_of(
     application: Application, in_use: KnowledgeInUse, counts: Counts, name: str, *, checked: bool = False
 ) -> str:
     """What a knowledge base holds, as HTML; `checked` also reads every page of it and of its indexes."""
+    var = application.var
     try:
-        var = application.var
         check_there(name, var)
         state = state_of(name, var, checked=True) if checked else counts.of(name, stored(name, var))
     except InputError as error:
-        return refusal(error)
+        return refusal(error, var)
     own = named_knowledge(name, application.var).own_store is not None
     return facts_card(state, in_use=name in in_use.names, own=own)

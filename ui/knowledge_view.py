@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from html import escape
+from pathlib import Path
 
 from knowledge_bases.importing.source import Preview
 from knowledge_bases.records import Passage
@@ -27,9 +28,9 @@ def note_card(text: str, *, alert: bool = False) -> str:
     return f'<div class="card muted" data-state="{state}" {role}>{escape(text)}</div>'
 
 
-def refusal(error: InputError) -> str:
-    """What the user can mend, as one sentence."""
-    return note_card(problem(error), alert=True)
+def refusal(error: InputError, var: Path) -> str:
+    """What the user can mend, as one sentence; of files in the folder `var` and of uploads only the names."""
+    return note_card(problem(error, folders=[var]), alert=True)
 
 
 def facts_card(state: KnowledgeState, *, in_use: bool, own: bool) -> str:

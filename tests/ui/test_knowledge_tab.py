@@ -18,9 +18,11 @@ from rag_app.errors import InputError
 from rag_app.importing import ImportReport, Known
 from rag_app.kb_use import KnowledgeInUse
 from tests.tiny import PASSAGES, save_picture
-from ui.knowledge_actions import browse, import_files, preview_files, read_settings, show, state_of, stored
+from ui.api import kindly
+from ui.knowledge_actions import Counts, browse, import_files, preview_files, read_settings, show, state_of, stored
 from ui.knowledge_tab import add_knowledge_tab
-from ui.knowledge_view import facts_card, preview_card, report_card
+from ui.knowledge_upkeep import facts_of
+from ui.knowledge_view import facts_card, preview_card, refusal, report_card
 from ui.stopping import Stopped, Tell
 
 READING = {"kb_list", "kb_info", "kb_search", "kb_show"}
@@ -102,6 +104,48 @@ def test_only_names_are_taken_and_no_paths(mine: Application, tmp_path: Path) ->
 
 def test_nothing_of_a_problem_is_html() -> None:
     assert "<b>" not in preview_card(Preview(files=("a",), problem="<b>x</b>", columns=("<b>",)))
+
+
+def test_of_files_only_names_are_told(mine: Application, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "uploads"))
+    upload = tmp_path / "uploads" / "0123abcd"
+    upload.mkdir(parents=True)
+    for name in ("broken.zip", "words.png"):
+        (upload / name).write_text("no zip, no picture", encoding="utf-8")
+        with pytest.raises(InputError) as fault:
+            preview_files([str(upload / name)], read_settings(Columns(), split=False, words=120, overlap=1))
+        assert str(upload) in str(fault.value)
+        assert str(tmp_path) not in refusal(fault.value, mine.var)
+        assert name in refusal(fault.value, mine.var)
+        with pytest.raises(gr.Error) as told, kindly(folder=mine.var):
+            raise fault.value
+        assert str(tmp_path) not in told.value.message
+    take_in(mine, KnowledgeInUse(mine), [rows_file(tmp_path), str(tmp_path / "red.png")])
+    with pytest.raises(InputError) as fault:
+        show(stored("mine", mine.var), "gone", tmp_path)
+    assert "No passage &#x27;gone&#x27; in mine.sqlite" in refusal(fault.value, mine.var)
+    with pytest.raises(InputError, match="no passage is chosen; choose a passage first"):
+        show(stored("mine", mine.var), "", tmp_path)
+
+
+def test_a_name_that_is_new_is_no_fault(mine: Application) -> None:
+    in_use, counts = KnowledgeInUse(mine), Counts()
+    told = facts_of(mine, in_use, counts, "mine")
+    assert "There is no &#x27;mine&#x27; yet; take files in below to make it." in told
+    assert "cannot be a name" in facts_of(mine, in_use, counts, "Not a name")
+
+
+def test_after_removing_one_another_is_chosen(mine: Application, tmp_path: Path) -> None:
+    take_in(mine, KnowledgeInUse(mine), [rows_file(tmp_path), str(tmp_path / "red.png")])
+    with gr.Blocks(analytics_enabled=False) as page:
+        add_knowledge_tab(page, mine)
+    (button,) = [block._id for block in page.blocks.values() if block.elem_id == "kb-remove"]
+    (remove,) = [fn for fn in page.fns.values() if (button, "click") in fn.targets]
+    assert remove.fn is not None
+    note, _, base, _ = remove.fn("mine", "mine", 0)
+    assert "Removed mine." in note
+    assert base.value == "world_flags"
+    assert [name for name, _ in base.choices] == ["world_flags"]
 
 
 def test_endpoints(mine: Application) -> None:
