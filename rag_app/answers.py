@@ -72,7 +72,14 @@ class Answer:
                 for found in self.passages
             ],
             "candidates": [
-                {"passage_id": one.passage_id, "answer": one.answer, "score": round(one.score, 4)}
+                {
+                    "passage_id": one.passage_id,
+                    "answer": one.answer,
+                    "score": round(one.score, 4),
+                    "passage_probability": float(f"{one.passage_probability:.6g}"),  # may be very small
+                    "answer_probability": float(f"{one.answer_probability:.6g}"),
+                    "chosen": one.chosen,
+                }
                 for one in self.candidates
             ],
             "timings_ms": {stage: round(taken, 1) for stage, taken in self.timings_ms.items()},

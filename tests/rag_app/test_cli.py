@@ -54,7 +54,11 @@ def test_json_contract(world: Path, capsys: pytest.CaptureFixture[str]) -> None:
     ]
     assert (answer["preset"], answer["knowledge_base"]) == ("tiny", "passages")
     assert [list(passage) for passage in answer["passages"]] == [["passage_id", "title", "text", "score"]] * 3
-    assert [list(candidate) for candidate in answer["candidates"]] == [["passage_id", "answer", "score"]] * 3
+    keys = ["passage_id", "answer", "score", "passage_probability", "answer_probability", "chosen"]
+    assert [list(candidate) for candidate in answer["candidates"]] == [keys] * 3
+    for one in answer["candidates"]:
+        assert one["score"] == pytest.approx(one["passage_probability"] * one["answer_probability"], abs=1e-4)
+    assert sum(one["chosen"] for one in answer["candidates"]) == 1
     assert 0 <= answer["confidence"] <= 1
     assert answer["timings_ms"]["total"] > 0
 
