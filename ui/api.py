@@ -31,10 +31,11 @@ Json = dict[str, Any]
 
 def add_endpoint(
     name: str,
-    function: Callable[..., Json],
+    function: Callable[..., Json | str],
     inputs: Sequence[gr.components.Component],
     *,
     concurrency_id: str = "models",
+    output: gr.components.Component | None = None,
 ) -> None:
     """Adds an endpoint to the page under construction.
 
@@ -43,8 +44,9 @@ def add_endpoint(
         function: takes the values of the inputs; its docstring is the endpoint's description.
         inputs: components of the page, or hidden ones; their values are the defaults.
         concurrency_id: endpoints and events of one id run one at a time.
+        output: component that takes what the function returns; a hidden one for JSON when not given.
     """
-    output = gr.JSON(visible=False, label=name)
+    output = output or gr.JSON(visible=False, label=name)
     gr.Button(visible=False).click(
         function, list(inputs), output, api_name=name, concurrency_id=concurrency_id, concurrency_limit=1
     )

@@ -26,6 +26,7 @@ from ui.encoding import Encoding
 from ui.stopping import Stopped, Tell
 
 __all__ = [
+    "EXPORTS",
     "MOST_FOUND",
     "PAGE",
     "Counts",
@@ -45,6 +46,7 @@ __all__ = [
 ]
 
 PAGE = 20  # passages shown at a time
+EXPORTS = ("jsonl", "csv", "zip")  # kinds of files; the last one alone holds pictures
 MOST_FOUND = 100  # passages that a search gives
 
 

@@ -13,13 +13,13 @@ from rag_app.kb_commands import as_json
 from rag_app.kb_use import KnowledgeInUse
 from rag_app.knowledge import list_knowledge
 from ui.api import Json, add_endpoint, kindly, texts
-from ui.knowledge_actions import browse, show, state_of, stored
+from ui.knowledge_actions import EXPORTS, browse, export, show, state_of, stored
 
 __all__ = ["add_reading_api", "add_upkeep_api"]
 
 
 def add_reading_api(application: Application, in_use: KnowledgeInUse) -> None:
-    """Adds the endpoints that change nothing: `kb_list`, `kb_info`, `kb_search`, `kb_show`."""
+    """Adds the endpoints that change nothing: `kb_list`, `kb_info`, `kb_search`, `kb_show`, `kb_export`."""
     var = application.var
 
     def kb_list() -> Json:
@@ -75,12 +75,29 @@ def add_reading_api(application: Application, in_use: KnowledgeInUse) -> None:
             shown = show(stored(name, var), passage_id, Path(hidden.GRADIO_CACHE))
             return {**vars(shown.passage), "has_picture": shown.picture is not None}
 
-    hidden = gr.File(visible=False)
+    def kb_export(name: str, kind: str) -> str:
+        """Gives a whole knowledge base as a file.
+
+        Args:
+            name: of the knowledge base.
+            kind: jsonl, csv, or zip, which alone has the pictures.
+
+        Returns:
+            the file.
+        """
+        with kindly(folder=var):
+            if kind not in EXPORTS:
+                raise InputError(f"kind is {kind!r}; give {', '.join(EXPORTS)}")
+            return str(export(name, var, kind, Path(hidden.GRADIO_CACHE)))
+
+    hidden = gr.File(label="Exported", visible=False)
     add_endpoint("kb_list", kb_list, [], concurrency_id="reading")
     add_endpoint("kb_info", kb_info, texts("Name"), concurrency_id="reading")
     number = gr.Number(1, precision=0, label="Page", visible=False)
     add_endpoint("kb_search", kb_search, [*texts("Name", "Words"), number], concurrency_id="reading")
     add_endpoint("kb_show", kb_show, texts("Name", "Passage id"), concurrency_id="reading")
+    kind = gr.Textbox("zip", label="Kind", visible=False)
+    add_endpoint("kb_export", kb_export, [*texts("Name"), kind], concurrency_id="reading", output=hidden)
 
 
 def add_upkeep_api(application: Application, in_use: KnowledgeInUse) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import gradio as gr
 
-from knowledge_bases.importing.items import Columns, Entry
+from knowledge_bases.importing.items import Columns, Entry, ReadSettings
 from knowledge_bases.records import Passage
 from rag_app import own_knowledge
 from rag_app.assembly import Application
@@ -23,7 +23,17 @@ def add_import_api(application: Application, in_use: KnowledgeInUse) -> None:
     """Adds `kb_preview` and `kb_import`."""
     var = application.var
 
-    def kb_preview(files: list[str], text: list[str], title: str, passage_id: str, words: int, overlap: int) -> Json:
+    def kb_preview(
+        files: list[str],
+        text: list[str],
+        title: str,
+        passage_id: str,
+        words: int,
+        overlap: int,
+        source: str,
+        picture: str,
+        encoding: str,
+    ) -> Json:
         """Shows what files hold, without taking anything in.
 
         Args:
@@ -33,14 +43,18 @@ def add_import_api(application: Application, in_use: KnowledgeInUse) -> None:
             passage_id: name of the column with the id; empty likewise.
             words: most words a passage; 0 splits documents at 120 and leaves rows of tables whole.
             overlap: sentences repeated where a text is split.
+            source: name of the column that says where a passage is from; empty likewise.
+            picture: name of the column with the pictures' file names; empty likewise.
+            encoding: of text files, as Python names it.
 
         Returns:
             files, columns, passages (the first ones), bad (the first bad rows) and problem.
         """
         with kindly(folder=var):
-            columns = Columns(text=tuple(text or ()), title=title, passage_id=passage_id)
-            settings = read_settings(columns, split=words > 0, words=int(words), overlap=int(overlap))
-            seen = preview_files(files or [], settings)
+            columns = Columns(
+                text=tuple(text or ()), title=title, passage_id=passage_id, source=source, picture=picture
+            )
+            seen = preview_files(files or [], _read(columns, words, overlap, encoding))
             return {
                 "files": list(seen.files),
                 "columns": list(seen.columns),
@@ -59,6 +73,9 @@ def add_import_api(application: Application, in_use: KnowledgeInUse) -> None:
         overlap: int,
         known: str,
         strict: bool,
+        source: str,
+        picture: str,
+        encoding: str,
     ) -> Json:
         """Takes files into a knowledge base of your own, which is made if it is not there.
 
@@ -72,6 +89,9 @@ def add_import_api(application: Application, in_use: KnowledgeInUse) -> None:
             overlap: as for kb_preview.
             known: what happens with an id that is there: report, replace or skip.
             strict: take in nothing where a row is bad.
+            source: as for kb_preview.
+            picture: as for kb_preview.
+            encoding: as for kb_preview.
 
         Returns:
             added, replaced, skipped, bad, holds, and first_bad.
@@ -79,12 +99,14 @@ def add_import_api(application: Application, in_use: KnowledgeInUse) -> None:
         with kindly(folder=var):
             if known not in {one.value for one in Known}:
                 raise InputError(f"known is {known!r}; give report, replace or skip")
-            columns = Columns(text=tuple(text or ()), title=title, passage_id=passage_id)
+            columns = Columns(
+                text=tuple(text or ()), title=title, passage_id=passage_id, source=source, picture=picture
+            )
             report, _ = import_files(
                 name,
                 var,
                 files or [],
-                read_settings(columns, split=words > 0, words=int(words), overlap=int(overlap)),
+                _read(columns, words, overlap, encoding),
                 known=Known(known),
                 strict=strict,
                 in_use=in_use,
@@ -98,10 +120,11 @@ def add_import_api(application: Application, in_use: KnowledgeInUse) -> None:
     words = gr.Number(0, precision=0, label="Words", visible=False)
     overlap = gr.Number(1, precision=0, label="Overlap", visible=False)
     how = [files, text, *texts("Title", "Passage id"), words, overlap]
-    add_endpoint("kb_preview", kb_preview, how, concurrency_id="reading")
+    more = [*texts("Source", "Picture"), gr.Textbox("utf-8-sig", label="Encoding", visible=False)]
+    add_endpoint("kb_preview", kb_preview, [*how, *more], concurrency_id="reading")
     known = gr.Textbox("report", label="Known", visible=False)
     strict = gr.Checkbox(False, label="Strict", visible=False)
-    add_endpoint("kb_import", kb_import, [*texts("Name"), *how, known, strict], concurrency_id="knowledge")
+    add_endpoint("kb_import", kb_import, [*texts("Name"), *how, known, strict, *more], concurrency_id="knowledge")
 
 
 def add_passage_api(application: Application, in_use: KnowledgeInUse) -> None:
@@ -173,6 +196,10 @@ def add_passage_api(application: Application, in_use: KnowledgeInUse) -> None:
     add_endpoint("kb_edit", kb_edit, fields, concurrency_id="knowledge")
     ids = gr.Dropdown([], value=[], multiselect=True, allow_custom_value=True, label="Passage ids", visible=False)
     add_endpoint("kb_delete", kb_delete, [*texts("Name"), ids], concurrency_id="knowledge")
+
+
+def _read(columns: Columns, words: int, overlap: int, encoding: str) -> ReadSettings:
+    return read_settings(columns, split=words > 0, words=int(words), overlap=int(overlap), encoding=encoding)
 
 
 def _entry(entry: Entry) -> Json:

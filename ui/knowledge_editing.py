@@ -14,7 +14,7 @@ from rag_app.assembly import Application
 from rag_app.errors import InputError
 from rag_app.kb_use import KnowledgeInUse
 from ui import passage_form
-from ui.knowledge_actions import export, followed, names
+from ui.knowledge_actions import EXPORTS, export, followed, names
 from ui.knowledge_view import note_card, refusal
 from ui.passage_form import Opened
 from ui.picture_input import picture_input
@@ -143,7 +143,7 @@ def _add_passage_buttons(application: Application, in_use: KnowledgeInUse, base:
 def _add_whole(application: Application, in_use: KnowledgeInUse, base: gr.Dropdown, editor: Editor) -> None:
     var = application.var
     with gr.Accordion("Export or remove the whole", open=False, elem_id="kb-whole"):
-        kind = gr.Radio(["jsonl", "csv", "zip"], value="zip", label="Export as (pictures go into a zip only)")
+        kind = gr.Radio(list(EXPORTS), value=EXPORTS[-1], label="Export as (pictures go into a zip only)")
         write = gr.Button("Export", elem_id="kb-export")
         file = gr.File(label="Exported", interactive=False, elem_id="kb-exported")
         confirm = gr.Textbox("", label="To remove it, write its name here", elem_id="kb-confirm")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 import gradio as gr
 import pytest
+from gradio_client import Client, handle_file  # type: ignore[import-untyped]
 
 from knowledge_bases.importing.items import Columns
 from knowledge_bases.importing.source import Preview
@@ -25,7 +27,7 @@ from ui.knowledge_upkeep import facts_of
 from ui.knowledge_view import facts_card, preview_card, refusal, report_card
 from ui.stopping import Stopped, Tell
 
-READING = {"kb_list", "kb_info", "kb_search", "kb_show"}
+READING = {"kb_list", "kb_info", "kb_search", "kb_show", "kb_export"}
 CHANGING = {"kb_preview", "kb_import", "kb_add", "kb_edit", "kb_delete", "kb_verify", "kb_sync", "kb_use", "kb_remove"}
 
 
@@ -156,9 +158,34 @@ def test_endpoints(mine: Application) -> None:
     assert all("Returns:" in (function.fn.__doc__ or "") for function in named.values() if function.fn)
 
 
-def test_over_http(mine: Application, tmp_path: Path) -> None:
-    from gradio_client import Client, handle_file  # type: ignore[import-untyped]
+def test_columns_and_encoding_are_named_over_http(mine: Application, tmp_path: Path) -> None:
+    save_picture(tmp_path / "red.png")
+    table = "key,said,where,shown\none,Sehr schön.,a book,red.png\n"
+    (tmp_path / "table.csv").write_text(table, encoding="cp1252")
+    with gr.Blocks(analytics_enabled=False) as page:
+        add_knowledge_tab(page, mine)
+    _, address, _ = page.launch(prevent_thread_lock=True, quiet=True, _frontend=False)
+    try:
+        client = Client(address, verbose=False, download_files=str(tmp_path))
+        how = {
+            "files": [handle_file(str(tmp_path / name)) for name in ("table.csv", "red.png")],
+            "text": ["said"],
+            "passage_id": "key",
+            "source": "where",
+            "picture": "shown",
+            "encoding": "cp1252",
+        }
+        (seen,) = client.predict(**how, api_name="/kb_preview")["passages"]
+        assert (seen["passage_id"], seen["text"], seen["source"]) == ("one", "Sehr schön.", "a book")
+        assert seen["has_picture"] is True
+        assert client.predict(name="mine", **how, api_name="/kb_import")["added"] == 1
+        (kept,) = stored("mine", mine.var)
+        assert (kept.text, kept.source) == ("Sehr schön.", "a book")
+    finally:
+        page.close()
 
+
+def test_over_http(mine: Application, tmp_path: Path) -> None:
     with gr.Blocks(analytics_enabled=False) as page:
         add_knowledge_tab(page, mine)
     _, address, _ = page.launch(prevent_thread_lock=True, quiet=True, _frontend=False)
@@ -182,5 +209,11 @@ def test_over_http(mine: Application, tmp_path: Path) -> None:
         assert [index["in_step"] for index in checked["indexes"]] == [True]
         with pytest.raises(Exception, match="use another one first"):
             client.predict("mine", api_name="/kb_remove")
+        with zipfile.ZipFile(client.predict("mine", api_name="/kb_export")) as whole:
+            assert any(name.endswith(".png") for name in whole.namelist())
+        rows = Path(client.predict("mine", "jsonl", api_name="/kb_export")).read_text(encoding="utf-8").splitlines()
+        assert len(rows) == len(PASSAGES)
+        with pytest.raises(Exception, match="Kind is 'exe'; give jsonl, csv, zip"):
+            client.predict("mine", "exe", api_name="/kb_export")
     finally:
         page.close()
