@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import socket
 from collections.abc import Iterator
@@ -63,8 +64,17 @@ def chromium() -> str:
     return found
 
 
+@pytest.fixture(scope="session")
+def screenshots(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where a picture of the page is kept after each browser test: $RAG_APP_SCREENSHOTS, else a temporary folder."""
+    named = os.environ.get("RAG_APP_SCREENSHOTS")
+    folder = Path(named) if named else tmp_path_factory.mktemp("screenshots")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
 @pytest.fixture
-def page(tmp_path: Path, address: str) -> Iterator[Page]:
+def page(tmp_path: Path, address: str, screenshots: Path, request: pytest.FixtureRequest) -> Iterator[Page]:
     """A browser window; whatever a test does in it, no request may go to another host."""
     from playwright.sync_api import sync_playwright
 
@@ -77,5 +87,7 @@ def page(tmp_path: Path, address: str) -> Iterator[Page]:
         page.set_default_timeout(PATIENCE)
         page.on("request", lambda request: leaving.append(request.url))
         yield page
+        name = re.sub(r"[^\w.-]+", "-", f"{request.path.stem}-{request.node.name}")
+        page.screenshot(path=screenshots / f"{name}.png", full_page=True)
         context.close()
     assert [url for url in leaving if not url.startswith((address, "data:", "blob:"))] == []
