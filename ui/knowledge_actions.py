@@ -5,12 +5,14 @@ from __future__ import annotations
 import secrets
 import shutil
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 
 from knowledge_bases.exporting import picture_ending
-from knowledge_bases.importing.items import Columns, ReadSettings, Splitting
+from knowledge_bases.importing.items import Columns, Entry, ReadSettings, Splitting
 from knowledge_bases.importing.source import FileSource, Preview
 from knowledge_bases.records import Passage
 from knowledge_bases.store import PassageStore
@@ -27,6 +29,7 @@ from ui.stopping import Stopped, Tell
 
 __all__ = [
     "EXPORTS",
+    "LOOKED_THROUGH",
     "MOST_FOUND",
     "PAGE",
     "Counts",
@@ -47,6 +50,7 @@ __all__ = [
 
 PAGE = 20  # passages shown at a time
 EXPORTS = ("jsonl", "csv", "zip")  # kinds of files; the last one alone holds pictures
+LOOKED_THROUGH = 200  # passages, for ids that come again
 MOST_FOUND = 100  # passages that a search gives
 
 
@@ -177,14 +181,22 @@ def read_settings(
         return ReadSettings(columns=columns, splitting=splitting, encoding=encoding.strip() or "utf-8-sig")
 
 
-def preview_files(files: Sequence[str], settings: ReadSettings) -> Preview:
+def preview_files(files: Sequence[str], settings: ReadSettings) -> tuple[Preview, tuple[str, ...]]:
     """What would go in; nothing is written.
+
+    Returns:
+        the beginning, and the ids that come more than once among the first `LOOKED_THROUGH` passages.
 
     Raises:
         InputError: nothing was uploaded, or nothing of it can be read.
     """
     with _opened(files) as source:
-        return source.preview(settings, limit=8)
+        preview = source.preview(settings, limit=8)
+        if preview.problem:
+            return preview, ()
+        first = islice(source.items(settings), LOOKED_THROUGH)
+        times = Counter(one.passage.passage_id for one in first if isinstance(one, Entry))
+    return preview, tuple(key for key, count in times.items() if count > 1)
 
 
 def import_files(

@@ -48,19 +48,21 @@ def add_import_api(application: Application, in_use: KnowledgeInUse) -> None:
             encoding: of text files, as Python names it.
 
         Returns:
-            files, columns, passages (the first ones), bad (the first bad rows) and problem.
+            files, columns, passages (the first ones), bad (the first bad rows), problem, and repeated_ids
+            (ids that come more than once among the first passages).
         """
         with kindly(folder=var):
             columns = Columns(
                 text=tuple(text or ()), title=title, passage_id=passage_id, source=source, picture=picture
             )
-            seen = preview_files(files or [], _read(columns, words, overlap, encoding))
+            seen, repeated = preview_files(files or [], _read(columns, words, overlap, encoding))
             return {
                 "files": list(seen.files),
                 "columns": list(seen.columns),
                 "passages": [_entry(one) for one in seen.entries],
                 "bad": [str(one) for one in seen.bad],
                 "problem": seen.problem,
+                "repeated_ids": list(repeated),
             }
 
     def kb_import(

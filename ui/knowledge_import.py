@@ -19,10 +19,17 @@ from ui.knowledge_actions import copied, import_files, names, preview_files, rea
 from ui.knowledge_view import note_card, preview_card, refusal, report_card
 from ui.stopping import Stopped, Stops
 
-__all__ = ["add_import"]
+__all__ = ["ROLES", "add_import", "settings_from"]
 
 _READING: dict[str, Any] = {"api_visibility": "private", "concurrency_id": "reading", "concurrency_limit": 4}
 _CHANGING: dict[str, Any] = {"api_visibility": "private", "concurrency_id": "knowledge", "concurrency_limit": 1}
+ROLES = {
+    "text": "Text columns",
+    "title": "Title column",
+    "passage_id": "Id column",
+    "source": "Source column",
+    "picture": "Picture column",
+}
 _KNOWN = {
     "list it as a bad row": Known.REPORT,
     "put the new one in its place": Known.REPLACE,
@@ -60,13 +67,14 @@ def add_import(application: Application, in_use: KnowledgeInUse, base: gr.Dropdo
         bad_rows = gr.File(label="Bad rows", interactive=False, visible=False, elem_id="kb-bad-rows")
 
     def settings_of(values: tuple[Any, ...]) -> ReadSettings:
-        return _settings(dict(zip(how, values, strict=True)))
+        return settings_from(dict(zip(how, values, strict=True)))
 
-    def preview(paths: list[str] | None, *values: Any) -> str:  # noqa: ANN401 - of the fields `how`
+    def preview(paths: list[str] | None, *values: Any) -> list[Any]:  # noqa: ANN401 - of the fields `how`
         try:
-            return preview_card(preview_files(paths or [], settings_of(values)))
+            seen, repeated = preview_files(paths or [], settings_of(values))
         except InputError as error:
-            return refusal(error, application.var)
+            return [refusal(error, application.var), *[gr.skip()] * len(ROLES)]
+        return [preview_card(seen, repeated), *[gr.update(choices=list(seen.columns))] * len(ROLES)]
 
     def take_in(
         name: str,
@@ -107,7 +115,7 @@ def add_import(application: Application, in_use: KnowledgeInUse, base: gr.Dropdo
     def cancel(request: gr.Request) -> None:
         stops.ask(str(request.session_hash))
 
-    look.click(preview, [files, *how.values()], shown, **_READING)
+    look.click(preview, [files, *how.values()], [shown, *(how[role] for role in ROLES)], **_READING)
     quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "queue": False}
     start.click(begin, None, begun, **quiet).then(
         take_in,
@@ -120,14 +128,19 @@ def add_import(application: Application, in_use: KnowledgeInUse, base: gr.Dropdo
 
 
 def _add_how() -> dict[str, Component]:
-    """The fields that say how files are read; `_settings` reads what is in them."""
+    """The fields that say how files are read; `settings_from` reads what is in them. A preview fills in the columns."""
     with gr.Row():
         fields: dict[str, Component] = {
-            "text": gr.Textbox("", label="Text columns (commas between)", placeholder="by usual names"),
-            "title": gr.Textbox("", label="Title column", placeholder="by usual names"),
-            "passage_id": gr.Textbox("", label="Id column", placeholder="by usual names"),
-            "source": gr.Textbox("", label="Source column", placeholder="by usual names"),
-            "picture": gr.Textbox("", label="Picture column", placeholder="by usual names"),
+            role: gr.Dropdown(
+                [],
+                value=[] if role == "text" else "",
+                multiselect=role == "text",
+                allow_custom_value=True,
+                label=label,
+                info="By usual names, where nothing is chosen",
+                elem_id=f"kb-column-{role}",
+            )
+            for role, label in ROLES.items()
         }
     with gr.Row():
         return fields | {
@@ -138,10 +151,15 @@ def _add_how() -> dict[str, Component]:
         }
 
 
-def _settings(given: Mapping[str, Any]) -> ReadSettings:
+def settings_from(given: Mapping[str, Any]) -> ReadSettings:
+    """How files are read, from the values of the form's fields.
+
+    Raises:
+        InputError: a number or the encoding makes no sense.
+    """
     columns = Columns(
-        text=tuple(part.strip() for part in given["text"].split(",") if part.strip()),
-        **{role: given[role].strip() for role in ("title", "passage_id", "source", "picture")},
+        text=tuple(part.strip() for part in given["text"] or () if part.strip()),
+        **{role: (given[role] or "").strip() for role in ROLES if role != "text"},
     )
     return read_settings(
         columns,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from ui.asked import problem
 __all__ = ["facts_card", "note_card", "preview_card", "refusal", "report_card", "rows_of"]
 
 _SHOWN = 160  # characters of a passage in the table
+_MOST_REPEATED = 10  # ids that are named
 _LATER = (
     "Cancelled while they were encoded: the passages are in, and the index is finished later, from where it stopped. "
     "“Bring its index up to date” does it now."
@@ -51,8 +53,13 @@ def facts_card(state: KnowledgeState, *, in_use: bool, own: bool) -> str:
     return f'<div class="card scroll"><table>{rows}</table>{f"<ul>{lines}</ul>" if lines else ""}</div>'
 
 
-def preview_card(preview: Preview) -> str:
-    """The first passages as they would go in, what the columns are taken for, and the first bad rows."""
+def preview_card(preview: Preview, repeated: Sequence[str] = ()) -> str:
+    """The first passages as they would go in, what the columns are taken for, and the first bad rows.
+
+    Args:
+        preview: of the files.
+        repeated: ids that come more than once.
+    """
     chosen = preview.chosen
     roles = {
         "id": chosen.passage_id,
@@ -69,8 +76,13 @@ def preview_card(preview: Preview) -> str:
         for entry in preview.entries
     )
     bad = "".join(f"<li>{escape(str(one))}</li>" for one in preview.bad)
+    again = (
+        f"{len(repeated):,} ids come more than once, and only the first passage of each goes in: " if repeated else ""
+    )
+    again += ", ".join(repeated[:_MOST_REPEATED]) + (" …" if len(repeated) > _MOST_REPEATED else "")
     return (
-        f'<div class="card scroll" data-state="preview">{_alert(preview.problem)}{columns if preview.columns else ""}'
+        f'<div class="card scroll" data-state="preview">{_alert(preview.problem)}{_alert(again if repeated else "")}'
+        f"{columns if preview.columns else ''}"
         "<table><thead><tr><th>id</th><th>title</th><th>text</th><th>picture</th></tr></thead>"
         f"<tbody>{rows}</tbody></table>{f'<p>Bad rows:</p><ul>{bad}</ul>' if bad else ''}</div>"
     )

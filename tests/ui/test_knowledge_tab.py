@@ -22,6 +22,7 @@ from rag_app.kb_use import KnowledgeInUse
 from tests.tiny import PASSAGES, save_picture
 from ui.api import kindly
 from ui.knowledge_actions import Counts, browse, import_files, preview_files, read_settings, show, state_of, stored
+from ui.knowledge_import import ROLES
 from ui.knowledge_tab import add_knowledge_tab
 from ui.knowledge_upkeep import facts_of
 from ui.knowledge_view import facts_card, preview_card, refusal, report_card
@@ -61,7 +62,8 @@ def take_in(
 
 def test_from_files_to_answers(mine: Application, tmp_path: Path) -> None:
     in_use, files = KnowledgeInUse(mine), [rows_file(tmp_path), str(tmp_path / "red.png")]
-    preview = preview_files(files, read_settings(Columns(), split=False, words=120, overlap=1))
+    preview, repeated = preview_files(files, read_settings(Columns(), split=False, words=120, overlap=1))
+    assert repeated == ()
     card = preview_card(preview)
     assert "<script>x" not in card
     assert "&lt;b onclick=x&gt;" in card
@@ -82,6 +84,25 @@ def test_from_files_to_answers(mine: Application, tmp_path: Path) -> None:
     assert [index.in_step for index in state.indexes] == [True]
     card = facts_card(state, in_use=in_use.names == ("mine",), own=True)
     assert "in step" in card
+
+
+def test_a_preview_offers_the_columns_and_flags_repeated_ids(mine: Application, tmp_path: Path) -> None:
+    rows = [f'{{"key": "<{number % 15}>", "said": "x", "title": "A mill"}}\n' for number in range(30)]
+    (tmp_path / "rows.jsonl").write_text("".join(rows), encoding="utf-8")
+    with gr.Blocks(analytics_enabled=False) as page:
+        add_knowledge_tab(page, mine)
+    (button,) = [block._id for block in page.blocks.values() if block.elem_id == "kb-preview"]
+    (look,) = [fn for fn in page.fns.values() if (button, "click") in fn.targets]
+    assert look.fn is not None
+    how = [["said"], None, "key", "", "", False, 120, 1, "utf-8"]
+    card, *columns = look.fn([str(tmp_path / "rows.jsonl")], *how)
+    assert [column["choices"] for column in columns] == [["key", "said", "title"]] * 5
+    assert "15 ids come more than once, and only the first passage of each goes in: &lt;0&gt;, &lt;1&gt;," in card
+    assert "&lt;9&gt; …" in card
+    assert [block.elem_id for block in look.outputs[1:]] == [f"kb-column-{role}" for role in ROLES]
+    refused, *columns = look.fn([], *how)
+    assert "There are no files; upload some." in refused
+    assert columns == [gr.skip()] * 5
 
 
 def test_a_cancelled_import_leaves_nothing(mine: Application, tmp_path: Path) -> None:
