@@ -12,11 +12,12 @@ from rag_app.serving import PageSettings
 from ui.about_tab import add_about_tab
 from ui.ask_tab import add_ask_tab
 from ui.evaluate_tab import add_evaluate_tab
+from ui.fixed_line import add_fixed_line
 from ui.knowledge_tab import add_knowledge_tab
 from ui.public import believe, gate
 from ui.public_uploads import check_uploads, prepare_uploads
 from ui.style import CSS, theme
-from ui.what_answers import add_fixed_line, add_what_answers
+from ui.what_answers import add_what_answers
 from ui.zero_gpu import ask_for_gpu
 
 __all__ = ["build_app", "serve"]
@@ -40,7 +41,7 @@ def build_app(application: Application, settings: PageSettings | None = None) ->
         )
         with gr.Tab("Ask") as ask:
             if settings.public:
-                add_fixed_line(application)
+                add_fixed_line(page, application)
             answers = None if settings.public else add_what_answers(page, ask, application)
             feedback = None if settings.public else _feedback(application)
             add_ask_tab(page, application, answers=answers, feedback=feedback)

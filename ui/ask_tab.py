@@ -22,10 +22,10 @@ from ui.deep_links import add_deep_links
 from ui.feedback_form import FeedbackForm
 from ui.history import CLICKS, history_strip, remembered, returned_to
 from ui.picture_input import picture_input
-from ui.rendering import recognised_line, waiting_card
+from ui.rendering import error_card, recognised_line, waiting_card
 from ui.what_answers import WhatAnswers, unlike_shown
 
-__all__ = ["MODELS", "add_ask_tab"]
+__all__ = ["MODELS", "add_ask_tab", "not_asked"]
 
 MODELS: dict[str, Any] = {  # how events run that make the models work: one at a time
     "api_visibility": "private",
@@ -120,11 +120,25 @@ def add_ask_tab(
     ]
     for event in [*asking, *(answers.changes if answers is not None else [])]:
         event.then(refresh, [asked, history], [history, strip, call, *_outputs(sections)], **quiet)
+    # After a refusal, or a fault, an old answer would stand beside the new question.
+    unasked = asking[0].failure(not_asked, None, parts, queue=False, **quiet)
+    unasked.then(refresh, [asked, history], [history, strip, call, *_outputs(sections)], **quiet)
     if answers is not None:
         for event in asking:
             answers.follow_after(event)
     add_deep_links(page, question=form.question, k=form.k, instruction=form.instruction)
     add_ask_api(application, form.fields, feedback)
+
+
+def not_asked() -> list[Any]:
+    """Parts of an answer when the question was turned away, by a limit or by a fault; a notice has said why."""
+    return [
+        error_card("This question was not answered. Wait a little, and ask again."),
+        recognised_line(""),
+        "",
+        "",
+        None,
+    ]
 
 
 def _outputs(sections: Sequence[Section]) -> list[Block]:

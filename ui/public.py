@@ -17,7 +17,7 @@ from rag_app.progress import duration
 from rag_app.serving import PROXY_VARIABLE, PageSettings
 from ui.public_bodies import counted, replayed, whole
 from ui.public_limits import RateLimiter, visitor_of
-from ui.public_requests import MAX_BODY_BYTES, RefusedError, checked_body, is_open_route, is_part_of_page
+from ui.public_requests import MAX_BODY_BYTES, RefusedError, checked_body, is_open_route, is_part_of_page, names_event
 from ui.public_uploads import stored_bytes
 
 __all__ = ["PublicGate", "believe", "gate"]
@@ -106,12 +106,23 @@ class PublicGate:
 
     async def _pass_event(self, scope: Scope, receive: Receive, reply: _Reply, visitor: str, path: str) -> None:
         body = await whole(receive)
-        asks = self._makes_models_work(path, checked_body(body))
+        value = checked_body(body)
+        if names_event(path) and not self._has_event(path, value):
+            raise RefusedError(404, "there is no such event; “Use via API” on the page names those there are")
+        asks = self._makes_models_work(path, value)
         if asks:
             _take(self._questions, visitor, "questions")
         await self._app(scope, replayed(body, receive), reply)
         if asks and reply.status == 503:  # the queue was full
             self._questions.give_back(visitor)
+
+    def _has_event(self, path: str, body: object) -> bool:
+        """Whether there is the event that a request names, by number or in its path: gradio would fail on any other."""
+        number = body.get("fn_index") if isinstance(body, dict) else None
+        if number is not None:
+            return str(number).strip().isdecimal() and int(str(number)) in self._page.fns
+        name = path.rstrip("/").rpartition("/")[2]
+        return path != _JOIN and any(fn.api_name == name for fn in self._page.fns.values())
 
     def _makes_models_work(self, path: str, body: object) -> bool:
         """Whether an event does. In the queue, one that is not known for certain counts as if it did."""

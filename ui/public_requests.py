@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 
-__all__ = ["MAX_BODY_BYTES", "RefusedError", "checked_body", "is_open_route", "is_part_of_page"]
+__all__ = ["MAX_BODY_BYTES", "RefusedError", "checked_body", "is_open_route", "is_part_of_page", "names_event"]
 
 MAX_BODY_BYTES = 256 * 1024  # of a request that is no upload: a question has at most a few thousand characters
 
@@ -27,6 +27,7 @@ _WRITE = (
     rf"{_API}/(queue/join|upload|cancel|reset/?)",
     rf"{_API}/(call|call/v2|run|api)/[\w-]+/?",
 )
+_EVENT = re.compile(rf"{_API}/(queue/join|(call|call/v2|run|api)/[\w-]+/?)")
 _READABLE, _WRITABLE = (re.compile("|".join(f"(?:{one})" for one in routes)) for routes in (_READ, _WRITE))
 _ADDRESS = re.compile(r"\s*([a-z][a-z0-9+.-]*:|//|\\\\)", flags=re.IGNORECASE)
 
@@ -56,6 +57,11 @@ def is_open_route(method: str, path: str) -> bool:
 def is_part_of_page(method: str, path: str) -> bool:
     """Whether it reads one of the many small files that a browser loads at once to show the page."""
     return method == "GET" and path.startswith(("/assets/", "/static/", "/svelte/"))
+
+
+def names_event(path: str) -> bool:
+    """Whether a request that is sent names an event of the page."""
+    return _EVENT.fullmatch(path) is not None
 
 
 def checked_body(body: bytes) -> object:

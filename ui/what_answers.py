@@ -22,7 +22,6 @@ from ui.stopping import Stopped, Stops
 
 __all__ = [
     "WhatAnswers",
-    "add_fixed_line",
     "add_what_answers",
     "cannot_run_list",
     "followed",
@@ -40,15 +39,6 @@ _LOADING: dict[str, Any] = {  # apart from questions, which go on meanwhile
     "concurrency_limit": 1,
     "trigger_mode": "always_last",
 }
-
-
-def add_fixed_line(application: Application) -> None:
-    """Says what answers, where visitors cannot choose."""
-    preset, title = application.preset.name, application.knowledge_base_title
-    gr.HTML(
-        f'<div class="muted">Answers come from {escape(title)}, with the preset {escape(preset)}.</div>',
-        elem_id="what-answers",
-    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ from rag_app.feedback import FeedbackStore, feedback_path
 from tests.tiny import save_picture
 from tests.ui.conftest import PATIENCE
 from tests.ui.test_evaluate_tab import save_questions
+from ui.answering import Parts
 
 pytestmark = pytest.mark.browser
 QUESTION = "what is the capital?"
@@ -113,6 +116,36 @@ def test_evaluating(page: Page, address: str, tmp_path: Path) -> None:
     page.get_by_role("button", name="Failures").click()
     expect(page.locator("#failures article, #failures .card").first).to_be_visible(timeout=PATIENCE)
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def test_an_evaluation_that_waits_is_stopped(
+    page: Page, address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go_on = threading.Event()
+
+    def slowly(*_: object) -> Iterator[Parts]:
+        assert go_on.wait(PATIENCE / 1000)
+        yield "<p>slow</p>", "", "", "", None
+
+    monkeypatch.setattr("ui.ask_tab.answered", slowly)
+    questions, archive = save_questions(tmp_path)
+    page.goto(address)
+    page.locator("#question textarea").fill(QUESTION)
+    page.locator("#ask").click()
+    expect(page.locator("#answer [data-state=waiting]")).to_contain_text("Looking", timeout=PATIENCE)
+    page.get_by_role("tab", name="Evaluate").click()
+    page.locator("#evaluate-questions input[type=file]").set_input_files(questions)
+    expect(page.locator("#evaluate-questions")).to_contain_text("asked", timeout=PATIENCE)
+    page.locator("#evaluate-pictures input[type=file]").set_input_files(archive)
+    expect(page.locator("#evaluate-pictures")).to_contain_text("pictures", timeout=PATIENCE)
+    page.locator("#evaluate").click()
+    page.wait_for_timeout(1000)
+    page.locator("#evaluate-stop").click()
+    page.wait_for_timeout(1000)
+    go_on.set()
+    expect(page.locator("#evaluation")).to_contain_text("Stopped. What was answered is kept", timeout=PATIENCE)
+    page.locator("#evaluate").click()  # what is begun after that is not stopped
+    expect(page.locator("#evaluation")).to_contain_text("3 of 4 rows scored", timeout=3 * PATIENCE)
 
 
 def test_a_knowledge_base_is_made_from_files(

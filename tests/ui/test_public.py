@@ -130,6 +130,12 @@ def test_what_the_page_does_not_need_is_not_there(page: Page) -> None:
         assert page.send("GET", path)[0] == 404, path
     for path in ("/gradio_api/component_server", "/gradio_api/vibe-code/", "/gradio_api/mcp/sse"):
         assert page.post(path, {})[0] == 404, path
+    for path in ("call/gone", "call/v2/gone", "run/gone", "api/gone", "call/ask/gone"):
+        assert page.post(f"/gradio_api/{path}", {"data": []})[0] == 404, path
+    for number in (99_999, "99999", -1, None, "x", [1], True):
+        join = {"data": [], "fn_index": number, "session_hash": "abc"}
+        assert page.post("/gradio_api/queue/join", join)[0] == 404, number
+    assert page.post("/gradio_api/run/ask", {"data": [], "fn_index": 99_999})[0] == 404
     config = json.loads(page.send("GET", "/config")[2])
     assert not config["analytics_enabled"]
     assert not config.get("mcp_server")
@@ -357,7 +363,9 @@ def test_one_visitor_does_not_see_anothers_questions(page: Page) -> None:
     parts = {part["id"]: part["props"].get("elem_id") for part in config["components"]}
     events = {event["id"]: event for event in config["dependencies"]}
     (ask,) = (one for one, event in events.items() if "ask" in [parts.get(part) for part, _ in event["targets"]])
-    (refresh,) = (one for one, event in events.items() if event["trigger_after"] == ask)
+    (refresh,) = (
+        one for one, event in events.items() if event["trigger_after"] == ask and not event["trigger_only_on_failure"]
+    )
     assert "capital" in joined(page, "first", ask, [None, QUESTION, "", 3])
     blank = [None] * len(events[refresh]["inputs"])
     own, others = (joined(page, session, refresh, blank) for session in ("first", "second"))

@@ -24,6 +24,7 @@ from ui.answering import answered
 from ui.app import build_app
 from ui.closer import explained
 from ui.deep_links import knowledge_of
+from ui.fixed_line import fixed_line
 from ui.stopping import Stopped
 from ui.what_answers import cannot_run_list, followed, linked, unlike_shown, use_knowledge, use_preset
 
@@ -150,6 +151,9 @@ def test_strangers_choose_neither(opened: Application) -> None:
     (line,) = [block for block in page.blocks.values() if block.elem_id == "what-answers"]
     assert isinstance(line, gr.HTML)
     assert "Answers come from passages, with the preset tiny." in line.value
+    told = fixed_line(opened, ["notes", HOSTILE])
+    assert "The link asks for notes, &lt;b&gt;mine&lt;/b&gt;: that cannot be chosen on this page." in told
+    assert fixed_line(opened, ["passages"]) == line.value
 
 
 def test_links_name_knowledge_bases(opened: Application) -> None:
