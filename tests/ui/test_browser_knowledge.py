@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
 from playwright.sync_api import Page, expect
 
@@ -9,7 +14,9 @@ from knowledge_bases.records import Passage
 from knowledge_bases.store import PassageStore
 from rag_app import own_knowledge
 from rag_app.assembly import Application
+from rag_app.kb_use import KnowledgeInUse
 from tests.ui.conftest import PATIENCE
+from ui.encoding import Encoding
 
 pytestmark = pytest.mark.browser
 
@@ -21,17 +28,17 @@ def open_base(page: Page, name: str) -> None:
 
 
 def test_a_form_is_not_saved_into_another_knowledge_base(page: Page, address: str, application: Application) -> None:
-    for name in ("mills", "barns"):
+    for name in ("wells", "barns"):
         passage = Passage(passage_id="m1", title=f"One of {name}", text=f"It is one of {name}.")
         own_knowledge.add_passage(name, application.var, passage)
     page.goto(address)
     page.get_by_role("tab", name="Knowledge").click()
     expect(page.locator("#kb-passages")).to_contain_text("Page 1 of", timeout=PATIENCE)
-    open_base(page, "mills")
-    cell = page.get_by_role("gridcell", name="One of mills", exact=True)
+    open_base(page, "wells")
+    cell = page.get_by_role("gridcell", name="One of wells", exact=True)
     expect(cell).to_be_visible(timeout=PATIENCE)
     cell.click()
-    expect(page.locator("#kb-title textarea, #kb-title input")).to_have_value("One of mills", timeout=PATIENCE)
+    expect(page.locator("#kb-title textarea, #kb-title input")).to_have_value("One of wells", timeout=PATIENCE)
     open_base(page, "barns")
     expect(page.locator("#kb-title textarea, #kb-title input")).to_have_value("", timeout=PATIENCE)
     page.locator("#kb-id textarea, #kb-id input").fill("m1")
@@ -43,5 +50,50 @@ def test_a_form_is_not_saved_into_another_knowledge_base(page: Page, address: st
     page.locator("#kb-delete").click()
     expect(page.locator("#kb-edit-said")).to_contain_text("Deleted m1; 0 passages are left", timeout=PATIENCE)
     expect(page.locator("#kb-id textarea, #kb-id input")).to_have_value("")
-    with PassageStore.open(application.var / "knowledge_bases" / "mills.sqlite") as store:
-        assert [one.title for one in store] == ["One of mills"]
+    with PassageStore.open(application.var / "knowledge_bases" / "wells.sqlite") as store:
+        assert [one.title for one in store] == ["One of wells"]
+
+
+@pytest.fixture
+def springs(application: Application) -> Iterator[None]:
+    """A knowledge base of one passage answers; afterwards everything is as it was."""
+    in_use = KnowledgeInUse(application)
+    before = in_use.names
+    own_knowledge.add_passage("springs", application.var, Passage(passage_id="first", title="", text="A spring."))
+    in_use.use("springs")
+    yield
+    in_use.use(*before)
+
+
+@pytest.mark.usefixtures("springs")
+def test_an_import_is_cancelled_while_it_is_encoded_and_questions_are_answered(
+    page: Page, address: str, application: Application, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slowly(encoding: Encoding, done: int, total: int, report: object = Encoding.__call__) -> None:
+        time.sleep(1)
+        assert callable(report)
+        report(encoding, done, total)
+
+    monkeypatch.setattr(Encoding, "__call__", slowly)
+    rows = [{"id": f"s{number}", "text": f"Spring {number}."} for number in range(1500)]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    page.goto(address)
+    page.get_by_role("tab", name="Knowledge").click()
+    expect(page.locator("#kb-passages")).to_contain_text("Page 1 of", timeout=PATIENCE)
+    open_base(page, "springs")
+    page.get_by_role("button", name="Make or extend one from files").click()
+    page.locator("#kb-files input[type=file]").set_input_files(tmp_path / "rows.jsonl")
+    expect(page.locator("#kb-files")).to_contain_text("rows", timeout=PATIENCE)
+    page.locator("#kb-take-in").click()
+    shown = page.locator("#kb-import-shown")
+    expect(shown).to_contain_text("of 1,500 passages encoded, about", timeout=PATIENCE)
+    page.get_by_role("tab", name="Ask").click()
+    page.locator("#question textarea").fill("where is a spring?")
+    page.locator("#ask").click()
+    expect(page.locator("#passages .passage")).to_have_count(1, timeout=PATIENCE)
+    page.get_by_role("tab", name="Knowledge").click()
+    expect(shown).to_contain_text("passages encoded")
+    page.locator("#kb-cancel").click()
+    expect(shown).to_contain_text("the passages are in, and the index is finished later", timeout=PATIENCE)
+    with PassageStore.open(application.var / "knowledge_bases" / "springs.sqlite") as store:
+        assert len(store) == 1501
