@@ -115,8 +115,8 @@ def add_what_answers(page: gr.Blocks, tab: gr.Tab, application: Application) -> 
         choices, now = preset_in_use.choices(), in_use.names
         note, wanted = linked(in_use, knowledge_of(dict(request.query_params)))
         return [
-            gr.Dropdown(_bases(in_use), value=list(now)),
-            gr.Dropdown(_presets(choices), value=preset_in_use.name),
+            gr.update(choices=_bases(in_use), value=list(now)),
+            gr.update(choices=_presets(choices), value=preset_in_use.name),
             cannot_run_list(choices),
             note or gr.skip(),
             now,
@@ -178,12 +178,12 @@ def followed(
     now_preset: Any = gr.skip()
     if set(shown[0]) == set(told[0]) != set(in_use.names):
         now_bases = in_use.names
-        bases = gr.Dropdown(_bases(in_use), value=list(now_bases))
+        bases = gr.update(choices=_bases(in_use), value=list(now_bases))
         notes.append(f"Questions are answered from {' and '.join(now_bases)} now.")
     if shown[1] == told[1] != preset_in_use.name:
         now_preset = preset_in_use.name
         choices = preset_in_use.choices()
-        preset, cannot = gr.Dropdown(_presets(choices), value=now_preset), cannot_run_list(choices)
+        preset, cannot = gr.update(choices=_presets(choices), value=now_preset), cannot_run_list(choices)
         notes.append(f"{now_preset} answers now.")
     note = _said(" ".join(notes), state="done") if notes else gr.skip()
     return [bases, preset, now_bases, now_preset, cannot, note]

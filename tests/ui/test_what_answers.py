@@ -179,7 +179,7 @@ def test_a_page_follows_what_was_chosen_elsewhere(opened: Application, other: Pr
     in_use.use("notes")
     preset_in_use.use(DEFAULT_PRESET)
     bases, preset, *told, cannot, note = followed(in_use, preset_in_use, before, before)
-    assert (bases.value, preset.value) == (["notes"], DEFAULT_PRESET)
+    assert (bases["value"], preset["value"]) == (["notes"], DEFAULT_PRESET)
     assert told == [("notes",), DEFAULT_PRESET]
     assert "Questions are answered from notes now. embedded answers now." in note
     assert "cannot run here" in cannot
