@@ -19,7 +19,7 @@ from tests.ui.conftest import PATIENCE
 pytestmark = pytest.mark.browser
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def address(application: Application) -> Iterator[str]:
     """A public page on which a visitor may ask one question a minute."""
     from ui.app import serve
