@@ -98,7 +98,7 @@ def read_questions(
     return reads
 
 
-def fit(reads: Sequence[Read], *, most_lost: float = 0.025) -> tuple[Calibration, dict[str, float]]:
+def fit(reads: Sequence[Read], *, most_lost: float = 0.02) -> tuple[Calibration, dict[str, float]]:
     """The highest temperature with all but the best VQA accuracy, then the confidence, then the threshold.
 
     Questions that nothing answers teach the confidence what speaks against an answer; how high it is on the whole is
