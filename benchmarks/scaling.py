@@ -1,6 +1,6 @@
 """A scaling study at the size of PreFLMR-mini: short trainings from nothing, each with one thing changed.
 
-    python -m benchmarks.scaling [--only NAME ...] [--vision-steps 1500] [--share 0.3]
+    python -m benchmarks.scaling [--only NAME ...] [--vision-steps 600] [--share 0.08]
 
 Changed are the vision encoder's size and resolution, whether the text encoder learns, stage 2, and how many people's
 drawings there are to learn from. Every variant is trained by the same schedule, a part of the recipe's, and asked the
@@ -110,7 +110,8 @@ def train(variant: Variant, atlas: FlagAtlas, folder: Path, options: argparse.Na
         warmup=max(1, options.vision_steps // 10),
         amp=cpu_has_bfloat16(),
     )
-    weights = train_vision(atlas, folder / "vision", vision)
+    shape = f"{variant.hidden_size}-{variant.layers}-{variant.image_size}-{variant.drawers}"
+    weights = train_vision(atlas, options.output / "vision" / shape, vision)  # variants of the same one share it
     model, processor = new_retriever(weights, vision)
     trainer = stage_trainer(model, processor, atlas)
     for stage in stages_of(variant, options.share):
@@ -169,8 +170,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Prints a row a variant."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="+", choices=list(VARIANTS), metavar="NAME", help=", ".join(VARIANTS))
-    parser.add_argument("--vision-steps", type=int, default=1500)
-    parser.add_argument("--share", type=float, default=0.3, help="of the stages' steps (default: %(default)s)")
+    parser.add_argument("--vision-steps", type=int, default=600)
+    parser.add_argument("--share", type=float, default=0.08, help="of the stages' steps (default: %(default)s)")
     parser.add_argument("--images", type=Path, default=Path("runs/pictures"), metavar="DIR")
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder of the drawings")
     parser.add_argument("--output", type=Path, default=Path("runs/scaling"))
