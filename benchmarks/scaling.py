@@ -68,8 +68,6 @@ VARIANTS = {
     "without stage 2": Variant(knowledge_stage=False),
     "one drawer": Variant(drawers=1),
 }
-
-
 SIZES = ("smaller vision encoder", "as it is", "larger vision encoder")
 
 

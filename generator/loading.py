@@ -275,19 +275,27 @@ def _blip2(name: str, arguments: dict[str, Any], settings: GenerationSettings, a
 
 
 def _llava(name: str, arguments: dict[str, Any], settings: GenerationSettings, adapter: Path | None) -> Generator:
-    from transformers import AutoModelForImageTextToText, AutoProcessor
+    from transformers import AutoProcessor
 
-    # before the weights: it is small, and may be what is missing
-    processor = _guarded(name, lambda: _open(AutoProcessor, name))
-    model = _adapted(_load_model(AutoModelForImageTextToText, name, arguments), adapter)
-    return LlavaGenerator(model, processor, settings)
+    return _with_processor(AutoProcessor, name, arguments, settings, adapter)
 
 
 def _onevision(name: str, arguments: dict[str, Any], settings: GenerationSettings, adapter: Path | None) -> Generator:
-    from transformers import AutoModelForImageTextToText
-
     from generator.onevision import OnevisionPictureProcessor
 
-    processor = _guarded(name, lambda: _open(OnevisionPictureProcessor, name))
+    return _with_processor(OnevisionPictureProcessor, name, arguments, settings, adapter)
+
+
+def _with_processor(
+    kind: Any,  # noqa: ANN401
+    name: str,
+    arguments: dict[str, Any],
+    settings: GenerationSettings,
+    adapter: Path | None,
+) -> Generator:
+    """A LLaVA of any version; its processor is opened before the weights: it is small, and may be what is missing."""
+    from transformers import AutoModelForImageTextToText
+
+    processor = _guarded(name, lambda: _open(kind, name))
     model = _adapted(_load_model(AutoModelForImageTextToText, name, arguments), adapter)
     return LlavaGenerator(model, processor, settings)
