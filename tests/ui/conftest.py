@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import anyio
 import pytest
 import torch
 
@@ -18,6 +19,10 @@ from tests.tiny import save_passages, save_picture, save_reader, tiny_preset
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
+
+# The server opens files with it, and anyio imports that part when it is first used: deep in a request, where pytest's
+# rewriting of the module now and then ends in "AST constructor recursion depth mismatch" (CPython 3.11). So it is here.
+assert callable(anyio.open_file)
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
