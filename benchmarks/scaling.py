@@ -18,19 +18,20 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+import torch
 from safetensors.torch import load_file
 
 from benchmarks.plot import scatter
 from benchmarks.text_retrieval import late_interaction
 from knowledge_bases.records import VisualQuestion
 from rag_app.datasets import load_dataset
-from rag_app.devices import cpu_has_bfloat16
+from rag_app.devices import resolve_placement
 from rag_app.flag_training import flag_atlas, world_flags_passages
 from rag_app.pictures import open_picture
-from rag_app.retriever_training import new_retriever, stage_trainer
+from rag_app.retriever_training import choose_stages, new_retriever, stage_trainer
 from retriever.encoder import Encoder
 from retriever.training.flag_atlas import FlagAtlas
-from retriever.training.stages import STAGES, StageSettings
+from retriever.training.stages import StageSettings
 from retriever.training.vision import VisionSettings, train_vision
 
 VALIDATION = Path("knowledge_bases/world_flags/questions/validation.jsonl")
@@ -59,6 +60,8 @@ class Variant:
     drawers: int = 7
 
 
+TEXT_OF = Path("retriever/checkpoints/preflmr-mini")
+
 VARIANTS = {
     "as it is": Variant(),
     "smaller vision encoder": Variant(hidden_size=96, layers=4, heads=3),
@@ -82,11 +85,11 @@ class Row:
     recall_5: float
 
 
-def stages_of(variant: Variant, share: float) -> list[StageSettings]:
-    """The recipe's stages with a part of their steps, as far as the variant has them."""
+def stages_of(variant: Variant, device: torch.device, share: float) -> list[StageSettings]:
+    """The recipe's stages for a device, after the text's own, with a part of their steps and what the variant has."""
     chosen = []
-    for stage in STAGES:
-        if stage.name == "2-knowledge" and not variant.knowledge_stage:
+    for stage in choose_stages(None, device):
+        if stage.name == "0-text" or (stage.name == "2-knowledge" and not variant.knowledge_stage):
             continue
         stage = replace(stage, steps=max(10, round(share * stage.steps)))
         if not variant.tuned_text:  # nor then is there anything to learn from passages' sentences
@@ -99,6 +102,7 @@ def stages_of(variant: Variant, share: float) -> list[StageSettings]:
 
 def train(variant: Variant, atlas: FlagAtlas, folder: Path, options: argparse.Namespace) -> tuple[Encoder, int]:
     """The trained retriever, and how many parameters its vision encoder has."""
+    where = resolve_placement(options.device)
     atlas = replace(atlas, drawings=atlas.drawings[:, : variant.drawers])
     vision = VisionSettings(
         hidden_size=variant.hidden_size,
@@ -107,13 +111,15 @@ def train(variant: Variant, atlas: FlagAtlas, folder: Path, options: argparse.Na
         image_size=variant.image_size,
         steps=options.vision_steps,
         warmup=max(1, options.vision_steps // 10),
-        amp=cpu_has_bfloat16(),
+        batch_size=options.vision_batch,
+        amp=where.dtype == torch.bfloat16,
     )
     shape = f"{variant.hidden_size}-{variant.layers}-{variant.image_size}-{variant.drawers}"
-    weights = train_vision(atlas, options.output / "vision" / shape, vision)  # variants of the same one share it
-    model, processor = new_retriever(weights, vision)
-    trainer = stage_trainer(model, processor, atlas)
-    for stage in stages_of(variant, options.share):
+    folder_of_it = options.output / "vision" / shape  # variants of the same one share it
+    weights = train_vision(atlas, folder_of_it, vision, device=where.device)
+    model, processor = new_retriever(weights, vision, text_of=options.text)
+    trainer = stage_trainer(model.to(where.device), processor, atlas, amp=vision.amp)
+    for stage in stages_of(variant, where.device, options.share):
         trainer.run(stage, folder / "stages")
     size = sum(tensor.numel() for tensor in load_file(weights).values())
     return Encoder(trainer.model, processor, identify=lambda: folder.name), size
@@ -127,9 +133,8 @@ def recalls(encoder: Encoder, images: Path) -> list[float]:
     asked = [(one, path) for one in dataset.examples if (path := dataset.picture_of(one)) is not None]
     questions = [VisualQuestion(text=one.question, image=open_picture(path)) for one, path in asked]
     right = [{places[key] for key in one.pos_passage_ids} for one, _ in asked]
-    scores = late_interaction(
-        encoder.encode_queries(questions), encoder.encode_passages([one.content for one in store])
-    )
+    queries = [rows.float().cpu() for rows in encoder.encode_queries(questions)]
+    scores = late_interaction(queries, [rows.cpu() for rows in encoder.encode_passages([one.content for one in store])])
     found = scores.topk(max(DEPTHS), dim=1).indices.tolist()
     return [
         sum(bool(set(row[:depth]) & answers) for row, answers in zip(found, right, strict=True)) / len(right)
@@ -170,6 +175,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="+", choices=list(VARIANTS), metavar="NAME", help=", ".join(VARIANTS))
     parser.add_argument("--vision-steps", type=int, default=3000)
+    parser.add_argument("--vision-batch", type=int, default=64)
+    parser.add_argument("--text", type=Path, default=TEXT_OF, metavar="DIR", help="whose text encoder all start with")
+    parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
     parser.add_argument("--share", type=float, default=0.5, help="of the stages' steps (default: %(default)s)")
     parser.add_argument("--images", type=Path, default=Path("runs/pictures"), metavar="DIR")
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder of the drawings")

@@ -88,6 +88,8 @@ def add_arguments(subparsers: argparse._SubParsersAction[argparse.ArgumentParser
     pictures.add_argument("--dataset", type=Path, required=True, metavar="FILE.jsonl")
     pictures.add_argument("--output", type=Path, required=True, metavar="DIR")
     pictures.set_defaults(run=_render_pictures)
+    for parser in (vision, retriever, region):
+        parser.add_argument("--device", default="auto", help="auto, cpu or cuda (default: %(default)s)")
     for parser in (vision, retriever, region, reader, blip2, calibrate, pictures):
         parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder of states (default: %(default)s)")
 
@@ -104,23 +106,33 @@ def _start_logging() -> None:
 
 
 def _train_vision(arguments: argparse.Namespace) -> int:
+    from rag_app.devices import resolve_placement
     from rag_app.retriever_training import make_vision_encoder
 
     _start_logging()
-    make_vision_encoder(arguments.runs, steps=arguments.steps, start=arguments.start)
+    make_vision_encoder(
+        arguments.runs, resolve_placement(arguments.device), steps=arguments.steps, start=arguments.start
+    )
     return 0
 
 
 def _train_retriever(arguments: argparse.Namespace) -> int:
+    from rag_app.devices import resolve_placement
     from rag_app.retriever_training import choose_stages, make_retriever, read_texts
 
     _start_logging()
+    where = resolve_placement(arguments.device)
     make_retriever(
         arguments.runs,
         arguments.output,
         choose_stages(
-            arguments.stages, steps=arguments.steps, learning_rate=arguments.learning_rate, seed=arguments.seed
+            arguments.stages,
+            where.device,
+            steps=arguments.steps,
+            learning_rate=arguments.learning_rate,
+            seed=arguments.seed,
         ),
+        where,
         start=arguments.start,
         vision=arguments.vision,
         extra=read_texts(arguments.text_pairs) if arguments.text_pairs else (),
@@ -129,10 +141,11 @@ def _train_retriever(arguments: argparse.Namespace) -> int:
 
 
 def _train_region(arguments: argparse.Namespace) -> int:
+    from rag_app.devices import resolve_placement
     from rag_app.retriever_training import make_region_head
 
     _start_logging()
-    make_region_head(arguments.runs, arguments.checkpoint, steps=arguments.steps)
+    make_region_head(arguments.runs, arguments.checkpoint, resolve_placement(arguments.device), steps=arguments.steps)
     return 0
 
 

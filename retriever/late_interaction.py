@@ -87,6 +87,7 @@ class _MaxSimMatrix(torch.autograd.Function):
             best[part] = position.int()
             scores[:, part] = highest.float().view(-1, n_queries, n_query_tokens).sum(dim=2).T
         ctx.save_for_backward(queries, passages, best)
+        ctx.chunk_elements = chunk_elements  # type: ignore[attr-defined]
         return scores
 
     @staticmethod
@@ -96,11 +97,15 @@ class _MaxSimMatrix(torch.autograd.Function):
         n_queries, n_query_tokens, dim = queries.shape
         grad_queries = torch.zeros_like(queries)
         grad_passages = torch.zeros_like(passages)
-        for passage, positions in enumerate(best.long()):
-            weight = grad[:, passage, None, None]  # (n_queries, 1, 1)
-            grad_queries += weight * passages[passage][positions].view(n_queries, n_query_tokens, dim)
+        step = max(1, ctx.chunk_elements // max(1, queries.numel()))  # type: ignore[attr-defined]
+        for start in range(0, len(passages), step):
+            part = slice(start, start + step)
+            weight = grad[:, part].T[..., None, None]  # (step, n_queries, 1, 1)
+            positions = best[part].long()[..., None].expand(-1, -1, dim)  # (step, n_queries * n_query_tokens, dim)
+            matched = passages[part].gather(1, positions).view(-1, n_queries, n_query_tokens, dim)
+            grad_queries += (weight * matched).sum(dim=0)
             if ctx.needs_input_grad[1]:  # type: ignore[attr-defined]
-                grad_passages[passage].index_add_(0, positions, (weight * queries).reshape(-1, dim))
+                grad_passages[part].scatter_add_(1, positions, (weight * queries).flatten(1, 2))
         return grad_queries, grad_passages, None, None, None
 
 

@@ -140,11 +140,10 @@ class _MarkedTokenizer:
         encodings = self._tokenizer.encode_batch([f"{_PLACE}{text}" for text in texts])
         rows = [encoding.ids if len(encoding.ids) <= length else _cut(encoding.ids, length) for encoding in encodings]
         width = length if padding == "max_length" else max((len(row) for row in rows), default=0)
-        ids = torch.full((len(rows), width), self.pad_id, dtype=torch.long)
-        mask = torch.zeros(len(rows), width, dtype=torch.long)
-        for index, row in enumerate(rows):
-            ids[index, : len(row)] = torch.tensor(row)
-            mask[index, : len(row)] = 1
+        padded = [row + [self.pad_id] * (width - len(row)) for row in rows]
+        ids = torch.tensor(padded, dtype=torch.long).view(len(rows), width)
+        lengths = torch.tensor([len(row) for row in rows], dtype=torch.long)
+        mask = (torch.arange(width) < lengths[:, None]).long()
         ids[:, 1:2] = self.marker_id
         return ids, mask
 

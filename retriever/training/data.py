@@ -15,10 +15,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from retriever.training.cloze import question_about
+
 __all__ = ["BLANK", "Batch", "Corpus", "KnowledgeSampler", "Pair", "PassageSampler", "Query", "TaskMix", "misspell"]
 
 BLANK = -2  # instead of a place in the atlas: a picture that shows no entity
-_SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z0-9])")
+_SENTENCE_END = re.compile(r"(?<=[.!?])(?:\[\d+\])*\s+(?=[A-Z0-9])")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,6 +137,7 @@ class KnowledgeSampler:
 
     def __init__(self, corpus: Corpus, pairs: Sequence[Pair], rivals: Mapping[int, Sequence[int]]) -> None:
         self._corpus, self._rivals = corpus, rivals
+        self._entities = torch.tensor(corpus.entity)
         self._pairs: dict[int, dict[str, Pair]] = {}
         for pair in pairs:
             self._pairs.setdefault(pair.entity, {})[pair.relation] = pair
@@ -177,13 +180,10 @@ class KnowledgeSampler:
         asked_sides = {self._corpus.side[place] for place in places}
         likely = [place for place, side in enumerate(self._corpus.side) if side in asked_sides]
         others = rng.sample(likely, min(n_extra, len(likely)))
-        places += [place for place in others if place not in set(places)]
-        counted = torch.ones(len(asked), len(places), dtype=torch.bool)
-        target = torch.tensor([places.index(place) for _, place, _, _ in asked])
-        for row, (_, right, entity, sides) in enumerate(asked):
-            for column, place in enumerate(places):
-                fits = entity in (-1, self._corpus.entity[place]) and (not sides or self._corpus.side[place] in sides)
-                counted[row, column] = place == right or not fits
+        places = list(dict.fromkeys([*places, *others]))
+        columns = {place: column for column, place in enumerate(places)}
+        target = torch.tensor([columns[place] for _, place, _, _ in asked])
+        counted = torch.stack([self._counted(places, *one[1:]) for one in asked])
         blank, sides_asked = self._blank(rng, entities[-1], relations, n_blank)
         if blank:
             target = torch.cat([target, torch.full((len(blank),), -1)])
@@ -198,6 +198,14 @@ class KnowledgeSampler:
             counted=counted,
             pictures=tuple(shown.get(self._corpus.entity[place], -1) for place in places),
         )
+
+    def _counted(self, places: Sequence[int], right: int, entity: int, sides: frozenset[int]) -> Tensor:
+        """(n_places,) bool: the right passage, and those that do not answer as well."""
+        there = torch.tensor(places)
+        fits = torch.tensor([not sides or self._corpus.side[place] in sides for place in places])
+        if entity >= 0:
+            fits &= self._entities[there] == entity
+        return (there == right) | ~fits
 
     def _blank(
         self, rng: random.Random, entity: int, relations: Sequence[str], n: int
@@ -237,26 +245,29 @@ class KnowledgeSampler:
 
 
 class PassageSampler:
-    """Draws a sentence of a passage as the query for the rest of it (inverse cloze), or a part of one.
+    """Draws queries for passages: a sentence for the rest of its passage (inverse cloze), or a question made of one.
 
     Args:
-        texts: any passages.
+        texts: any passages; neighbours are likely about the same thing, and share batches.
     """
 
     def __init__(self, texts: Sequence[str]) -> None:
         self._sentences = [parts for text in texts if len(parts := _SENTENCE_END.split(text)) >= 3]
 
-    def draw(self, rng: random.Random, n: int) -> Batch:
-        """A batch of `n` queries over `n` passages."""
+    def draw(self, rng: random.Random, n: int, *, asked_share: float = 0.0) -> Batch:
+        """A batch of `n` queries over `n` passages; a share of the queries are questions that their passage answers."""
         queries, texts = [], []
-        for place in rng.sample(range(len(self._sentences)), n):
+        for place in self._draw_places(rng, n):
             sentences = list(self._sentences[place])
             at = rng.randrange(len(sentences))
-            words = (sentences[at] if rng.random() < 0.2 else sentences.pop(at)).split()
-            if len(words) > 12 and rng.random() < 0.7:  # questions are short
-                start = rng.randrange(len(words) - 8)
-                words = words[start : start + rng.randint(6, 14)]
-            queries.append(Query(text=" ".join(word for word in words if rng.random() > 0.1)))
+            if rng.random() < asked_share:
+                queries.append(Query(text=question_about(sentences[at], rng)))
+            else:
+                words = (sentences[at] if rng.random() < 0.2 else sentences.pop(at)).split()
+                if len(words) > 12 and rng.random() < 0.7:  # questions are short
+                    start = rng.randrange(len(words) - 8)
+                    words = words[start : start + rng.randint(6, 14)]
+                queries.append(Query(text=" ".join(word for word in words if rng.random() > 0.1)))
             texts.append(" ".join(sentences))
         return Batch(
             queries=tuple(queries),
@@ -265,3 +276,14 @@ class PassageSampler:
             target=torch.arange(n),
             counted=torch.ones(n, n, dtype=torch.bool),
         )
+
+    def _draw_places(self, rng: random.Random, n: int) -> list[int]:
+        """Different passages; after every other one comes its neighbour."""
+        total = len(self._sentences)
+        if n > total:
+            raise ValueError(f"a batch of {n} passages was asked for and only {total} have three sentences or more")
+        chosen = dict[int, None]()
+        while len(chosen) < n:
+            place = rng.randrange(total)
+            chosen.update(dict.fromkeys((place, (place + 1) % total)))
+        return list(chosen)[:n]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -36,6 +36,10 @@ class FlagAtlas:
     pixels: Tensor
     classes: Tensor
     drawings: Tensor
+
+    def to(self, device: torch.device) -> FlagAtlas:
+        """The atlas on another device."""
+        return replace(self, **{name: getattr(self, name).to(device) for name in ("pixels", "classes", "drawings")})
 
     @property
     def n_classes(self) -> int:

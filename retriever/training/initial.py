@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib.util
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
 
@@ -23,7 +23,15 @@ from retriever.layers import TextEncoder
 from retriever.modeling import FLMRModelForRetrieval
 from retriever.tokenization import FLMRContextTokenizer, FLMRQueryTokenizer
 
-__all__ = ["MiniSettings", "clip_of", "mini_config", "minilm_folder", "new_model", "new_tokenizers"]
+__all__ = [
+    "MiniSettings",
+    "clip_of",
+    "mini_config",
+    "minilm_folder",
+    "new_beside_text",
+    "new_model",
+    "new_tokenizers",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,6 +128,22 @@ def new_model(
         axes = _principal_axes(model, new_tokenizers(settings)[1], texts)
         cast(nn.Linear, model.query_text_encoder_linear).weight.copy_(axes)
     return model
+
+
+def new_beside_text(
+    vision_weights: Path, vision: FLMRVisionConfig, model: FLMRModelForRetrieval
+) -> FLMRModelForRetrieval:
+    """A model with the text encoder and linear layer of a trained one, another vision encoder, and the rest new.
+
+    Args:
+        vision_weights, vision: as of `new_model`.
+        model: the trained one; not changed.
+    """
+    new = FLMRModelForRetrieval(replace(model.config, vision_config=vision)).eval()
+    for part in ("query_text_encoder", "query_text_encoder_linear"):
+        new.get_submodule(part).load_state_dict(model.get_submodule(part).state_dict())
+    clip_of(new).load_state_dict(load_file(vision_weights))
+    return new
 
 
 def clip_of(model: FLMRModelForRetrieval) -> CLIPVisionModel:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 __all__ = ["Resumable", "RunLog", "parameter_groups", "scheduled_rate", "set_rate"]
 
@@ -74,17 +74,17 @@ class RunLog:
 
     def __init__(self, path: Path, every: int) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._path, self._every, self._sums, self._count = path, every, dict[str, float](), 0
+        self._path, self._every, self._sums, self._count = path, every, dict[str, float | Tensor](), 0
         self._began = time.monotonic()
 
-    def add(self, step: int, **figures: float) -> None:
-        """Takes the figures of one step (counted from 1)."""
+    def add(self, step: int, **figures: float | Tensor) -> None:
+        """Takes the figures of one step (counted from 1). Tensors are read, and so waited for, only at each line."""
         for name, value in figures.items():
             self._sums[name] = self._sums.get(name, 0.0) + value
         self._count += 1
         if step % self._every:
             return
-        row = {name: round(total / self._count, 5) for name, total in self._sums.items()}
+        row = {name: round(float(total) / self._count, 5) for name, total in self._sums.items()}
         row = {"step": step} | row | {"seconds": round(time.monotonic() - self._began, 1)}
         with self._path.open("a") as log:
             log.write(json.dumps(row) + "\n")

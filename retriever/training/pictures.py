@@ -18,6 +18,7 @@ from retriever.training.flag_atlas import FlagAtlas
 
 __all__ = ["PictureRenderer", "PictureSettings"]
 
+_AT_ONCE, _AT_ONCE_ON_CPU = 512, 32  # pictures; so few stay in a processor's cache
 _SQUARE = ((-1.0, -1.0), (1.0, -1.0), (1.0, 1.0), (-1.0, 1.0))
 
 
@@ -209,7 +210,7 @@ class PictureRenderer:
 
     Args:
         atlas: the drawings.
-        generator: all randomness.
+        generator: all randomness; pictures are drawn on its device.
         size: side of the square pictures, pixels; a multiple of 8.
         n_backgrounds: how many are drawn once, to be drawn upon again, flipped and tinted; a multiple of 64.
     """
@@ -217,10 +218,13 @@ class PictureRenderer:
     def __init__(
         self, atlas: FlagAtlas, generator: torch.Generator, size: int = 112, n_backgrounds: int = 2048
     ) -> None:
-        self._atlas, self._generator, self._size = atlas, generator, size
-        drawn = [draw_background(64, size, generator) for _ in range(n_backgrounds // 64)]
+        device = generator.device
+        self._atlas, self._generator, self._size = atlas.to(device), generator, size
+        self._at_once = _AT_ONCE_ON_CPU if device.type == "cpu" else _AT_ONCE
+        with device:
+            drawn = [draw_background(64, size, generator) for _ in range(n_backgrounds // 64)]
+            self._noise = torch.randn(64, 3, size, size, generator=generator)
         self._backgrounds = torch.cat([(picture * 255).to(torch.uint8) for picture in drawn])
-        self._noise = torch.randn(64, 3, size, size, generator=generator)
 
     def _draw_background(self, n: int) -> Tensor:
         places = torch.randint(len(self._backgrounds), (n,), generator=self._generator)
@@ -252,7 +256,9 @@ class PictureRenderer:
             (n, 3, size, size) float32 in 0..1, and (n, 4) float32 left, top, right and bottom of the part of the flag
             within the frame, in 0..1 of the frame; zeros where there is no flag.
         """
-        parts = [self._render_few(flags[start : start + 32], settings) for start in range(0, len(flags), 32)]
+        with self._generator.device:
+            few = torch.split(flags.to(self._generator.device), self._at_once)
+            parts = [self._render_few(part, settings) for part in few]
         return torch.cat([pictures for pictures, _ in parts]), torch.cat([boxes for _, boxes in parts])
 
     def _choose_drawings(self, flags: Tensor, share: float) -> Tensor:

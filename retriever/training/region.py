@@ -54,7 +54,7 @@ def box_overlap(ones: Tensor, others: Tensor) -> tuple[Tensor, Tensor]:
 
 def _patches_inside(boxes: Tensor, side: int) -> Tensor:
     """(n, n_patches) 1.0 at patches whose centre is within the box."""
-    centres = patch_centres(side)
+    centres = patch_centres(side).to(boxes)
     inside = (centres > boxes[:, None, :2]) & (centres < boxes[:, None, 2:])
     return inside.all(dim=2).float()
 
@@ -70,7 +70,7 @@ def train_region_head(
     """Trains a head, going on from `folder` where an earlier run stopped.
 
     Args:
-        vision: the encoder whose patches it reads; not changed.
+        vision: the encoder whose patches it reads; not changed. The head is trained on its device.
         renderer: draws the pictures, at the encoder's size.
         n_flags: how many flags the renderer's atlas has.
         folder: of the run's state.
@@ -78,21 +78,23 @@ def train_region_head(
         shape: of the head; it has to fit the encoder.
     """
     torch.manual_seed(settings.seed)
-    head = RegionHead(shape)
+    device = vision.clip.embeddings.class_embedding.device
+    head = RegionHead(shape).to(device)
     groups = parameter_groups(dict(head.named_parameters()), settings.weight_decay)
     optimiser = torch.optim.AdamW(groups, lr=settings.learning_rate, betas=(0.9, 0.98))
     state = Resumable(folder / "state.pt", {"head": head, "optimiser": optimiser})
     start = state.load()
-    generator = torch.Generator().manual_seed(settings.seed + start)
+    generator = torch.Generator(device).manual_seed(settings.seed + start)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "settings.json").write_text(json.dumps(asdict(settings), indent=1))
     log = RunLog(folder / "log.jsonl", settings.log_every)
     for step in range(start, settings.steps):
         set_rate(optimiser, step, steps=settings.steps, warmup=settings.warmup, peak=settings.learning_rate)
-        flags = torch.randint(n_flags, (settings.batch_size,), generator=generator)
-        flags[torch.rand(settings.batch_size, generator=generator) < settings.empty_share] = -1
+        with device:
+            flags = torch.randint(n_flags, (settings.batch_size,), generator=generator)
+            flags[torch.rand(settings.batch_size, generator=generator) < settings.empty_share] = -1
         pictures, boxes = renderer.render_with_boxes(flags, _PICTURES)
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=settings.amp):
+        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=settings.amp):
             with torch.no_grad():
                 patches = vision.patches_after(head.settings.vision_layer, normalise(pictures))
             said = head(patches)
@@ -113,7 +115,7 @@ def train_region_head(
         nn.utils.clip_grad_norm_(head.parameters(), 1.0)
         optimiser.step()
         told = ((regions.object_logits > 0) == shown)[clear].float().mean()
-        log.add(step + 1, loss=loss.item(), overlap=overlap.mean().item(), told=told.item())
+        log.add(step + 1, loss=loss.detach(), overlap=overlap.mean().detach(), told=told)
         if (step + 1) % settings.save_every == 0 or step + 1 == settings.steps:
             state.save(step + 1)
     return head.eval()

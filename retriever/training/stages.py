@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from retriever.late_interaction import maxsim_matrix
+from retriever.late_interaction import CHUNK_ELEMENTS, maxsim_matrix
 from retriever.modeling import FLMRModelForRetrieval
 from retriever.parts import Parts
 from retriever.processing import IMAGE_AND_QUESTION, IMAGE_ONLY, QUESTION_ONLY
@@ -27,7 +28,16 @@ from retriever.training.loop import Resumable, RunLog, parameter_groups, set_rat
 from retriever.training.pictures import PictureRenderer, PictureSettings
 from retriever.training.vision import normalise
 
-__all__ = ["INSTRUCTIONS", "STAGES", "PassageRows", "StageSettings", "StageTrainer", "contrast", "unevenness"]
+__all__ = [
+    "GPU_STAGES",
+    "INSTRUCTIONS",
+    "STAGES",
+    "PassageRows",
+    "StageSettings",
+    "StageTrainer",
+    "contrast",
+    "unevenness",
+]
 
 # For pictures with a question, pictures alone, questions alone; the first of each is what the processor puts by itself.
 INSTRUCTIONS = (
@@ -49,6 +59,7 @@ INSTRUCTIONS = (
     (QUESTION_ONLY, "Find passages that hold the answer:"),
 )
 
+_CHUNK_ON_GPU = 1 << 29  # cosines held at a time there
 _FLATNESS = 0.2  # weight of pictures that show no entity
 _PICTURES = PictureSettings(other_drawings=0.75, outline_share=0.12, clutter_share=0.6, closer_share=0.75)
 _MAPPING = ("query_vision_projection.", "transformer_mapping_")
@@ -60,6 +71,9 @@ _UPPER_TEXT = (
     *(f"query_text_encoder.bert_model.encoder.layer.{layer}." for layer in range(2, 6)),
     "query_text_encoder_linear.",
 )
+
+
+_TEXT = ("query_text_encoder.bert_model.encoder.layer.", "query_text_encoder_linear.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +89,7 @@ class StageSettings:
         mix: tasks of the knowledge batches.
         passage_share: part of the batches that are sentences of passages instead.
         passage_batch: queries of such a batch.
+        asked_share: part of them that are questions made of a sentence, which stays in the passage.
         shown_share: part of the entities whose passages come with a picture of their own.
         blank: queries of a knowledge batch whose picture shows no entity: no passage shall stand out for them.
     """
@@ -89,6 +104,7 @@ class StageSettings:
     mix: TaskMix = field(default_factory=TaskMix)
     passage_share: float = 0.0
     passage_batch: int = 24
+    asked_share: float = 0.6
     shown_share: float = 0.0
     blank: int = 0
     weight_decay: float = 0.01
@@ -146,6 +162,16 @@ STAGES = (
         blank=4,
     ),
 )
+
+
+_MORE_ON_GPU: dict[str, dict[str, Any]] = {
+    "0-text": {"steps": 2000, "trained": _TEXT, "entities": 16, "passage_share": 0.75, "passage_batch": 192},
+    "1-mapping": {"entities": 24, "extra": 200},
+    "2-knowledge": {"entities": 24},
+    "3-all": {"trained": _MAPPING + _TEXT, "entities": 24, "passage_share": 0.5, "passage_batch": 192},
+    "4-entities": {"entities": 48, "extra": 600, "blank": 8},
+}
+GPU_STAGES = tuple(replace(stage, warmup=100, **_MORE_ON_GPU[stage.name]) for stage in STAGES)
 
 
 @dataclass(frozen=True)
@@ -223,6 +249,7 @@ class StageTrainer:
         amp: bool = False,
     ) -> None:
         self.model, self._amp = model.eval(), amp
+        self._device = next(model.parameters()).device
         self._query_tokenizer, self._context_tokenizer = query_tokenizer, context_tokenizer
         self._knowledge, self._passages, self._renderer = knowledge, passages, renderer
         self._instructions, self._corpus_texts = instructions, tuple(corpus_texts)
@@ -244,16 +271,18 @@ class StageTrainer:
             set_rate(optimiser, step, steps=stage.steps, warmup=stage.warmup, peak=stage.learning_rate)
             batch = self._draw(stage, rng)
             scores = self._scores(batch, rows, rng)
-            known = batch.target >= 0
-            loss = contrast(scores[known], batch.target[known], batch.counted[known])
-            if not bool(known.all()):
-                loss = loss + _FLATNESS * unevenness(scores[~known], batch.counted[~known])
+            known, blank = batch.target >= 0, bool((batch.target < 0).any())
+            target, counted = batch.target[known].to(self._device), batch.counted.to(self._device)
+            known = known.to(self._device)
+            loss = contrast(scores[known], target, counted[known])
+            if blank:
+                loss = loss + _FLATNESS * unevenness(scores[~known], counted[~known])
             optimiser.zero_grad(set_to_none=True)
             torch.autograd.backward(loss)
             nn.utils.clip_grad_norm_(list(parameters.values()), 1.0)
             optimiser.step()
-            best = scores.detach().masked_fill(~batch.counted, -torch.inf).argmax(dim=1)
-            log.add(step + 1, loss=loss.item(), right=(best == batch.target)[known].float().mean().item())
+            best = scores.detach().masked_fill(~counted, -torch.inf).argmax(dim=1)
+            log.add(step + 1, loss=loss.detach(), right=(best[known] == target).float().mean())
             if (step + 1) % stage.save_every == 0 or step + 1 == stage.steps:
                 state.save(step + 1)
 
@@ -262,7 +291,7 @@ class StageTrainer:
         """Rows of every passage of the corpus under the weights of now."""
         parts: list[tuple[Tensor, Tensor]] = []
         for start in range(0, len(self._corpus_texts), 32):
-            tokens = self._context_tokenizer(list(self._corpus_texts[start : start + 32]), padding="longest")
+            tokens = self._passage_tokens(self._corpus_texts[start : start + 32])
             with self._precision():
                 rows = self.model.doc(tokens["input_ids"], tokens["attention_mask"])
             parts.append((rows.late_interaction_output.half(), rows.mask))
@@ -281,7 +310,7 @@ class StageTrainer:
 
     def _draw(self, stage: StageSettings, rng: random.Random) -> Batch:
         if rng.random() < stage.passage_share:
-            return self._passages.draw(rng, stage.passage_batch)
+            return self._passages.draw(rng, stage.passage_batch, asked_share=stage.asked_share)
         return self._knowledge.draw(
             rng,
             n_entities=stage.entities,
@@ -293,7 +322,11 @@ class StageTrainer:
         )
 
     def _precision(self) -> torch.autocast:
-        return torch.autocast("cpu", dtype=torch.bfloat16, enabled=self._amp)
+        return torch.autocast(self._device.type, dtype=torch.bfloat16, enabled=self._amp)
+
+    def _passage_tokens(self, texts: Sequence[str]) -> dict[str, Tensor]:
+        tokens = self._context_tokenizer(list(texts), padding="longest")
+        return {name: value.to(self._device) for name, value in tokens.items()}
 
     def _scores(self, batch: Batch, rows: PassageRows | None, rng: random.Random) -> Tensor:
         """(n_queries, n_passages) late-interaction scores."""
@@ -302,13 +335,19 @@ class StageTrainer:
             if rows is not None and batch.places is not None:
                 passages, mask = rows.take(batch.places)
             else:
-                tokens = self._context_tokenizer(list(batch.texts), padding="longest")
+                tokens = self._passage_tokens(batch.texts)
                 encoded = self.model.doc(tokens["input_ids"], tokens["attention_mask"])
                 passages, mask = encoded.late_interaction_output, encoded.mask
             if any(picture >= 0 for picture in batch.pictures):
                 shown, shown_mask = self._picture_rows(batch.pictures)
                 passages, mask = torch.cat([passages, shown], dim=1), torch.cat([mask, shown_mask], dim=1)
-        return maxsim_matrix(queries, passages, mask, dtype=torch.bfloat16 if self._amp else torch.float32)
+        return maxsim_matrix(
+            queries,
+            passages,
+            mask,
+            chunk_elements=CHUNK_ELEMENTS if self._device.type == "cpu" else _CHUNK_ON_GPU,
+            dtype=torch.bfloat16 if self._amp else torch.float32,
+        )
 
     @torch.no_grad()
     def _picture_rows(self, pictures: Sequence[int]) -> tuple[Tensor, Tensor]:
@@ -317,13 +356,16 @@ class StageTrainer:
         drawn = sorted({picture for picture in pictures if picture >= 0})
         pixels = normalise(self._renderer.render(torch.tensor(drawn), _PICTURES))
         rows = self.model.doc(pixel_values=pixels, parts=Parts.IMAGE).late_interaction_output
-        shown = torch.tensor([picture >= 0 for picture in pictures])
-        places = torch.tensor([drawn.index(picture) if picture >= 0 else 0 for picture in pictures])
+        shown = torch.tensor([picture >= 0 for picture in pictures], device=self._device)
+        places = torch.tensor(
+            [drawn.index(picture) if picture >= 0 else 0 for picture in pictures], device=self._device
+        )
         weight = self.model.config.passage_picture_weight
         return weight * rows[places], shown[:, None].expand(-1, rows.shape[1])
 
     def _encode_queries(self, queries: Sequence[Query], rng: random.Random) -> Tensor:
         tokens = self._query_tokenizer([self._instructed(query, rng) for query in queries])
+        tokens = {name: value.to(self._device) for name, value in tokens.items()}
         pictures = torch.tensor([query.picture for query in queries])
         if bool((pictures == -1).all()):
             return self.model.query(**tokens, parts=Parts.TEXT).late_interaction_output

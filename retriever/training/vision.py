@@ -23,7 +23,7 @@ from retriever.training.flag_atlas import FlagAtlas
 from retriever.training.loop import Resumable, RunLog, parameter_groups, set_rate
 from retriever.training.pictures import PictureRenderer, PictureSettings
 
-__all__ = ["VisionSettings", "normalise", "train_vision"]
+__all__ = ["GPU_VISION", "VisionSettings", "normalise", "train_vision"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,9 +67,12 @@ class VisionSettings:
         return config
 
 
+GPU_VISION = VisionSettings(steps=8000, batch_size=512, amp=True)
+
+
 def normalise(pictures: Tensor) -> Tensor:
     """CLIP's normalisation of (n, 3, h, w) pictures in 0..1."""
-    mean, std = torch.tensor(CLIP_MEAN)[:, None, None], torch.tensor(CLIP_STD)[:, None, None]
+    mean, std = pictures.new_tensor(CLIP_MEAN)[:, None, None], pictures.new_tensor(CLIP_STD)[:, None, None]
     return (pictures - mean) / std
 
 
@@ -115,7 +118,12 @@ def _draw_flags(atlas: FlagAtlas, n: int, empty_share: float, generator: torch.G
 
 
 def train_vision(
-    atlas: FlagAtlas, folder: Path, settings: VisionSettings, *, start_from: Mapping[str, Tensor] | None = None
+    atlas: FlagAtlas,
+    folder: Path,
+    settings: VisionSettings,
+    *,
+    start_from: Mapping[str, Tensor] | None = None,
+    device: torch.device = torch.device("cpu"),  # noqa: B008 - a constant
 ) -> Path:
     """Trains the encoder, going on from `folder` where an earlier run stopped.
 
@@ -124,29 +132,33 @@ def train_vision(
         folder: of the run's state.
         settings: how to train.
         start_from: a trained encoder (`CLIPVisionModel` keys) to begin with; pictures are hard from the beginning then.
+        device: where it is trained, and pictures are drawn.
     Returns:
         The safetensors file with the averaged encoder (`CLIPVisionModel` keys).
     """
     torch.manual_seed(settings.seed)
     folder.mkdir(parents=True, exist_ok=True)
+    atlas = atlas.to(device)
     model = _Classifier(settings.clip_config(), atlas.n_classes + 1)
     if start_from is not None:
         model.encoder.load_state_dict(start_from)
+    model = model.to(device)
     averaged = copy.deepcopy(model).requires_grad_(False)
     groups = parameter_groups(dict(model.named_parameters()), settings.weight_decay)
     optimiser = torch.optim.AdamW(groups, lr=settings.learning_rate, betas=(0.9, 0.98))
     state = Resumable(folder / "state.pt", {"model": model, "averaged": averaged, "optimiser": optimiser})
     start = state.load()
-    generator = torch.Generator().manual_seed(settings.seed + start)
+    generator = torch.Generator(device).manual_seed(settings.seed + start)
     renderer = PictureRenderer(atlas, generator, settings.image_size)
     (folder / "settings.json").write_text(json.dumps(asdict(settings), indent=1))
     log = RunLog(folder / "log.jsonl", settings.log_every)
     for step in range(start, settings.steps):
         set_rate(optimiser, step, steps=settings.steps, warmup=settings.warmup, peak=settings.learning_rate)
-        flags, classes = _draw_flags(atlas, settings.batch_size, settings.empty_share, generator)
+        with device:
+            flags, classes = _draw_flags(atlas, settings.batch_size, settings.empty_share, generator)
         done = 1.0 if start_from is not None else step / (settings.hard_from * settings.steps)
         pictures = renderer.render(flags, _harder(done, settings))
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=settings.amp):
+        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=settings.amp):
             logits, patch_logits = model(pictures)
         loss = F.cross_entropy(logits.float(), classes, label_smoothing=settings.label_smoothing)
         optimiser.zero_grad(set_to_none=True)
@@ -157,7 +169,7 @@ def train_vision(
         with torch.no_grad():
             for mean, now in zip(averaged.parameters(), model.parameters(), strict=True):
                 mean.lerp_(now, 1 - decay)
-        log.add(step + 1, loss=loss.item(), right=(logits.argmax(1) == classes).float().mean().item())
+        log.add(step + 1, loss=loss.detach(), right=(logits.argmax(1) == classes).float().mean())
         if (step + 1) % settings.save_every == 0 or step + 1 == settings.steps:
             state.save(step + 1)
             save_file(averaged.encoder.state_dict(), folder / "vision.safetensors")

@@ -13,7 +13,7 @@ from retriever.checkpoints import load_retriever
 from retriever.training.data import Corpus, KnowledgeSampler, Pair, PassageSampler, TaskMix
 from retriever.training.flag_atlas import FlagAtlas
 from retriever.training.pictures import PictureRenderer
-from retriever.training.stages import INSTRUCTIONS, StageSettings, StageTrainer
+from retriever.training.stages import GPU_STAGES, INSTRUCTIONS, STAGES, StageSettings, StageTrainer
 from tests.retriever.conftest import TINY
 
 WORDS = ("tower", "river", "stone", "garden")
@@ -105,3 +105,13 @@ def test_text_and_passages_can_learn_too(tmp_path: Path) -> None:
     trainer.run(stage, tmp_path)
     moved = {name for name, value in trainer.model.named_parameters() if not torch.equal(value, before[name])}
     assert {name.split(".")[0] + "." for name in moved} == set(words)
+
+
+def test_a_gpu_runs_the_same_stages_with_larger_batches() -> None:
+    for small, large in zip(STAGES, GPU_STAGES, strict=True):
+        assert (small.name, small.mix) == (large.name, large.mix)
+        assert set(small.trained) <= set(large.trained) or all(
+            any(part.startswith(prefix) for prefix in large.trained) for part in small.trained
+        )
+        assert large.entities > small.entities
+        assert large.passage_batch >= small.passage_batch

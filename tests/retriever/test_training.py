@@ -18,10 +18,11 @@ from safetensors.torch import load_file
 from retriever.checkpoints import load_retriever
 from retriever.region import RegionSettings
 from retriever.training.backgrounds import add_clutter
+from retriever.training.cloze import question_about
 from retriever.training.data import BLANK, Corpus, KnowledgeSampler, Pair, PassageSampler, TaskMix, misspell
 from retriever.training.drawings import FLAG_ICONS, DrawingSource, draw_levels, fetch_drawings
 from retriever.training.flag_atlas import FlagAtlas, load_atlas
-from retriever.training.loop import Resumable, scheduled_rate
+from retriever.training.loop import Resumable, RunLog, scheduled_rate
 from retriever.training.pictures import PictureRenderer, PictureSettings
 from retriever.training.region import RegionTrainingSettings, box_overlap, train_region_head
 from retriever.training.stages import contrast, unevenness
@@ -90,6 +91,46 @@ def test_a_sentence_is_asked_of_the_passage_it_came_from() -> None:
     for row, query in enumerate(batch.queries):
         numbers = set(re.findall(r"\d", query.text))
         assert numbers == set(re.findall(r"\d", batch.texts[int(batch.target[row])]))
+
+
+def test_neighbours_share_a_batch_and_each_passage_is_drawn_once() -> None:
+    texts = [f"First{n} is here. Second{n} is there. Third{n} is gone." for n in range(40)]
+    batch = PassageSampler(texts).draw(random.Random(4), 12)
+    places = [int(re.findall(r"\d+", text)[0]) for text in batch.texts]
+    assert len(set(places)) == 12
+    assert sum((place + 1) % 40 in places for place in places) >= 6
+    with pytest.raises(ValueError, match="batch of 41 passages was asked for and only 40 have three sentences"):
+        PassageSampler(texts).draw(random.Random(4), 41)
+
+
+def test_a_question_about_a_sentence_stays_with_the_whole_passage() -> None:
+    texts = [f"Ann{n} came in 18{n}0. Bob{n} sold 4{n} ships. Eve{n} left." for n in range(6)]
+    batch = PassageSampler(texts).draw(random.Random(2), 6, asked_share=1.0)
+    assert {*batch.texts} == {*texts}
+    assert all(query.text for query in batch.queries)
+    assert any(query.text.endswith("?") for query in batch.queries)
+
+
+SENTENCE = "In the summer of 1937 the painter Maria Blanchard sold 12 portraits to the Museum of Modern Art in Bilbao."
+
+
+def test_what_is_asked_for_is_not_said() -> None:
+    asked = [question_about(SENTENCE, random.Random(seed)) for seed in range(200)]
+    assert len(set(asked)) > 150
+    for question in asked:
+        said = question.lower().rstrip("?").split()
+        if said[:3] == ["in", "what", "year"] or said[:2] == ["what", "year"]:
+            assert "1937" not in said, question
+        if said[:2] == ["how", "many"]:
+            assert "12" not in said, question
+    assert (
+        sum(question.lower().startswith(("who", "which", "where", "what", "how", "when")) for question in asked) > 100
+    )
+
+
+@pytest.mark.parametrize("sentence", ["", "Yes.", "[12] “—”", "1999", "A B C D E F G H"])
+def test_any_sentence_can_be_asked_about(sentence: str) -> None:
+    assert all(len(question_about(sentence, random.Random(seed))) > 1 for seed in range(50))
 
 
 def test_pictures_stand_beside_the_passages_of_entities_that_are_shown(
@@ -276,6 +317,14 @@ def test_the_region_head_goes_on_where_it_stopped_and_leaves_the_encoder_alone(
     assert [json.loads(line)["step"] for line in (tmp_path / "log.jsonl").read_text().splitlines()] == [1, 2, 3, 4]
     assert head.settings == shape
     assert all(torch.equal(tensor, before[name]) for name, tensor in vision.state_dict().items())
+
+
+def test_a_log_takes_tensors_and_numbers(tmp_path: Path) -> None:
+    log = RunLog(tmp_path / "log.jsonl", every=2)
+    for step, loss in enumerate((0.5, 1.5, 2.0, 4.0), start=1):
+        log.add(step, loss=torch.tensor(loss), right=loss / 2)
+    rows = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert [(row["step"], row["loss"], row["right"]) for row in rows] == [(2, 1.0, 0.5), (4, 3.0, 1.5)]
 
 
 def test_the_learning_rate_rises_and_falls() -> None:
