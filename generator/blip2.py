@@ -20,7 +20,6 @@ from generator.generation import (
     Generated,
     GenerationSettings,
     Prompt,
-    candidate_of,
     generation_arguments,
     prompts_for,
     propose_prompts,
@@ -30,7 +29,7 @@ from generator.passage_spans import PassageSpans
 from generator.prompts import knowledge_prompt
 from generator.protocol import Candidate, SingleQuestions
 from generator.span_decoding import no_answer_token, read_spans
-from generator.streaming import CandidateStream, while_generating
+from generator.streaming import CandidateStream, stream_prompts
 from knowledge_bases.records import Passage, VisualQuestion
 
 __all__ = ["Blip2Generator"]
@@ -80,15 +79,15 @@ class Blip2Generator(SingleQuestions):
         )
 
     def stream(self, question: VisualQuestion, passages: Sequence[Passage]) -> CandidateStream:
-        """The answer as it grows where there is one prompt and one beam; else the candidates at once."""
-        prompts = prompts_for([question], [passages], self.settings.mode)
-        if len(prompts) > 1 or self.settings.beams > 1 or self._no_answer is not None:
-            return self.propose(question, passages)
+        """The first answer as it grows, where it is written by one beam; then each candidate as it comes."""
         features = [self.encode_image(question.image)]
-        (result,) = yield from while_generating(
-            lambda streamer: self._generate(prompts, features, streamer=streamer), self.tokenizer
+        grows = self.settings.beams == 1 and self._no_answer is None
+        return stream_prompts(
+            prompts_for([question], [passages], self.settings.mode),
+            lambda prompts, streamer: self._generate(prompts, features, streamer=streamer),
+            tokenizer=self.tokenizer if grows else None,
+            batch_size=self._batch,
         )
-        return [candidate_of(prompts[0], result)]
 
     @torch.inference_mode()
     def encode_image(self, image: Image.Image | None) -> Tensor | None:

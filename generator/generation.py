@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -20,6 +20,7 @@ __all__ = [
     "GenerationSettings",
     "Prompt",
     "candidate_of",
+    "generate_all",
     "generation_arguments",
     "prompts_for",
     "propose_prompts",
@@ -106,7 +107,7 @@ def propose_prompts(
     """
     prompts = prompts_for(questions, passages_of_each, mode)
     candidates: list[list[Candidate]] = [[] for _ in questions]
-    for prompt, result in zip(prompts, _generate_all(prompts, generate, batch_size), strict=True):
+    for prompt, result in zip(prompts, generate_all(prompts, generate, batch_size), strict=True):
         candidates[prompt.question_index].append(candidate_of(prompt, result))
     return candidates
 
@@ -139,20 +140,26 @@ def candidate_of(prompt: Prompt, result: Generated) -> Candidate:
     )
 
 
-def _generate_all(
+def generate_all(
     prompts: Sequence[Prompt], generate: Callable[[Sequence[Prompt]], list[Generated]], batch: BatchSize
-) -> list[Generated]:
-    """Answers batch by batch; when memory runs out, batches are halved and the work goes on."""
-    done: list[Generated] = []
-    while len(done) < len(prompts):
+) -> Iterator[Generated]:
+    """Answers in the prompts' order, batch by batch; when memory runs out, batches are halved and the work goes on.
+
+    Raises:
+        torch.OutOfMemoryError: memory does not do for a single prompt.
+    """
+    done = 0
+    while done < len(prompts):
         try:
-            done += generate(prompts[len(done) : len(done) + batch.size])
+            results = generate(prompts[done : done + batch.size])
         except torch.OutOfMemoryError:
             if batch.size == 1:
                 raise
             batch.halve()
             torch.cuda.empty_cache()  # does nothing where CUDA is not in use
-    return done
+            continue
+        done += len(results)
+        yield from results
 
 
 def _knowledge(passages: Sequence[Passage], mode: ReadingMode) -> list[tuple[int | None, str | None]]:

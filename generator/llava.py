@@ -17,7 +17,6 @@ from generator.generation import (
     Generated,
     GenerationSettings,
     Prompt,
-    candidate_of,
     generation_arguments,
     prompts_for,
     propose_prompts,
@@ -25,7 +24,7 @@ from generator.generation import (
 )
 from generator.prompts import chat_prompt
 from generator.protocol import Candidate, SingleQuestions
-from generator.streaming import CandidateStream, while_generating
+from generator.streaming import CandidateStream, stream_prompts
 from knowledge_bases.records import Passage, VisualQuestion
 
 __all__ = ["LlavaGenerator"]
@@ -72,14 +71,13 @@ class LlavaGenerator(SingleQuestions):
         return [results[number] for number in range(len(questions))]
 
     def stream(self, question: VisualQuestion, passages: Sequence[Passage]) -> CandidateStream:
-        """The answer as it grows where there is one prompt and one beam; else the candidates at once."""
-        prompts = prompts_for([question], [passages], self.settings.mode)
-        if len(prompts) > 1 or self.settings.beams > 1:
-            return self.propose(question, passages)
-        (result,) = yield from while_generating(
-            lambda streamer: self._generate(prompts, streamer=streamer), self.processor.tokenizer
+        """The first answer as it grows, where there is one beam; then each candidate as it comes."""
+        return stream_prompts(
+            prompts_for([question], [passages], self.settings.mode),
+            self._generate,
+            tokenizer=self.processor.tokenizer if self.settings.beams == 1 else None,
+            batch_size=self._batch,
         )
-        return [candidate_of(prompts[0], result)]
 
     def prompt_text(self, prompt: Prompt) -> str:
         """The prompt in the checkpoint's chat format, with a place for the picture if there is one."""
@@ -101,7 +99,7 @@ class LlavaGenerator(SingleQuestions):
         return rendered
 
     @torch.inference_mode()
-    def _generate(self, prompts: Sequence[Prompt], *, streamer: Any = None) -> list[Generated]:  # noqa: ANN401
+    def _generate(self, prompts: Sequence[Prompt], streamer: Any = None) -> list[Generated]:  # noqa: ANN401
         texts = [self.prompt_text(prompt) for prompt in prompts]
         images = [prompt.question.image.convert("RGB") for prompt in prompts if prompt.question.image is not None]
         inputs = self.processor(text=texts, images=images or None, padding=True, return_tensors="pt")

@@ -9,7 +9,7 @@ import logging
 import math
 import re
 from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from http.client import HTTPResponse
@@ -121,7 +121,8 @@ class RemoteGenerator(SingleQuestions):
         return propose_prompts(questions, passages_of_each, generate, batch_size=size, mode=self.settings.mode)
 
     def stream(self, question: VisualQuestion, passages: Sequence[Passage]) -> CandidateStream:
-        """The answer from the first passage, or from all at once, as the server writes it; then all candidates.
+        """The answer from the first passage, or from all at once, as the server writes it; then each candidate as it
+        comes.
 
         Raises:
             PromptRefusedError: the server refused one of the prompts.
@@ -129,10 +130,14 @@ class RemoteGenerator(SingleQuestions):
         """
         prompts, picture = prompts_for([question], [passages], self.settings.mode), self._data_url(question.image)
         with ThreadPoolExecutor(max_workers=self.settings.parallel) as pool:
-            others = [pool.submit(self._ask, prompt, picture) for prompt in prompts[1:]]
-            first = yield from self._ask_streaming(prompts[0], picture)
-            results = [first, *(other.result() for other in others)]
-        return [candidate_of(prompt, result) for prompt, result in zip(prompts, results, strict=True)]
+            others = {pool.submit(self._ask, prompt, picture): place for place, prompt in enumerate(prompts) if place}
+            candidates = {0: candidate_of(prompts[0], (yield from self._ask_streaming(prompts[0], picture)))}
+            yield candidates[0]
+            for asked in as_completed(others):
+                place = others[asked]
+                candidates[place] = candidate_of(prompts[place], asked.result())
+                yield candidates[place]
+        return [candidates[place] for place in range(len(prompts))]
 
     def _data_url(self, image: Image.Image | None) -> str | None:
         if image is None:

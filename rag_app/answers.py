@@ -42,10 +42,12 @@ class Answer:
         text: the best answer; it is only a guess when `abstained` is true.
         confidence: probability that the text is right, in [0, 1], calibrated where the generator's checkpoint says how.
         passages: what was found, best first.
-        candidates: the answers considered, in the order of the passages that they came from.
+        candidates: the answers considered, in the order of the passages that they came from; while it is not complete
+            those that there are, in the order in which they came.
         timings_ms: milliseconds by stage, and `total`.
         abstained: whether the evidence is too weak to stand by the text.
-        complete: False in the first parts of a stream: the passages, then what is written so far of a guess.
+        complete: False in the first parts of a stream: the passages, then what is written so far of the first guess,
+            then the best of the candidates so far.
     """
 
     text: str

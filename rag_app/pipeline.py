@@ -43,8 +43,9 @@ class RagPipeline(Runnable[VisualQuestion, Answer]):
     """Finds passages, reads an answer from each, and chooses among the answers.
 
     A langchain-core Runnable: `invoke` answers one question, `batch` answers many in one pass through the models, and
-    `stream` yields first an `Answer` with the passages only, then some with more and more text where the generator
-    shows what it writes (`complete` is False for these), and then the whole `Answer`.
+    `stream` yields first an `Answer` with the passages only; then, where the generator shows what it writes, some with
+    more and more text, and with the candidates so far, of which `text` is the best (`complete` is False for these); and
+    then the whole `Answer`.
     """
 
     def __init__(self, *, finder: Finder | None, generator: Generator, k: int) -> None:
@@ -122,7 +123,7 @@ class RagPipeline(Runnable[VisualQuestion, Answer]):
         config: RunnableConfig | None = None,
         **kwargs: Any,  # noqa: ANN401 - the base class's signature
     ) -> Iterator[Answer]:
-        """Yields the passages as soon as they are found, then the text as it grows, then the answer.
+        """Yields the passages as soon as they are found, then text and candidates as they come, then the answer.
 
         Raises:
             InputError: the question has neither a text nor a picture.
@@ -158,17 +159,23 @@ class RagPipeline(Runnable[VisualQuestion, Answer]):
             yield from self._growing(question, found[0], watch)
 
     def _growing(self, question: VisualQuestion, passages: Passages, watch: Stopwatch) -> Iterator[Answer]:
-        """The text as it is written, where the generator can show it, and then the whole answer."""
+        """What is written, where the generator can show it, and then the whole answer."""
+        so_far: list[Candidate] = []
         with watch.stage("read"), _reading():
             written = stream_candidates(self.generator, question, [one.passage for one in passages])
             while True:
                 try:
-                    text = next(written)
+                    part = next(written)
                 except StopIteration as end:
                     candidates: list[Candidate] = end.value
                     break
+                if isinstance(part, Candidate):
+                    so_far.append(part)
+                    shown = self._choose(so_far, passages)
+                else:
+                    shown = Answer(text=part, confidence=0.0, passages=passages)
                 timings = watch.timings_ms()
-                yield Answer(text=text, confidence=0.0, passages=passages, timings_ms=timings, complete=False)
+                yield replace(shown, confidence=0.0, abstained=False, timings_ms=timings, complete=False)
         with watch.stage("choose"):
             answer = self._choose(candidates, passages)
         yield replace(answer, timings_ms=watch.timings_ms())

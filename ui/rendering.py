@@ -8,7 +8,7 @@ from html import escape
 from types import MappingProxyType
 
 from knowledge_bases.records import ScoredPassage
-from rag_app.answers import Answer
+from rag_app.answers import Answer, AnswerCandidate
 
 __all__ = [
     "answer_card",
@@ -49,7 +49,7 @@ def error_card(message: str) -> str:
 def answer_card(answer: Answer) -> str:
     """The answer with its confidence; where the pipeline abstained, its guess as a guess."""
     if not answer.complete:
-        return _writing_card(answer.text) if answer.text else waiting_card("Passages found. Reading them …")
+        return _writing_card(answer) if answer.text else waiting_card("Passages found. Reading them …")
     meter = _meter(answer.confidence)
     if not answer.abstained:
         return (
@@ -65,11 +65,14 @@ def answer_card(answer: Answer) -> str:
     )
 
 
-def _writing_card(text: str) -> str:
-    """What is written so far. It is not read out: it changes several times a second."""
+def _writing_card(answer: Answer) -> str:
+    """What is written so far, or the best of the candidates so far. It is not read out: it changes often."""
+    read = sum(one.passage_id is not None for one in answer.candidates)
+    told = f"the best answer of {read} of {len(answer.passages)} passages" if read else ""
+    note = f'<div class="answer-note">{told}</div>' if told else ""
     return (
         '<div class="card answer-card waiting" data-state="waiting"><div class="answer-text">'
-        f'{escape(text)}<span class="cursor" aria-hidden="true"></span></div></div>'
+        f'{escape(answer.text)}<span class="cursor" aria-hidden="true"></span></div>{note}</div>'
     )
 
 
@@ -103,27 +106,34 @@ def passage_cards(answer: Answer, pictures: Mapping[str, str] = MappingProxyType
     """
     if not answer.passages:
         return ""
-    read = {candidate.passage_id: candidate.answer for candidate in answer.candidates if candidate.answer}
+    read = {candidate.passage_id: candidate for candidate in answer.candidates if candidate.answer}
     cards = [
-        _passage_card(rank, found, read.get(found.passage.passage_id, ""), pictures.get(found.passage.passage_id, ""))
+        _passage_card(rank, found, read.get(found.passage.passage_id), pictures.get(found.passage.passage_id, ""))
         for rank, found in enumerate(answer.passages, start=1)
     ]
     return f'<div class="evidence-head">Where this comes from</div>{"".join(cards)}'
 
 
-def _passage_card(rank: int, found: ScoredPassage, read: str, picture: str) -> str:
+def _passage_card(rank: int, found: ScoredPassage, read: AnswerCandidate | None, picture: str) -> str:
     passage = found.passage
     shown = f'<img class="passage-picture" src="{escape(picture)}" alt="Picture of this passage">' if picture else ""
     base = f'<span class="passage-base">{escape(found.knowledge_base)}</span>' if found.knowledge_base else ""
-    footer = f'<div class="passage-read">read here: {escape(read)}</div>' if read else ""
+    footer = _read_here(read) if read else ""
+    text = _marked(passage.text, read.answer if read else "")
     source = f'<div class="passage-read">source: {escape(passage.source)}</div>' if passage.source else ""
     return (
         '<div class="card passage"><div class="passage-head">'
         f'<span class="passage-rank">{rank}</span>'
         f'<span class="passage-title">{escape(_title(found))}</span>{base}'
         f'<span class="passage-score" title="late-interaction score">score {found.score:.2f}</span></div>'
-        f'{shown}<div class="passage-text">{_marked(passage.text, read)}</div>{footer}{source}</div>'
+        f'{shown}<div class="passage-text">{text}</div>{footer}{source}</div>'
     )
+
+
+def _read_here(read: AnswerCandidate) -> str:
+    meaning = "p(passage | question) times p(answer | question, passage)"
+    score = f'<span class="passage-score" title="{meaning}">{_percent(read.score)}</span>'
+    return f'<div class="passage-read">read here: {escape(read.answer)} {score}</div>'
 
 
 def candidates_table(answer: Answer) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -49,13 +50,13 @@ def settings(mode: ReadingMode = ReadingMode.LONG_CONTEXT, beams: int = 1) -> Ge
     return GenerationSettings(mode=mode, beams=beams, max_new_tokens=12, max_prompt_tokens=300)
 
 
-def streamed(generator: Written, passages: list[Passage]) -> tuple[list[str], list[Candidate]]:
-    parts, texts = stream_candidates(generator, QUESTION, passages), []
+def streamed(generator: Written, passages: list[Passage]) -> tuple[list[str | Candidate], list[Candidate]]:
+    parts, shown = stream_candidates(generator, QUESTION, passages), []
     while True:
         try:
-            texts.append(next(parts))
+            shown.append(next(parts))
         except StopIteration as end:
-            return texts, end.value
+            return shown, end.value
 
 
 def test_all_passages_in_one_prompt_give_one_answer(folder: Path) -> None:
@@ -89,20 +90,33 @@ def squeezed(text: str) -> str:
 def test_the_text_grows_to_the_answer(folder: Path) -> None:
     generator = loaded(folder, settings=settings())
     assert isinstance(generator, StreamingGenerator)
-    texts, found = streamed(generator, PASSAGES)
+    shown, found = streamed(generator, PASSAGES)
+    *texts, last = shown
     expected = generator.propose(QUESTION, PASSAGES)
+    assert last == found[0]
     assert [one.answer for one in found] == [one.answer for one in expected]
     assert found[0].log_likelihood == pytest.approx(expected[0].log_likelihood, abs=1e-4)
-    assert texts == sorted(texts, key=len)
+    assert texts == sorted(map(str, texts), key=len)
     assert texts[-1:] == ([found[0].answer] if found[0].answer else [])
 
 
-@pytest.mark.parametrize(("mode", "beams"), [(ReadingMode.RA_VQA, 1), (ReadingMode.LONG_CONTEXT, 2)])
-def test_several_prompts_or_beams_have_no_growing_text(folder: Path, mode: ReadingMode, beams: int) -> None:
-    generator = loaded(folder, settings=settings(mode, beams))
-    texts, found = streamed(generator, PASSAGES)
-    assert texts == []
-    assert [one.answer for one in found] == [one.answer for one in generator.propose(QUESTION, PASSAGES)]
+@pytest.mark.parametrize(("beams", "batch_size"), [(1, 8), (1, 1), (2, 8)])
+def test_several_candidates_come_one_by_one(folder: Path, beams: int, batch_size: int) -> None:
+    generator = loaded(folder, settings=replace(settings(ReadingMode.RA_VQA, beams), batch_size=batch_size))
+    passages = [*PASSAGES, Passage(passage_id="3", text="Lima lies by the sea.")]
+    shown, found = streamed(generator, passages)
+    texts = [part for part in shown if isinstance(part, str)]
+    assert shown == [*texts, *found]
+    assert texts[-1:] == ([found[0].answer] if beams == 1 and found[0].answer else [])
+    expected = generator.propose(QUESTION, passages)
+    assert [(one.answer, one.passage_index) for one in found] == [(one.answer, one.passage_index) for one in expected]
+    assert [one.compared for one in found] == pytest.approx([one.compared for one in expected], abs=1e-4)
+
+
+def test_without_passages_one_candidate_is_streamed(folder: Path) -> None:
+    shown, found = streamed(loaded(folder, settings=settings(ReadingMode.RA_VQA, 2)), [])
+    assert shown == found
+    assert [one.passage_index for one in found] == [None]
 
 
 def test_a_failure_ends_the_stream(folder: Path) -> None:

@@ -101,12 +101,20 @@ def test_only_web_addresses_are_taken() -> None:
 
 
 def streamed(remote: RemoteGenerator, passages: list[Passage]) -> tuple[list[str], list[Candidate]]:
-    parts, texts = remote.stream(VisualQuestion(text="which city?"), passages), []
+    """The texts, after which every candidate came once; and all candidates."""
+    parts, shown = remote.stream(VisualQuestion(text="which city?"), passages), []
     while True:
         try:
-            texts.append(next(parts))
+            shown.append(next(parts))
         except StopIteration as end:
-            return texts, end.value
+            found: list[Candidate] = end.value
+            break
+    texts = [part for part in shown if isinstance(part, str)]
+    candidates = [part for part in shown if isinstance(part, Candidate)]
+    assert shown == [*texts, *candidates]
+    assert candidates[0] == found[0]
+    assert sorted(candidates, key=lambda one: one.passage_index or 0) == found
+    return texts, found
 
 
 def test_the_answer_from_the_first_passage_is_seen_as_it_grows(server: ChatServer) -> None:

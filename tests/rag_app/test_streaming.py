@@ -47,6 +47,24 @@ def test_passages_then_growing_text_then_the_answer(application: Application, ll
     assert list(last.timings_ms) == ["encode", "search", "fetch", "read", "choose", "total"]
 
 
+def test_candidates_come_one_by_one_before_the_best_of_them(application: Application, llava: Path) -> None:
+    settings = GenerationSettings(beams=1, max_new_tokens=6, max_prompt_tokens=400)
+    generator = load_generator(llava, device=torch.device("cpu"), dtype=torch.float32, settings=settings)
+    pipeline = RagPipeline(finder=application.pipeline.finder, generator=generator, k=3)
+    _, *growing, last = pipeline.stream(QUESTION)
+    assert all(not part.complete and not part.abstained and part.confidence == 0 for part in growing)
+    read = [part for part in growing if part.candidates]
+    assert growing[: -len(read)] != []  # the first one's text
+    assert [len(part.candidates) for part in read] == [1, 2, 3]
+    for part in read:
+        (best,) = [one for one in part.candidates if one.chosen]
+        assert part.text == best.answer
+        unchosen = [replace(one, chosen=False) for one in part.candidates]
+        assert unchosen == [replace(one, chosen=False) for one in last.candidates[: len(unchosen)]]
+    assert read[-1].candidates == last.candidates
+    assert (last.complete, last.text) == (True, read[-1].text)
+
+
 def test_the_mode_is_chosen_on_the_command_line(
     world: Path, llava: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

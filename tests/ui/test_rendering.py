@@ -56,6 +56,15 @@ def test_what_is_written_so_far_is_shown() -> None:
     assert "Reading them" in answer_card(answer(text="", complete=False))
 
 
+def test_candidates_are_shown_as_they_come() -> None:
+    one = answer(complete=False)
+    assert "the best answer of 1 of 1 passages" in answer_card(one)
+    assert "40.0 %</span>" in passage_cards(one)
+    assert "the best answer" not in answer_card(replace(one, candidates=()))
+    bare = tuple(replace(candidate, passage_id=None) for candidate in one.candidates)
+    assert "the best answer" not in answer_card(replace(one, candidates=bare))
+
+
 def test_a_passage_says_which_of_several_knowledge_bases_it_is_from() -> None:
     one = answer()
     assert "passage-base" not in passage_cards(one)
