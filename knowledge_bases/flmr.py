@@ -8,7 +8,6 @@ and a caption. The texts become one description between FLMR's markers, in the o
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping
-from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -58,16 +57,17 @@ class FlmrSource:
         """A name for a knowledge base made of its passages."""
         return f"flmr-okvqa-{self.split}"
 
-    def passages(self) -> Generator[Passage]:
-        """The passages, one at a time. Close it when reading ends early.
+    def passages(self) -> Generator[Row]:
+        """The rows of the passages, one at a time; `passage_of` makes one of each. Close it when reading ends early.
 
         Raises:
-            ValueError: the source cannot be read, or a row has other columns; the message has its number.
+            ValueError: the source cannot be read.
         """
-        rows = stream_rows(f"{HUB}/{PASSAGES}", PASSAGES, f"{self.split}_passages", folder=self.folder)
-        with closing(rows):
-            for number, row in enumerate(rows, start=1):
-                yield replace(passage_from_m2kr(row, f"{self.slug}: row {number}"), source="FLMR")
+        return stream_rows(f"{HUB}/{PASSAGES}", PASSAGES, f"{self.split}_passages", folder=self.folder)
+
+    def passage_of(self, row: Row) -> Passage:
+        """The passage in a row; see `passage_from_m2kr`."""
+        return replace(passage_from_m2kr(row, self.slug), source="FLMR")
 
     def questions(self) -> Generator[Row]:
         """The rows of the questions, one at a time; `example_of` makes one of each. Close it when reading ends early.

@@ -1,9 +1,8 @@
-"""The M2KR benchmark (PreFLMR, arXiv 2402.08327) as records, streamed from the hub or a folder of parquet files."""
+"""The M2KR benchmark (PreFLMR, arXiv 2402.08327) as records, from the hub or a folder of parquet files."""
 
 from __future__ import annotations
 
 from collections.abc import Generator
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,15 +60,17 @@ class M2krSource:
         """A name for a knowledge base made of its passages, such as `m2kr-evqa-test`."""
         return f"m2kr-{self.name}{'-cn' if self.chinese else ''}-{self.split}".lower()
 
-    def passages(self) -> Generator[Passage]:
-        """The passages, one at a time. Close it when reading ends early.
+    def passages(self) -> Generator[Row]:
+        """The rows of the passages, one at a time; `passage_of` makes one of each. Close it when reading ends early.
 
         Raises:
-            ValueError: the source cannot be read, or a row has other columns; the message has its number.
+            ValueError: the source cannot be read.
         """
-        with closing(self._rows("passages", f"{self.split}_passages")) as rows:
-            for number, row in enumerate(rows, start=1):
-                yield passage_from_m2kr(row, f"{self.slug}: row {number}")
+        return self._rows("passages", f"{self.split}_passages")
+
+    def passage_of(self, row: Row) -> Passage:
+        """The passage in a row; see `passage_from_m2kr`."""
+        return passage_from_m2kr(row, self.slug)
 
     def questions(self) -> Generator[Row]:
         """The rows of the questions, one at a time; `example_of` makes one of each. Close it when reading ends early.

@@ -1,8 +1,8 @@
-"""Rows of the data sets of M2KR and FLMR, streamed from the hub or a folder of parquet files; and their columns."""
+"""Rows of M2KR and FLMR, one at a time, from parquet files of the hub or of a folder; and their columns."""
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -14,22 +14,23 @@ _ROWS_AT_ONCE = 256
 
 
 def stream_rows(repository: str, configuration: str, split: str, *, folder: Path | None) -> Generator[Row]:
-    """The rows of one split, one at a time. Close it when reading ends early: from the hub, threads read ahead.
+    """The rows of one split, one at a time. Close it when reading ends early.
 
     Args:
         repository: hub id of the data set.
         configuration: its part, or the repository's own name where it has no parts.
         split: such as `test` or `test_passages`.
         folder: parquet files of a copy on disk, under a folder named like the configuration (or in its place itself);
-            None asks the hub.
+            None asks the hub, and keeps its files in the hub's cache.
 
     Raises:
         ValueError: the source cannot be read.
     """
     try:
-        rows = _from_hub(repository, configuration, split) if folder is None else _from(folder, configuration, split)
-        with closing(rows):
-            yield from rows
+        in_folder = None if folder is None else _parquet_files(folder, configuration, split)
+        for path in in_folder or _hub_files(repository, configuration, split):
+            with closing(_rows_of(path)) as rows:
+                yield from rows
     except ImportError as error:
         raise ValueError("M2KR and FLMR are read with datasets; install it with `pip install datasets`") from error
     except (OSError, ValueError, KeyError, ConnectionError) as error:
@@ -37,24 +38,29 @@ def stream_rows(repository: str, configuration: str, split: str, *, folder: Path
         raise ValueError(f"cannot read {configuration} ({split}): {reason}") from error
 
 
-def _from_hub(repository: str, configuration: str, split: str) -> Generator[Row]:
-    from datasets import load_dataset
+def _hub_files(repository: str, configuration: str, split: str) -> Iterator[Path]:
+    """The parquet files of one configuration and split, each fetched when it is asked for."""
+    from datasets import DownloadManager, load_dataset_builder
 
     name = None if repository.endswith(f"/{configuration}") else configuration
-    yield from load_dataset(repository, name, split=split, streaming=True)
+    files = load_dataset_builder(repository, name).config.data_files
+    if split not in files:
+        raise ValueError(f"there is no such split; there are {', '.join(map(str, files))}")
+    for address in files[split]:
+        yield Path(DownloadManager().download(address))
 
 
-def _from(folder: Path, configuration: str, split: str) -> Generator[Row]:
-    """The rows of files on disk, read by no other thread.
+def _rows_of(path: Path) -> Generator[Row]:
+    """The rows of a file on disk.
 
-    `datasets` reads ahead through Python's file objects, and where the interpreter ends meanwhile, it aborts.
+    `datasets` would stream them from the hub, but reads ahead through Python's file objects; where the interpreter ends
+    meanwhile, it aborts.
     """
     from pyarrow.parquet import ParquetFile
 
-    for path in _parquet_files(folder, configuration, split):
-        with ParquetFile(path) as file:
-            for batch in file.iter_batches(batch_size=_ROWS_AT_ONCE, use_threads=False):
-                yield from batch.to_pylist()
+    with ParquetFile(path) as file:
+        for batch in file.iter_batches(batch_size=_ROWS_AT_ONCE, use_threads=False):
+            yield from batch.to_pylist()
 
 
 def _parquet_files(folder: Path, configuration: str, split: str) -> list[Path]:

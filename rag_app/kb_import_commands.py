@@ -14,7 +14,7 @@ from knowledge_bases.importing.source import FileSource, Preview
 from knowledge_bases.records import Passage
 from knowledge_bases.sources import Source, parse_source
 from rag_app.config import DEFAULT_PRESET, load_preset, var_folder
-from rag_app.errors import InputError, reported_as_input, shown_on_a_line
+from rag_app.errors import InputError, one_line, reported_as_input, shown_on_a_line
 from rag_app.importing import ImportProgress, ImportReport, Known, take_in
 from rag_app.kb_checks import mend_words
 from rag_app.knowledge import find_knowledge, own_store_path
@@ -26,6 +26,7 @@ __all__ = ["add_import_arguments", "add_index_arguments", "run_add", "run_build"
 EMBEDDED = "world_flags"
 _ROLES = ("id", "title", "text", "source", "picture")
 _KILOBYTE = 1000
+_CONTENT = 200  # characters of a bad row that are kept
 _A_MOMENT = 2.0  # seconds
 
 
@@ -95,7 +96,7 @@ def run_build(args: argparse.Namespace) -> int:
         with reported_as_input():
             source = parse_source(args.source, args.folder)
         args.kb = args.kb or source.slug
-        _take_benchmark(source, args.kb, var)
+        _take_benchmark(source, args.kb, var, strict=args.strict)
     elif args.files:
         if not args.kb:
             raise InputError("the new knowledge base needs a name; give one with --kb NAME")
@@ -152,17 +153,22 @@ def _known(args: argparse.Namespace) -> Known:
     return Known.REPLACE if args.replace else Known.SKIP if args.skip_known else Known.REPORT
 
 
-def _take_benchmark(source: Source, name: str, var: Path) -> None:
-    """Streams the passages of a benchmark into a knowledge base; those that it holds already are passed over."""
+def _take_benchmark(source: Source, name: str, var: Path, *, strict: bool) -> None:
+    """Takes the passages of a benchmark into a knowledge base; those that it holds already are passed over."""
 
     def items() -> Iterator[Entry | BadRow]:
-        for number, passage in enumerate(passages, start=1):
-            yield Entry(passage=passage, file=source.slug, line=number)
+        for number, row in enumerate(rows, start=1):
+            try:
+                yield Entry(passage=source.passage_of(row), file=source.slug, line=number)
+            except ValueError as error:
+                problem = one_line(error).removeprefix(f"{source.slug}: ")
+                yield BadRow(file=source.slug, line=number, problem=problem, content=str(dict(row))[:_CONTENT])
 
-    with closing(source.passages()) as passages:
-        report = take_in(items(), name, var, known=Known.SKIP)
-    seen = report.added + report.skipped + report.bad
-    print(f"{name}: took in {report.added:,} of {seen:,} passages; it holds {report.holds:,}")
+    with closing(source.passages()) as rows:
+        report = take_in(items(), name, var, known=Known.SKIP, strict=strict)
+    given = report.added + report.skipped + report.bad
+    taken = f"took in {report.added:,} of {given:,} passages; it holds {report.holds:,}"
+    print("\n".join([f"{name}: {taken}", *_bad_rows_lines(report)]))
 
 
 def _build_index(args: argparse.Namespace, name: str, var: Path) -> int:
@@ -222,12 +228,15 @@ def report_text(report: ImportReport) -> str:
     parts = [f"added {report.added:,} passages"]
     parts += [f"replaced {report.replaced:,}"] if report.replaced else []
     parts += [f"passed over {report.skipped:,} that it had"] if report.skipped else []
-    lines = [f"{', '.join(parts)}; it holds {report.holds:,}"]
-    if report.bad:
-        lines.append(f"{report.bad:,} rows could not be taken in; {report.bad_rows} lists them:")
-        lines += [f"  {shown_on_a_line(str(bad))}" for bad in report.first_bad]
-        lines += ["  ..."] if report.bad > len(report.first_bad) else []
-    return "\n".join(lines)
+    return "\n".join([f"{', '.join(parts)}; it holds {report.holds:,}", *_bad_rows_lines(report)])
+
+
+def _bad_rows_lines(report: ImportReport) -> list[str]:
+    if not report.bad:
+        return []
+    first = [f"  {shown_on_a_line(str(bad))}" for bad in report.first_bad]
+    more = ["  ..."] if report.bad > len(first) else []
+    return [f"{report.bad:,} rows could not be taken in; {report.bad_rows} lists them:", *first, *more]
 
 
 def preview_text(preview: Preview) -> str:

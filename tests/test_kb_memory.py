@@ -14,7 +14,8 @@ def test_made_up_passages_have_the_published_columns(tmp_path: Path, monkeypatch
     monkeypatch.setattr(kb_memory, "ROWS_A_FILE", 4)
     kb_memory.write_passages(tmp_path / "EVQA_passages", 10, words=6)
     assert len(list(tmp_path.rglob("*.parquet"))) == 3
-    passages = list(M2krSource(name="EVQA", folder=tmp_path).passages())
+    source = M2krSource(name="EVQA", folder=tmp_path)
+    passages = [source.passage_of(row) for row in source.passages()]
     assert [passage.passage_id for passage in passages] == [f"EVQA_{number}" for number in range(10)]
     assert {len(passage.text.split()) for passage in passages} == {6}
     assert len({passage.text for passage in passages}) == 10

@@ -77,7 +77,8 @@ def test_questions_and_passages_of_the_split(tmp_path: Path) -> None:
     assert [region.label for region in example.regions] == ["motor_cycle", "man"]
     assert example.description == description_of(row())
     assert example.answers == ("race", "race", "motocross")
-    assert [(one.passage_id, one.source) for one in source.passages()] == [("GS_1", "FLMR"), ("GS_2", "FLMR")]
+    passages = [source.passage_of(row) for row in source.passages()]
+    assert [(one.passage_id, one.source) for one in passages] == [("GS_1", "FLMR"), ("GS_2", "FLMR")]
     assert source.slug == "flmr-okvqa-test"
 
 

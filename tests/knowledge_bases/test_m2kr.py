@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import re
 from pathlib import Path
 
 import pyarrow as pa
@@ -67,7 +69,7 @@ def test_other_names_are_refused(text: str) -> None:
 
 def test_passages_and_questions_of_the_split(folder: Path) -> None:
     source = M2krSource.parse("m2kr:EVQA", folder)
-    assert [passage.passage_id for passage in source.passages()] == ["EVQA_1", "EVQA_2", "EVQA_3"]
+    assert [source.passage_of(row).passage_id for row in source.passages()] == ["EVQA_1", "EVQA_2", "EVQA_3"]
     first, second = map(source.example_of, source.questions())
     assert first.image == Path("inat/val/a.jpg")
     assert first.answers == ("tree", "oak")
@@ -82,19 +84,43 @@ def test_a_folder_without_the_split_is_one_line(folder: Path) -> None:
         list(M2krSource.parse("m2kr:EVQA/valid", folder).passages())
 
 
-def test_wrong_columns_name_the_row(tmp_path: Path) -> None:
-    place = tmp_path / "OVEN_passages"
-    place.mkdir()
-    pq.write_table(pa.table({"passage_id": ["1"], "text": ["t"]}), place / "test_passages-0.parquet")
-    with pytest.raises(ValueError, match=r"m2kr-oven-test: row 1: no passage_content"):
-        list(M2krSource.parse("m2kr:OVEN", tmp_path).passages())
+def build(folder: Path, var: Path, *more: str) -> list[str]:
+    return ["kb", "build", "--from", "m2kr:evqa", "--folder", str(folder), "--var", str(var), *more]
+
+
+def test_faulty_rows_are_reported_and_the_others_go_in(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("rag_app.kb_import_commands._build_index", lambda *_: 0)
+    ids = ["EVQA_1", None, "EVQA_3", "EVQA_4", "EVQA_1", "EVQA_6", "", "EVQA_8"]
+    texts = ["An oak is a tree.", "It has no id.", None, " ", "An oak again.", "Six.", "Seven.", "Eight."]
+    file = folder / "EVQA_passages" / "test_passages-00000-of-00001.parquet"
+    pq.write_table(pa.table({"passage_id": ids, "passage_content": texts}), file)
+    var = tmp_path / "var"
+    assert main(build(folder, var, "--strict")) == 2
+    assert "m2kr-evqa-test, line 2: no passage_id; check" in capsys.readouterr().err
+    assert main(build(folder, var)) == 0
+    out = capsys.readouterr().out
+    assert "m2kr-evqa-test: took in 3 of 8 passages; it holds 3" in out
+    assert "5 rows could not be taken in; " in out
+    for line, problem in ((2, "no passage_id"), (3, "no passage_content"), (4, ""), (5, "came before"), (7, "no pass")):
+        assert re.search(f"^  m2kr-evqa-test, line {line}: .*{problem}", out, re.MULTILINE)
+    with (var / "knowledge_bases" / "m2kr-evqa-test.bad-rows.csv").open(encoding="utf-8", newline="") as listed:
+        assert [row["line"] for row in csv.DictReader(listed)] == ["2", "3", "4", "5", "7"]
+
+
+def test_of_wrong_columns_nothing_is_taken(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = folder / "EVQA_passages" / "test_passages-00000-of-00001.parquet"
+    pq.write_table(pa.table({"passage_id": ["1"], "text": ["t"]}), file)
+    assert main(build(folder, tmp_path / "var")) == 2
+    assert "m2kr-evqa-test, line 1: no passage_content; check that" in capsys.readouterr().err
 
 
 def test_a_knowledge_base_is_built_from_it_and_again(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("rag_app.kb_import_commands._build_index", lambda *_: 0)
-    command = ["kb", "build", "--from", "m2kr:evqa", "--folder", str(folder), "--var", str(tmp_path / "var")]
+    command = build(folder, tmp_path / "var")
     assert main(command) == 0
     assert "took in 3 of 3 passages" in capsys.readouterr().out
     assert main(command) == 0

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -188,41 +187,62 @@ def test_whole_numbers_serve_as_ids_and_are_written_as_such(world: Path, folder:
     assert [row["question_id"] for row in read_lines(tmp_path / "out" / "predictions.jsonl")] == [11, 12, 14]
 
 
-def test_the_stream_is_closed_when_reading_ends_early(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Threads of an open stream from the hub may outlive the interpreter, which then aborts."""
-    closed: list[bool] = []
-    load = datasets.load_dataset
+@pytest.fixture
+def hub(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder as `datasets` sees a repository of the hub, its parts named in the card."""
+    parts = (("EVQA_passages", "test_passages"), ("EVQA_data", "test"))
+    configs = "".join(
+        f"- config_name: {name}\n  data_files:\n  - split: {split}\n    path: {name}/{split}-*\n"
+        for name, split in parts
+    )
+    (folder / "README.md").write_text(f"---\nconfigs:\n{configs}---\n", encoding="utf-8")
+    monkeypatch.setattr("knowledge_bases.m2kr.M2KR_HUB", str(folder))
+    return folder
 
-    def stream(repository: str, name: str, *, split: str, streaming: bool) -> Iterator[Any]:
-        """What the hub would give, from the folder."""
-        files = str(folder / name / f"{split}-0.parquet")
-        try:
-            yield from load("parquet", data_files=files, split="train", streaming=streaming)
-        finally:
-            closed.append(True)
+
+def test_the_hub_gives_what_a_folder_gives(hub: Path) -> None:
+    from_hub, from_folder = M2krSource.parse("m2kr:EVQA"), M2krSource.parse("m2kr:EVQA", hub)
+    assert list(from_hub.questions()) == list(from_folder.questions())
+    assert len(list(from_hub.passages())) == N_PASSAGES
+    assert open_m2kr(from_hub, images=hub) == open_m2kr(from_folder, images=hub)
+    with pytest.raises(ValueError, match=r"cannot read EVQA_data \(train\): there is no such split; there are test$"):
+        next(M2krSource.parse("m2kr:EVQA/train").questions())
+    with pytest.raises(ValueError, match=r"cannot read OVEN_data \(test\): .*EVQA_data"):
+        next(M2krSource.parse("m2kr:OVEN").questions())
+
+
+def test_files_of_the_hub_are_read_as_files_and_closed_where_reading_ends_early(
+    hub: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`datasets` would stream them, with threads that may outlive the interpreter, which then aborts."""
+
+    def streamed(*_: object) -> None:
+        raise AssertionError("it is streamed")
 
     def stopping(question: str) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(datasets, "load_dataset", stream)
-    monkeypatch.setattr("rag_app.datasets.check_question", stopping)
+    def closing(file: pq.ParquetFile, *given: object) -> None:
+        close(file, *given)
+        closed.append(True)
+
+    closed: list[bool] = []
+    close = pq.ParquetFile.close
+    monkeypatch.setattr(datasets.IterableDataset, "__iter__", streamed)
+    monkeypatch.setattr(pq.ParquetFile, "close", closing)
     source = M2krSource.parse("m2kr:EVQA")
-    with pytest.raises(KeyboardInterrupt):
-        open_m2kr(source, images=folder)
-    assert closed == [True]
     passages = source.passages()
-    assert next(passages).passage_id == "EVQA_0"
+    assert source.passage_of(next(passages)).passage_id == "EVQA_0"
     passages.close()
+    assert closed == [True]
+    monkeypatch.setattr("rag_app.datasets.check_question", stopping)
+    with pytest.raises(KeyboardInterrupt) as kept:
+        open_m2kr(source, images=hub)
     assert closed == [True, True]
-    pq.write_table(pa.table({"passage_id": ["1"], "text": ["t"]}), folder / "EVQA_passages" / "test_passages-0.parquet")
-    with pytest.raises(ValueError, match="no passage_content") as kept:
-        list(source.passages())
-    assert closed == [True] * 3
     assert kept.value.__traceback__ is not None  # which would keep what is not closed
 
 
-def test_a_folder_is_read_by_no_thread_that_could_outlive_the_program(folder: Path) -> None:
-    """`datasets` has such threads: the program that ends while they read is aborted, now and then."""
+def test_a_folder_is_read_without_datasets(folder: Path) -> None:
     program = f"""if True:
         import sys
         from pathlib import Path
