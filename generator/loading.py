@@ -7,8 +7,7 @@ with a checkpoint is ever run.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from enum import Enum
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ import torch
 from generator.adapters import merge_adapter
 from generator.blip2 import Blip2Generator
 from generator.calibration import Calibration
+from generator.catalog import PRESETS, Quantization
 from generator.extractive import ExtractiveReader, ExtractiveSettings
 from generator.generation import GenerationSettings
 from generator.llava import LlavaGenerator
@@ -25,69 +25,11 @@ from generator.modes import ReadingMode
 from generator.protocol import Generator
 from generator.remote import RemoteGenerator, RemoteSettings
 
-__all__ = ["EMBEDDED_READER", "PRESETS", "CheckpointError", "GeneratorPreset", "Quantization", "load_generator"]
-
-EMBEDDED_READER = Path(__file__).parent / "checkpoints" / "reader-mini"
+__all__ = ["CheckpointError", "load_generator"]
 
 
 class CheckpointError(ValueError):
     """A checkpoint is missing, damaged, of another kind, or needs something that is not installed."""
-
-
-class Quantization(str, Enum):
-    """Weights in fewer bits, by bitsandbytes."""
-
-    FOUR_BIT = "4-bit"
-    EIGHT_BIT = "8-bit"
-
-    def __str__(self) -> str:
-        return self.value
-
-
-@dataclass(frozen=True, kw_only=True)
-class GeneratorPreset:
-    """A checkpoint by a short name."""
-
-    checkpoint: str
-    description: str
-    quantization: Quantization | None = None
-
-
-PRESETS: dict[str, GeneratorPreset] = {
-    "reader-mini": GeneratorPreset(
-        checkpoint=str(EMBEDDED_READER), description="extractive reader with our own weights; two CPU cores"
-    ),
-    "blip2-flan-t5-xl": GeneratorPreset(
-        checkpoint="Salesforce/blip2-flan-t5-xl", description="the generator of RA-VQA-v2; 8 GB of GPU memory in bf16"
-    ),
-    "blip2-flan-t5-xl-4bit": GeneratorPreset(
-        checkpoint="Salesforce/blip2-flan-t5-xl",
-        description="the same in 4 bits",
-        quantization=Quantization.FOUR_BIT,
-    ),
-    "blip2-flan-t5-xxl": GeneratorPreset(checkpoint="Salesforce/blip2-flan-t5-xxl", description="BLIP-2, the largest"),
-    "blip2-opt-2.7b": GeneratorPreset(checkpoint="Salesforce/blip2-opt-2.7b", description="BLIP-2 with OPT"),
-    "blip2-opt-6.7b": GeneratorPreset(checkpoint="Salesforce/blip2-opt-6.7b", description="BLIP-2 with a larger OPT"),
-    "llava-1.5-7b": GeneratorPreset(checkpoint="llava-hf/llava-1.5-7b-hf", description="LLaVA-1.5"),
-    "llava-1.5-7b-4bit": GeneratorPreset(
-        checkpoint="llava-hf/llava-1.5-7b-hf", description="LLaVA-1.5 in 4 bits", quantization=Quantization.FOUR_BIT
-    ),
-    "llava-1.5-13b": GeneratorPreset(checkpoint="llava-hf/llava-1.5-13b-hf", description="LLaVA-1.5, the larger"),
-    "llava-1.6-mistral-7b": GeneratorPreset(
-        checkpoint="llava-hf/llava-v1.6-mistral-7b-hf", description="LLaVA-1.6 (NeXT)"
-    ),
-    "llava-1.6-mistral-7b-8bit": GeneratorPreset(
-        checkpoint="llava-hf/llava-v1.6-mistral-7b-hf",
-        description="LLaVA-1.6 (NeXT) in 8 bits",
-        quantization=Quantization.EIGHT_BIT,
-    ),
-    "llava-onevision-0.5b": GeneratorPreset(
-        checkpoint="llava-hf/llava-onevision-qwen2-0.5b-ov-hf", description="LLaVA-OneVision, the smallest"
-    ),
-    "llava-onevision-7b": GeneratorPreset(
-        checkpoint="llava-hf/llava-onevision-qwen2-7b-ov-hf", description="LLaVA-OneVision"
-    ),
-}
 
 
 def load_generator(
@@ -101,6 +43,8 @@ def load_generator(
     adapter: Path | None = None,
     device_map: str = "",
     api_key: str | None = None,
+    max_prompt_tokens: int = 0,
+    max_knowledge_characters: int = 0,
 ) -> Generator:
     """Open a generator.
 
@@ -114,6 +58,8 @@ def load_generator(
         adapter: folder of a LoRA adapter that is merged into the weights.
         device_map: how accelerate spreads it over several GPUs, such as `auto` or `balanced`; "" puts it on `device`.
         api_key: for a server that wants one.
+        max_prompt_tokens: of a generating model, the longest prompt, to which knowledge is cut; 0 takes its mode's.
+        max_knowledge_characters: of a server, the longest knowledge of one prompt; 0 takes its mode's.
 
     Raises:
         CheckpointError: it cannot be used; one line says why and what to do.
@@ -123,8 +69,15 @@ def load_generator(
     if name.startswith(("http://", "https://")):
         if adapter is not None:
             raise CheckpointError("a server loads its adapters itself; ask it for the adapted model by its name")
+        if max_prompt_tokens:
+            raise CheckpointError("a server's tokens cannot be counted here; take max_knowledge_characters")
         address, _, model = name.partition("#")
-        return RemoteGenerator(RemoteSettings(address=address, model=model, api_key=api_key, mode=mode))
+        longest = max_knowledge_characters or None
+        return RemoteGenerator(
+            RemoteSettings(address=address, model=model, api_key=api_key, mode=mode, max_knowledge_characters=longest)
+        )
+    if max_knowledge_characters:
+        raise CheckpointError("max_knowledge_characters is for a server; take max_prompt_tokens for a checkpoint")
     if name in PRESETS:
         quantization = quantization or PRESETS[name].quantization
         name = PRESETS[name].checkpoint
@@ -136,8 +89,14 @@ def load_generator(
         if mode is ReadingMode.LONG_CONTEXT or adapter is not None:
             wanted = "take a generating model" if adapter is not None else "take a generating model or --mode ra_vqa"
             raise CheckpointError(f"{name} is a reader of single passages; {wanted}")
+        if max_prompt_tokens:
+            raise CheckpointError(
+                f"{name} reads passages whole, in windows; max_prompt_tokens is for generating models"
+            )
         return _extractive(name, arguments, _of_kind(settings, ExtractiveSettings))
     generative = _of_kind(settings, GenerationSettings) or GenerationSettings.for_mode(mode)
+    if max_prompt_tokens:
+        generative = replace(generative, max_prompt_tokens=max_prompt_tokens)
     loaders: dict[str, Callable[[str, dict[str, Any], GenerationSettings, Path | None], Generator]] = {
         "blip-2": _blip2,
         "llava": _llava,

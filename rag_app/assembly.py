@@ -12,7 +12,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from generator.loading import Quantization, load_generator
+from generator.catalog import Quantization
+from generator.loading import load_generator
 from generator.modes import ReadingMode
 from generator.protocol import Generator
 from rag_app.config import Preset, checkpoint_location
@@ -147,6 +148,8 @@ def _load_generator(preset: Preset, placement: Placement) -> Generator:
             device=placement.device,
             dtype=placement.dtype,
             mode=ReadingMode(preset.mode),
+            max_prompt_tokens=preset.max_prompt_tokens,
+            max_knowledge_characters=preset.max_knowledge_characters,
             adapter=Path(checkpoint_location(preset.adapter)) if preset.adapter else None,
             quantization=Quantization(preset.quantization) if preset.quantization else None,
             device_map=preset.device_map,

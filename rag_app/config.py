@@ -54,13 +54,17 @@ class Preset:
         description: one line for people.
         retriever: a PreFLMR checkpoint: a name of `retriever.checkpoints.PRESETS`, a folder (relative ones start at
             the checkout) or a hub id.
-        generator: a reader or generator: a name of `generator.loading.PRESETS`, a folder, a hub id, or the address of
+        generator: a reader or generator: a name of `generator.catalog.PRESETS`, a folder, a hub id, or the address of
             a server, `http://host:port/v1#model`.
         knowledge_base: name of the knowledge base that is asked when none is given.
         k: passages that are found and read for a question.
         batch_size: questions or passages that go through the models at once.
         mode: how a generating model reads the passages: `ra_vqa`, one prompt each and a choice, or `long_context`, all
             in one prompt.
+        max_prompt_tokens: longest prompt of a generating model in tokens, to which passages are cut; 0 takes its mode's
+            (512, or 3,072 in `long_context`).
+        max_knowledge_characters: the same for a server, whose tokens cannot be counted: characters of the passages in
+            one prompt; 0 takes its mode's (2,000, or 12,000 in `long_context`).
         adapter: folder of a LoRA adapter that is merged into the generator; "" for none.
         quantization: `4-bit` or `8-bit` weights of the generator, by bitsandbytes; "" takes the generator's own choice.
         device_map: `auto` or `balanced` spreads the generator over several GPUs, by accelerate; "" for one device.
@@ -79,6 +83,8 @@ class Preset:
     k: int = 5
     batch_size: int = 16
     mode: str = ReadingMode.RA_VQA.value
+    max_prompt_tokens: int = 0
+    max_knowledge_characters: int = 0
     adapter: str = ""
     quantization: str = ""
     device_map: str = ""
@@ -89,9 +95,10 @@ class Preset:
     license: str = ""
 
     def __post_init__(self) -> None:
-        for name in ("k", "batch_size"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+        least = {"k": 1, "batch_size": 1, "max_prompt_tokens": 0, "max_knowledge_characters": 0}
+        for name, lowest in least.items():
+            if getattr(self, name) < lowest:
+                raise ValueError(f"{name} must be at least {lowest}, not {getattr(self, name)}")
         for name, choices in _CHOICES.items():
             if getattr(self, name) not in choices:
                 known = ", ".join(choice for choice in choices if choice)

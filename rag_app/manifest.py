@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from generator.loading import PRESETS as GENERATORS
+from generator.catalog import PRESETS as GENERATORS
 from rag_app.assembly import Application
 from rag_app.config import checkpoint_location
 from rag_app.joining import indexes_of

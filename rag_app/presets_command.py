@@ -32,7 +32,7 @@ def check_preset(preset: Preset) -> None:
 
 def cannot_run(preset: Preset) -> str:
     """Why a preset cannot run here; "" when it can. Nothing is loaded to find out."""
-    from generator.loading import PRESETS as GENERATORS
+    from generator.catalog import PRESETS as GENERATORS
     from rag_app.config import checkpoint_location
     from rag_app.devices import reason_not_to_run
     from retriever.checkpoints import check_name

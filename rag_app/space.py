@@ -108,7 +108,7 @@ def hub_checkpoints(preset: Preset) -> list[str]:
     """Ids of the repositories on the hub that a preset's checkpoints come from."""
     if not preset.download_gb:
         return []
-    from generator.loading import PRESETS as GENERATORS
+    from generator.catalog import PRESETS as GENERATORS
     from retriever.checkpoints import PRESETS as RETRIEVERS
 
     retriever = RETRIEVERS.get(preset.retriever, preset.retriever)

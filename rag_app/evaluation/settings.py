@@ -14,13 +14,16 @@ __all__ = ["compared", "different", "on_all_devices"]
 _FOR_PEOPLE = frozenset({"device", "searched", "headline"})
 _FOR_PEOPLE_IN_PRESETS = frozenset({"name", "description", "device", "dtype", "license", "download_gb", "gpu_gb"})
 """`dtype` stands beside the preset as it was resolved."""
+_ABSENT_WHERE_0 = frozenset({"max_prompt_tokens", "max_knowledge_characters"})
+"""As in what was kept before presets had them."""
 
 
 def compared(settings: Mapping[str, Any]) -> dict[str, Any]:
     """The settings that the answers depend on."""
     kept = {key: value for key, value in settings.items() if key not in _FOR_PEOPLE}
     if isinstance(preset := kept.get("preset"), Mapping):
-        kept["preset"] = {key: value for key, value in preset.items() if key not in _FOR_PEOPLE_IN_PRESETS}
+        unset = {key for key in _ABSENT_WHERE_0 if preset.get(key) == 0}
+        kept["preset"] = {key: preset[key] for key in preset.keys() - _FOR_PEOPLE_IN_PRESETS - unset}
     return kept
 
 

@@ -12,10 +12,11 @@ from safetensors.torch import load_file, save_file
 from generator import loading
 from generator.blip2 import Blip2Generator
 from generator.calibration import Calibration
+from generator.catalog import PRESETS, Quantization
 from generator.extractive import ExtractiveReader, ExtractiveSettings
 from generator.generation import GenerationSettings
 from generator.llava import LlavaGenerator
-from generator.loading import PRESETS, CheckpointError, Quantization, load_generator
+from generator.loading import CheckpointError, load_generator
 from generator.protocol import Generator
 from generator.remote import RemoteGenerator
 from knowledge_bases.records import Passage, VisualQuestion

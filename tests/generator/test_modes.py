@@ -14,11 +14,13 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from generator.blip2 import Blip2Generator
+from generator.catalog import Quantization
 from generator.generation import GenerationSettings, prompts_for
 from generator.llava import LlavaGenerator
-from generator.loading import CheckpointError, Quantization, load_generator
+from generator.loading import CheckpointError, load_generator
 from generator.modes import ReadingMode
 from generator.protocol import Candidate
+from generator.remote import RemoteGenerator
 from generator.streaming import StreamingGenerator, stream_candidates, while_generating
 from knowledge_bases.records import Passage, VisualQuestion
 from tests.generator.tiny import save_blip2_checkpoint, save_llava_checkpoint, save_reader_checkpoint
@@ -134,6 +136,22 @@ def test_modes_have_settings_of_their_own(folder: Path, tmp_path: Path) -> None:
     reader = save_reader_checkpoint(tmp_path / "reader")
     with pytest.raises(CheckpointError, match=r"reader of single passages; take a generating model or --mode ra_vqa"):
         load_generator(reader, device=CPU, dtype=torch.float32, mode=ReadingMode.LONG_CONTEXT)
+
+
+def test_the_longest_prompt_can_be_set(folder: Path, tmp_path: Path) -> None:
+    assert loaded(folder, max_prompt_tokens=99).settings == replace(GenerationSettings(), max_prompt_tokens=99)
+    generator = loaded(folder, mode=ReadingMode.LONG_CONTEXT, max_prompt_tokens=60)
+    assert generator.settings.beams == 1
+    assert "Rome" not in read_by(generator, [Passage(passage_id="1", text="Paris is old. " * 50 + "Rome is new.")])
+    remote = load_generator("http://h/v1#m", device=CPU, dtype=torch.float32, max_knowledge_characters=70)
+    assert isinstance(remote, RemoteGenerator)
+    assert remote.settings.knowledge_characters == 70
+    with pytest.raises(CheckpointError, match="cannot be counted here; take max_knowledge_characters"):
+        load_generator("http://h/v1#m", device=CPU, dtype=torch.float32, max_prompt_tokens=9)
+    with pytest.raises(CheckpointError, match="is for a server; take max_prompt_tokens"):
+        loaded(folder, max_knowledge_characters=9)
+    with pytest.raises(CheckpointError, match="max_prompt_tokens is for generating models"):
+        load_generator(save_reader_checkpoint(tmp_path / "r"), device=CPU, dtype=torch.float32, max_prompt_tokens=9)
 
 
 def save_adapter(folder: Path, into: Path, *, zero: bool = False) -> Path:

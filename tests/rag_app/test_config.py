@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from generator.loading import PRESETS as GENERATORS
+from generator.catalog import PRESETS as GENERATORS
 from rag_app.cli import main
 from rag_app.config import (
     CHECKOUT,
@@ -86,6 +86,8 @@ def test_single_keys_are_changed() -> None:
         ("k", r"--set takes KEY=VALUE, not 'k'"),
         ("k=many", r"--set: k must be a whole number, not 'many'"),
         ("k=0", r"--set: k must be at least 1, not 0"),
+        ("max_prompt_tokens=-1", r"--set: max_prompt_tokens must be at least 0, not -1"),
+        ("max_knowledge_characters=x", r"--set: max_knowledge_characters must be a whole number, not 'x'"),
         ("mode=both", r"--set: unknown mode 'both'; choose one of ra_vqa, long_context"),
     ],
 )

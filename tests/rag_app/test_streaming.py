@@ -12,9 +12,11 @@ from PIL import Image
 from generator.generation import GenerationSettings
 from generator.loading import load_generator
 from generator.modes import ReadingMode
+from generator.remote import RemoteGenerator
 from knowledge_bases.records import VisualQuestion
-from rag_app.assembly import Application
+from rag_app.assembly import Application, open_application
 from rag_app.cli import main
+from rag_app.config import load_preset, with_settings
 from rag_app.pipeline import RagPipeline
 from tests.generator.tiny import save_llava_checkpoint
 from tests.rag_app.test_cli import ask, fails
@@ -65,12 +67,23 @@ def test_candidates_come_one_by_one_before_the_best_of_them(application: Applica
     assert (last.complete, last.text) == (True, read[-1].text)
 
 
+def test_a_preset_limits_what_a_server_reads(world: Path) -> None:
+    preset = replace(load_preset(str(world / "tiny.toml")), generator="http://127.0.0.1:1/v1#m")
+    for given, expected in (([], 2000), (["max_knowledge_characters=70"], 70)):
+        changed = with_settings(preset, given)
+        generator = open_application(changed, var=world / "var", retrieve=False).pipeline.generator
+        assert isinstance(generator, RemoteGenerator)
+        assert generator.settings.knowledge_characters == expected
+
+
 def test_the_mode_is_chosen_on_the_command_line(
     world: Path, llava: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("RAG_APP_VAR", str(world / "var"))
     assert "reader of single passages; take a generating model" in fails(capsys, ask(world, "--mode", "long_context"))
     assert "unknown key 'depth'" in fails(capsys, ask(world, "--set", "depth=2"))
+    few = ask(world, "--set", "max_prompt_tokens=9")
+    assert "reads passages whole, in windows; max_prompt_tokens is for generating models" in fails(capsys, few)
     assert "holds no adapter" in fails(capsys, ask(world, "--generator", str(llava), "--adapter", str(world)))
     assert main(ask(world, "--set", "k=2", "--json")) == 0
     assert capsys.readouterr().out.count('"text"') == 2

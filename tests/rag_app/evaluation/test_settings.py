@@ -67,9 +67,16 @@ def test_shards_of_different_devices_are_merged(application: Application, datase
     assert read_json(folders[2] / SETTINGS)["device"] == "cpu; cuda"
 
 
-@pytest.mark.parametrize("key", ["k", "batch_size", "mode", "retriever", "generator", "adapter"])
+@pytest.mark.parametrize("key", ["k", "batch_size", "mode", "retriever", "generator", "adapter", "max_prompt_tokens"])
 def test_what_answers_depend_on_is_compared(application: Application, key: str) -> None:
     assert different(settings(application), settings(application, **{key: "other"})) == ["preset"]
+
+
+def test_a_limit_that_is_not_set_is_as_if_there_were_none(application: Application) -> None:
+    now = settings(application)
+    early = {key: value for key, value in now["preset"].items() if not key.startswith("max_")}
+    assert len(early) == len(now["preset"]) - 2
+    assert different(now, {**now, "preset": early}) == []
 
 
 def test_the_resolved_dtype_is_compared_and_how_it_was_asked_for_is_not(application: Application) -> None:
