@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -28,7 +29,8 @@ def resolve_placement(device: str = "auto", dtype: str = "auto") -> Placement:
     """Chooses the device and dtype.
 
     Args:
-        device: `auto` (CUDA where there is one, else the CPU) or a name of torch such as `cpu` and `cuda:1`.
+        device: `auto` (CUDA where there is one, else the CPU) or a name of torch such as `cpu` and `cuda:1`. Of several
+            CUDA devices `auto` is the one of $LOCAL_RANK, which launchers of several processes set, else the first.
         dtype: `auto` (bfloat16 on CUDA and on CPUs that compute with it, else float32), `bfloat16`, `float16` or
             `float32`.
 
@@ -66,7 +68,10 @@ def reason_not_to_run(gpu_gb: float, *, device: str = "auto", needs: Sequence[st
 
 def _resolve_device(name: str) -> torch.device:
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        if not torch.cuda.is_available():
+            return torch.device("cpu")
+        rank = os.environ.get("LOCAL_RANK", "")
+        return torch.device("cuda", int(rank) % torch.cuda.device_count()) if rank.isdecimal() else torch.device("cuda")
     try:
         device = torch.device(name)
     except RuntimeError as error:

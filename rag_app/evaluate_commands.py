@@ -17,7 +17,7 @@ from rag_app.errors import InputError, one_line
 from rag_app.evaluation.files import SCORES, read_report
 from rag_app.evaluation.modes import Mode
 from rag_app.evaluation.report import report_text
-from rag_app.evaluation.shards import parse_shard
+from rag_app.evaluation.shards import WHOLE, Shard, launched_shard, parse_shard
 from rag_app.knowledge import find_together, list_knowledge, open_store
 from rag_app.progress import ProgressLine
 from rag_app.stores import Passages, join_stores
@@ -50,7 +50,12 @@ def add_evaluate(evaluate: argparse.ArgumentParser) -> None:
     mode = evaluate.add_mutually_exclusive_group()
     mode.add_argument("--no-retrieval", action="store_true", help="answer without passages")
     mode.add_argument("--oracle", action="store_true", help="answer from the right passages (pos_passage_ids)")
-    evaluate.add_argument("--shard", metavar="I/N", help="ask one part of N, on one of N machines; then evaluate merge")
+    evaluate.add_argument(
+        "--shard",
+        metavar="I/N",
+        help="ask one part of N, on one of N machines; then evaluate merge. `auto` takes the part from $RANK and "
+        "$WORLD_SIZE, as `accelerate launch` sets them, and a folder of its own in --output",
+    )
     _add_beside(evaluate)
 
 
@@ -99,7 +104,7 @@ def run_evaluate(
         preset_of: the preset that they ask for.
         open_application: opens it; takes `retrieve`.
     """
-    shard = parse_shard(args.shard or "1/1")
+    shard = _shard(args)
     task = _task(args)
     beside = _beside(args.beside)
     preset = preset_of(args)
@@ -130,6 +135,16 @@ def run_evaluate(
     report = evaluate(run, args.output, beside=beside, progress=ProgressLine("questions answered"))
     _show(report, args.output, beside)
     return 0
+
+
+def _shard(args: argparse.Namespace) -> Shard:
+    """Which part is asked; processes that are started together get output folders of their own."""
+    if args.shard != "auto":
+        return parse_shard(args.shard or "1/1")
+    shard = launched_shard()
+    if shard != WHOLE:
+        args.output /= f"shard-{shard}".replace("/", "-of-")
+    return shard
 
 
 def _task(args: argparse.Namespace) -> Benchmark:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
 from rag_app.errors import InputError
 
-__all__ = ["WHOLE", "Shard", "batches", "parse_shard"]
+__all__ = ["WHOLE", "Shard", "batches", "launched_shard", "parse_shard"]
 
 _Item = TypeVar("_Item")
 
@@ -41,6 +42,20 @@ def parse_shard(text: str) -> Shard:
     if not (first.isdecimal() and second.isdecimal() and 0 <= int(first) <= int(second) and int(second) > 0):
         raise InputError(f"--shard must be i/n with i from 1 to n, such as 1/4, not {text!r}")
     return Shard(index=int(first) % int(second), count=int(second))
+
+
+def launched_shard() -> Shard:
+    """The part of this process among those that `accelerate launch` or `torchrun` started: $RANK of $WORLD_SIZE.
+
+    Raises:
+        InputError: no launcher started it.
+    """
+    rank, count = os.environ.get("RANK", ""), os.environ.get("WORLD_SIZE", "")
+    if not (rank.isdecimal() and count.isdecimal() and int(rank) < int(count)):
+        raise InputError(
+            "--shard auto takes $RANK of $WORLD_SIZE, which are not set; start it with `accelerate launch`, or give i/n"
+        )
+    return Shard(index=int(rank), count=int(count))
 
 
 def batches(items: Sequence[_Item], size: int, shard: Shard) -> list[Sequence[_Item]]:

@@ -57,6 +57,17 @@ def test_device_and_dtype() -> None:
         resolve_placement("cpu", "int4")
 
 
+def test_processes_that_are_started_together_take_a_gpu_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.delenv("LOCAL_RANK", raising=False)
+    assert resolve_placement().device == torch.device("cuda")
+    for rank, device in (("0", "cuda:0"), ("1", "cuda:1"), ("2", "cuda:0")):
+        monkeypatch.setenv("LOCAL_RANK", rank)
+        assert resolve_placement().device == torch.device(device)
+    assert resolve_placement("cuda:0").device == torch.device("cuda:0")
+
+
 def test_bfloat16_needs_the_right_processor(tmp_path: Path) -> None:
     cpuinfo = tmp_path / "cpuinfo"
     cpuinfo.write_text("processor: 0\nflags\t\t: fpu avx2 amx_bf16\n", encoding="ascii")

@@ -129,6 +129,35 @@ def test_shards_and_merge(world: Path, tmp_path: Path, capsys: pytest.CaptureFix
     assert "--shard must be i/n" in fails(capsys, evaluate(world, tmp_path, "--shard", "3/2"))
 
 
+def test_processes_of_a_launcher_share_the_dataset(
+    world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    dataset(tmp_path)
+    auto = evaluate(world, tmp_path, "--shard", "auto")
+    for rank, count in (("", ""), ("2", "2"), ("x", "2")):
+        monkeypatch.setenv("RANK", rank)
+        monkeypatch.setenv("WORLD_SIZE", count)
+        assert "which are not set; start it with `accelerate launch`, or give i/n" in fails(capsys, auto)
+    for rank, count in (("0", "1"), ("0", "2"), ("1", "2")):
+        monkeypatch.setenv("RANK", rank)
+        monkeypatch.setenv("WORLD_SIZE", count)
+        assert main(auto) == 0
+    parts = [tmp_path / "out" / name for name in ("shard-1-of-2", "shard-2-of-2")]
+    assert main(["evaluate", "merge", *map(str, parts), "--output", str(tmp_path / "all")]) == 0
+    assert results(tmp_path / "all") == results(tmp_path / "out")
+
+
+@pytest.mark.slow
+def test_a_launcher_starts_them(world: Path, tmp_path: Path) -> None:
+    dataset(tmp_path)
+    launch = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2"]
+    command = [*launch, "-m", "rag_app", *evaluate(world, tmp_path, "--shard", "auto", "--device", "cpu")]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+    answered = [read_lines(tmp_path / "out" / f"shard-{n}-of-2" / "predictions.jsonl") for n in (1, 2)]
+    assert sorted(row["question_id"] for rows in answered for row in rows) == list(range(10))
+
+
 def test_the_oracle_beside_the_others(world: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     dataset(tmp_path)
     out = {name: str(tmp_path / name) for name in ("without", "oracle", "with")}
