@@ -177,7 +177,8 @@ class _Scan:
         """An example, if it can be asked; a ValueError says why not."""
         if example.question_id in self.lines:
             raise ValueError(f"question_id {example.question_id!r} is already in row {self.lines[example.question_id]}")
-        if example.question.strip() or not example.instruction:  # an instruction and a picture ask as well
+        asks = example.image is not None and example.instruction  # without a question
+        if example.question.strip() or not asks:
             check_question(example.question)
         if example.image is not None and not (self.images / example.image).is_file():
             raise _NoPictureError(

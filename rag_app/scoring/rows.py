@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +22,9 @@ __all__ = ["FileRow", "Pair", "Row", "pair_rows", "read_rows", "scan_rows"]
 
 _ID_KEYS = ("question_id", "data_id", "questionId", "id")
 _LIST_KEYS = ("annotations", "questions", "data", "predictions")
+
+_ODD_BYTE = re.compile("[\udc80-\udcff]")
+_NOT_UTF8 = "it cannot be read: it is not UTF-8"
 
 Row = Mapping[str, Any]
 
@@ -78,10 +82,10 @@ def scan_rows(path: Path) -> list[FileRow]:
         InputError: the file is missing, is in no known format, or holds no row.
     """
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        text = path.read_bytes().decode("utf-8-sig", errors="surrogateescape")
     except FileNotFoundError as error:
         raise InputError(f"there is no file {path}; check the path") from error
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
         raise InputError(f"{path} cannot be read: {one_line(error)}") from error
     rows = _csv_rows(text, path) if path.suffix.lower() == ".csv" else _json_rows(text, path)
     if not rows:
@@ -127,11 +131,10 @@ _Found = tuple[int, str, Any]
 def _json_rows(text: str, path: Path) -> list[_Found]:
     if path.suffix.lower() == ".jsonl":
         return _json_lines(text)
-    try:
-        whole = json.loads(text)
-    except (ValueError, RecursionError) as error:
+    whole = _json(text)
+    if isinstance(whole, _Fault):
         if path.suffix.lower() == ".json" and text.lstrip()[:1] == "[":
-            raise InputError(f"{path} is no JSON: {one_line(error)}") from error
+            raise InputError(f"{path} is no JSON: {whole}")
         return _json_lines(text)
     if isinstance(whole, dict):
         key = next((key for key in _LIST_KEYS if isinstance(whole.get(key), list)), None)
@@ -160,9 +163,14 @@ def _json_lines(text: str) -> list[_Found]:
 
 def _json(line: str) -> Any:  # noqa: ANN401 - any JSON value
     try:
-        return json.loads(line)
+        return _Fault(_NOT_UTF8) if _has_odd_bytes(line) else json.loads(line)
     except (ValueError, RecursionError) as error:
         return _Fault(one_line(error))
+
+
+def _has_odd_bytes(text: str) -> bool:
+    """Whether bytes of the file were no UTF-8. Half a character that JSON's own escape stands for is none of them."""
+    return _ODD_BYTE.search(text) is not None
 
 
 def _csv_rows(text: str, path: Path) -> list[_Found]:
@@ -183,7 +191,8 @@ def _csv_values(reader: csv.DictReader[str]) -> Iterator[Any]:
         except csv.Error as error:
             yield _Fault(f"{one_line(error)}; check the quotes")
             continue
-        yield {key: value for key, value in row.items() if key is not None and value is not None}
+        values = {key: value for key, value in row.items() if key is not None and value is not None}
+        yield _Fault(_NOT_UTF8) if any(map(_has_odd_bytes, values.values())) else values
 
 
 def _with_ids(found: Sequence[_Found]) -> list[FileRow]:

@@ -393,6 +393,44 @@ def test_rows_with_a_fault_are_reported_and_the_others_asked(
     assert len(scores(benchmark, *["x"] * len(asked))) == len(asked)
 
 
+@pytest.mark.parametrize(
+    ("kind", "file", "spoilt"),
+    [
+        ("okvqa", "OpenEnded_mscoco_val2014_questions.json", []),
+        ("aokvqa", "aokvqa_v1p0_val.json", []),
+        ("evqa", "test.csv", ["0"]),
+        ("infoseek", "infoseek_val.jsonl", ["infoseek_val_00000000"]),
+    ],
+)
+def test_ends_of_lines_marks_and_bytes_of_other_encodings(
+    kind: str, file: str, spoilt: list[str], folder: Path
+) -> None:
+    """Windows' ends of lines and byte order mark change nothing; a byte that is no UTF-8 ends its row, not the file."""
+    usual = opened(kind, folder).dataset
+    rows = (folder / file).read_bytes().replace(b"\r\n", b"\n")
+    (folder / file).write_bytes(b"\xef\xbb\xbf" + rows.replace(b"\n", b"\r\n"))
+    assert open_benchmark(f"{kind}:{folder}", images=folder / "pictures").dataset == usual
+    if not spoilt:
+        return
+    (folder / file).write_bytes(rows.replace(b"Which one?" if kind == "infoseek" else b"How tall", b"\xe9t\xe9?", 1))
+    changed = open_benchmark(f"{kind}:{folder}", images=folder / "pictures").dataset
+    asked = [one.question_id for one in usual.examples if one.question_id.partition(".")[0] not in spoilt]
+    assert [one.question_id for one in changed.examples] == asked
+    assert "it is not UTF-8" in changed.problems[0].problem
+    assert changed.problems[0].line == 1
+
+
+def test_a_line_of_megabytes_is_a_row_like_others(folder: Path) -> None:
+    infoseek(folder, folder / "pictures")
+    path = folder / "infoseek_val.jsonl"
+    first, *others = path.read_text("utf-8").split("\n")
+    long = json.dumps({**json.loads(first), "question": "Which? " * 1_000_000})
+    path.write_text("\n".join([long, *others]), encoding="utf-8")
+    dataset = open_benchmark(f"infoseek:{folder}", images=folder / "pictures").dataset
+    assert [one.question_id for one in dataset.examples] == ["infoseek_val_00000001"]
+    assert "the question has 7,000,000 characters; at most 2,000" in dataset.problems[0].problem
+
+
 def test_reported_rows_and_scored_rows_are_the_given_ones(
     world: Path, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
