@@ -8,7 +8,17 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-__all__ = ["write_json", "write_text"]
+__all__ = ["discard_parts", "write_json", "write_text"]
+
+
+def discard_parts(folder: Path) -> None:
+    """Removes what processes left that were killed while they wrote there. None may be writing now.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    for part in folder.glob(".*.part"):
+        part.unlink()
 
 
 def write_json(path: Path, value: Any) -> None:  # noqa: ANN401 - any JSON value

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,32 +12,21 @@ from pathlib import Path
 from typing import Any
 
 from knowledge_bases.records import Passage, VqaExample
-from rag_app.answers import Answer
-from rag_app.atomic import write_json
 from rag_app.datasets import Dataset, RowProblem
 from rag_app.errors import InputError, one_line, reported_as_input
 from rag_app.evaluation.asking import Asker, Prepared
-from rag_app.evaluation.files import DETAILS, PREDICTIONS, SETTINGS, write_results
+from rag_app.evaluation.files import write_results
 from rag_app.evaluation.modes import Mode
 from rag_app.evaluation.outcomes import Outcome, outcome_of
+from rag_app.evaluation.record import Record
 from rag_app.evaluation.report import make_report
-from rag_app.evaluation.settings import different, on_all_devices
 from rag_app.evaluation.shards import WHOLE, Shard, batches
 from rag_app.evaluation.worst import Case, case_of, worst
 from rag_app.locking import folder_lock
 from rag_app.metrics.judging import judge_of
 from rag_app.metrics.questions import Extra, answer_scores
 from rag_app.pipeline import RagPipeline
-from rag_app.predictions import (
-    Detail,
-    Prediction,
-    append_details,
-    append_predictions,
-    read_details,
-    read_predictions,
-    write_details,
-    write_predictions,
-)
+from rag_app.predictions import Prediction
 from rag_app.stores import JoinedStore, Passages
 
 __all__ = ["Run", "evaluate", "prepare_output"]
@@ -138,11 +126,8 @@ class _Evaluation:
         self._plan = batches(run.dataset.examples, run.batch_size, run.shard)
         self._n_planned = sum(len(batch) for batch in self._plan)
         self._problems: list[RowProblem] = []  # of rows that are asked; those of the file are added at the end
-        self._settings: dict[str, Any] = json.loads(
-            json.dumps({**run.settings, "dataset_sha256": run.dataset.sha256, **_shard_setting(run.shard)})
-        )
-        self._predictions, self._details = self._resume()
-        self._resumed = len(self._predictions)
+        settings = {**run.settings, "dataset_sha256": run.dataset.sha256, **_shard_setting(run.shard)}
+        self._record = Record(output, run.dataset, settings)
         self._running: dict[str, tuple[str, float]] = {}  # what decides, and its score, by question
 
     def finish(self, beside: Sequence[tuple[str, Report]]) -> Report:
@@ -150,61 +135,28 @@ class _Evaluation:
         outcomes, cases = self._score()
         of_the_file = [one for place, one in enumerate(self._run.dataset.problems) if self._run.shard.holds(place)]
         report = make_report(outcomes, [*of_the_file, *self._problems], manifest=self._manifest())
-        predictions = [self._predictions[outcome.question_id] for outcome in outcomes]
-        details = [self._details[outcome.question_id] for outcome in outcomes]
+        predictions = [self._record.predictions[outcome.question_id] for outcome in outcomes]
+        details = [self._record.details[outcome.question_id] for outcome in outcomes]
         write_results(
             self._output, report, outcomes, cases, predictions, details, self._run.dataset.integer_ids, beside=beside
         )
         return report
 
-    def _resume(self) -> tuple[dict[str, Prediction], dict[str, Detail]]:
-        """The predictions made so far with the same settings, and their details."""
-        output, dataset = self._output, self._run.dataset
-        predictions, details = read_predictions(output / PREDICTIONS), read_details(output / DETAILS)
-        if predictions:
-            self._settings = on_all_devices(self._settings, [self._earlier_settings()])
-        known = {example.question_id for example in dataset.examples}
-        unknown = predictions.keys() - known
-        if unknown:
-            raise InputError(
-                f"{output / PREDICTIONS} has questions that are not in {dataset.path}, such as {min(unknown)!r}; "
-                "give another --output"
-            )
-        whole = [question_id for question_id in predictions if question_id in details]
-        if not len(whole) == len(predictions) == len(details):  # stopped between the two files
-            predictions = {question_id: predictions[question_id] for question_id in whole}
-            details = {question_id: details[question_id] for question_id in whole}
-            write_predictions(output / PREDICTIONS, predictions.values(), integer_ids=dataset.integer_ids)
-            write_details(output / DETAILS, details.values(), integer_ids=dataset.integer_ids)
-        write_json(output / SETTINGS, self._settings)
-        return predictions, details
-
-    def _earlier_settings(self) -> dict[str, Any]:
-        """Those that the predictions were made with; an InputError where the answers depend on a difference."""
-        try:
-            earlier = json.loads((self._output / SETTINGS).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            earlier = None
-        earlier = earlier if isinstance(earlier, dict) else {}
-        if others := different(self._settings, earlier):
-            raise InputError(
-                f"{self._output} holds predictions made with other settings ({', '.join(others)}); "
-                "give another --output, or delete that folder to start again"
-            )
-        return earlier
-
     def _ask_all(self) -> None:
         for example in (example for batch in self._plan for example in batch):
-            if example.question_id in self._predictions:
+            if example.question_id in self._record.predictions:
                 self._follow(example)
-        if len(self._predictions) < self._n_planned:
+        if len(self._record.predictions) < self._n_planned:
             self._report_progress()
         for prepared in self._prepared():
             self._problems += prepared.problems
             if prepared.examples:
                 asked = self._asker.ask(prepared)
-                self._problems += [one for one in asked.problems if one.question_id not in self._predictions]
-                self._keep([pair for pair in asked.answered if pair[0].question_id not in self._predictions])
+                self._problems += [one for one in asked.problems if one.question_id not in self._record.predictions]
+                answered = [pair for pair in asked.answered if pair[0].question_id not in self._record.predictions]
+                self._record.keep(answered)
+                for example, _ in answered:
+                    self._follow(example)
                 self._report_progress()
 
     def _prepared(self) -> Iterator[Prepared]:
@@ -212,26 +164,15 @@ class _Evaluation:
         with ThreadPoolExecutor(max_workers=1) as opener:
             ahead: deque[Future[Prepared]] = deque()
             for batch in self._plan:
-                ahead.append(opener.submit(self._asker.prepare, batch, self._predictions.keys()))
+                ahead.append(opener.submit(self._asker.prepare, batch, self._record.predictions.keys()))
                 if len(ahead) > 1:
                     yield ahead.popleft().result()
             while ahead:
                 yield ahead.popleft().result()
 
-    def _keep(self, answered: Sequence[tuple[VqaExample, Answer]]) -> None:
-        predictions = [_prediction(example, answer) for example, answer in answered]
-        details = [_detail(example, answer) for example, answer in answered]
-        ids = self._run.dataset.integer_ids
-        append_details(self._output / DETAILS, details, integer_ids=ids)
-        append_predictions(self._output / PREDICTIONS, predictions, integer_ids=ids)
-        self._predictions.update((one.question_id, one) for one in predictions)
-        self._details.update((one.question_id, one) for one in details)
-        for example, _ in answered:
-            self._follow(example)
-
     def _follow(self, example: VqaExample) -> None:
         if example.answers:
-            answer, extra = self._predictions[example.question_id].answer, self._run.extra
+            answer, extra = self._record.predictions[example.question_id].answer, self._run.extra
             scores = answer_scores(answer, example.answers) | (extra(example, answer) if extra is not None else {})
             judge = judge_of(scores, len(example.answers), wanted=self._run.judge)
             self._running[example.question_id] = judge, scores[judge]
@@ -240,21 +181,21 @@ class _Evaluation:
         scores = [score for _, score in self._running.values()]
         judges = " or ".join(dict.fromkeys(judge for judge, _ in self._running.values()))
         note = f"{judges} {100 * sum(scores) / len(scores):.1f} %" if scores else ""
-        self._progress(len(self._predictions) + len(self._problems), self._n_planned, note)
+        self._progress(len(self._record.predictions) + len(self._problems), self._n_planned, note)
 
     def _score(self) -> tuple[list[Outcome], list[Case]]:
         """Every question that was answered, in the dataset's order, and the worst of them."""
         examples = {example.question_id: example for example in self._run.dataset.examples}
         outcomes = []
         for example in self._run.dataset.examples:
-            if example.question_id not in self._predictions:
+            if example.question_id not in self._record.predictions:
                 continue
-            prediction = self._predictions[example.question_id]
+            prediction = self._record.predictions[example.question_id]
             outcomes.append(
                 outcome_of(
                     example,
                     prediction,
-                    self._details[example.question_id],
+                    self._record.details[example.question_id],
                     line=self._run.dataset.lines[example.question_id],
                     mode=self._run.mode,
                     passages=self._passages(prediction),
@@ -274,38 +215,21 @@ class _Evaluation:
         return case_of(
             outcome,
             example,
-            self._passages(self._predictions[outcome.question_id])[:k],
-            self._details[outcome.question_id].passage_scores[:k],
+            self._passages(self._record.predictions[outcome.question_id])[:k],
+            self._record.details[outcome.question_id].passage_scores[:k],
             lambda: self._asker.question_of(example).image,
         )
 
     def _manifest(self) -> dict[str, Any]:
         return {
-            **self._settings,
+            **self._record.settings,
             "dataset": str(self._run.dataset.path),
             "versions": dict(self._run.versions),
             "finished": datetime.now(timezone.utc).isoformat(timespec="seconds"),
             "seconds": round(time.monotonic() - self._started, 1),
-            "resumed_questions": self._resumed,
+            "resumed_questions": self._record.resumed,
         }
 
 
 def _shard_setting(shard: Shard) -> dict[str, str]:
     return {} if shard == WHOLE else {"shard": str(shard)}
-
-
-def _prediction(example: VqaExample, answer: Answer) -> Prediction:
-    return Prediction(
-        question_id=example.question_id,
-        answer=answer.text,
-        confidence=round(answer.confidence, 4),
-        passage_ids=tuple(found.passage.passage_id for found in answer.passages),
-    )
-
-
-def _detail(example: VqaExample, answer: Answer) -> Detail:
-    return Detail(
-        question_id=example.question_id,
-        abstained=answer.abstained,
-        passage_scores=tuple(round(found.score, 4) for found in answer.passages),
-    )

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -204,6 +206,31 @@ def test_killed_processes_are_carried_on(world: Path, tmp_path: Path, capsys: py
     assert main(evaluate(world, tmp_path, "--output", str(tmp_path / "unbroken"))) == 0
     assert results(tmp_path / "out") == results(tmp_path / "unbroken")
     assert len(read_lines(predictions)) == 200
+
+
+@pytest.mark.slow
+def test_killed_at_random_again_and_again(world: Path, tmp_path: Path) -> None:
+    """Ten times, at moments that nothing was arranged for; faulty rows are among the others."""
+    rows: list[Any] = question_rows(120)
+    rows[40:40] = ["{", {**rows[0]}, {**rows[0], "question_id": "x", "image": "broken.png"}, {"question_id": "y"}]
+    save_questions(tmp_path, rows)
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    small = ["--set", "batch_size=4"]
+    assert main(evaluate(world, tmp_path, "--output", str(tmp_path / "unbroken"), *small)) == 0
+    command = [sys.executable, "-m", "rag_app", *evaluate(world, tmp_path, *small)]
+    predictions, draws = tmp_path / "out" / "predictions.jsonl", random.Random(3)
+    for _ in range(10):
+        before = predictions.stat().st_size if predictions.exists() else 0
+        process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        while process.poll() is None and not (predictions.exists() and predictions.stat().st_size > before):
+            time.sleep(0.001)
+        time.sleep(draws.uniform(0, 0.1))
+        process.kill()
+        process.wait()
+    assert main(command[3:]) == 0
+    assert results(tmp_path / "out") == results(tmp_path / "unbroken")
+    counts = read_json(tmp_path / "out" / "report.json")["counts"]
+    assert (counts["questions"], counts["reported"], counts["given"]) == (120, 4, 124)
 
 
 def test_an_output_folder_that_cannot_be_written(

@@ -95,7 +95,18 @@ FAULTY: list[tuple[Any, str]] = [
     ('{"question_id": "e\\ud800", "image": null, "question": "q", "answers": []}', "half a character"),
     ({"question_id": "f", "image": "../red.png", "question": "q", "answers": []}, "inside the picture folder"),
     ({"image": None, "question": "q", "answers": []}, "'question_id' is missing"),
+    ({"question_id": "g", "image": None, "question": " ", "answers": [], "instruction": "Find it:"}, "is empty; write"),
 ]
+
+
+def test_what_a_killed_process_was_writing_is_removed(
+    application: Application, dataset: Dataset, tmp_path: Path
+) -> None:
+    output = tmp_path / "out"
+    output.mkdir()
+    (output / ".report.json.x1y2.part").write_text("{", encoding="utf-8")
+    finished(application, dataset, output)
+    assert [file.name for file in output.iterdir() if file.suffix == ".part"] == []
 
 
 @pytest.mark.parametrize("shards", [1, 2, 5])
