@@ -6,11 +6,11 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
-from pathlib import Path
 
 import torch
 
 from rag_app.errors import InputError
+from retriever.int8 import has_native_bfloat16 as cpu_has_bfloat16
 
 __all__ = ["Placement", "cpu_has_bfloat16", "reason_not_to_run", "resolve_placement"]
 
@@ -79,13 +79,3 @@ def _resolve_device(name: str) -> torch.device:
     if device.type == "cuda" and not torch.cuda.is_available():
         raise InputError(f"device {name!r} was asked for, but no CUDA device is there; use --device cpu")
     return device
-
-
-def cpu_has_bfloat16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
-    """Whether the CPU multiplies bfloat16 in hardware (AMX or AVX512-BF16): elsewhere it is slower than float32."""
-    try:
-        text = cpuinfo.read_text(encoding="ascii", errors="replace")
-    except OSError:
-        return False
-    flags = next((line.split(":", 1)[1].split() for line in text.splitlines() if line.startswith("flags")), [])
-    return "amx_bf16" in flags or "avx512_bf16" in flags

@@ -68,13 +68,17 @@ def test_processes_that_are_started_together_take_a_gpu_each(monkeypatch: pytest
     assert resolve_placement("cuda:0").device == torch.device("cuda:0")
 
 
-def test_bfloat16_needs_the_right_processor(tmp_path: Path) -> None:
-    cpuinfo = tmp_path / "cpuinfo"
-    cpuinfo.write_text("processor: 0\nflags\t\t: fpu avx2 amx_bf16\n", encoding="ascii")
-    assert cpu_has_bfloat16(cpuinfo)
-    cpuinfo.write_text("flags\t\t: fpu avx512f avx512_vnni\n", encoding="ascii")
-    assert not cpu_has_bfloat16(cpuinfo)
-    assert not cpu_has_bfloat16(tmp_path / "none")
+@pytest.mark.parametrize(("native", "dtype"), [(True, torch.bfloat16), (False, torch.float32)])
+def test_bfloat16_needs_the_right_processor(native: bool, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rag_app.devices.cpu_has_bfloat16", lambda: native)
+    assert resolve_placement("cpu").dtype is dtype
+
+
+def test_torch_and_the_kernel_say_the_same_of_the_processor() -> None:
+    cpuinfo = Path("/proc/cpuinfo")
+    text = cpuinfo.read_text(encoding="ascii", errors="replace") if cpuinfo.is_file() else ""
+    flags = next((line.split(":", 1)[1].split() for line in text.splitlines() if line.startswith("flags")), [])
+    assert cpu_has_bfloat16() == ("amx_bf16" in flags or "avx512_bf16" in flags)
 
 
 def test_json_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
