@@ -30,7 +30,11 @@ class AnswerCandidate:
 
     @property
     def score(self) -> float:
-        """The product of the two probabilities, in [0, 1]; the highest wins among those that are not empty."""
+        """The product of the two probabilities, in [0, 1].
+
+        The highest wins among those that are not empty, but for a generator that spells its answers: there the choice
+        takes the mean over an answer's tokens (`generator.protocol.Candidate.compared`).
+        """
         return self.passage_probability * self.answer_probability
 
 

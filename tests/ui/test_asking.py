@@ -80,6 +80,25 @@ def test_the_answer_is_shown_while_it_is_written(application: Application, tmp_p
     assert escape(last[4].answer.text) in growing[-1][0]
 
 
+def test_what_each_passage_says_is_shown_as_it_comes(application: Application, tmp_path: Path) -> None:
+    settings = GenerationSettings(beams=2, max_new_tokens=6, max_prompt_tokens=400)
+    checkpoint = save_llava_checkpoint(tmp_path / "llava")
+    generator = load_generator(checkpoint, device=torch.device("cpu"), dtype=torch.float32, settings=settings)
+    pipeline = RagPipeline(finder=application.pipeline.finder, generator=generator, k=3)
+    picture = str(save_picture(tmp_path / "red.png"))
+    first, *growing, last = answered(replace(application, pipeline=pipeline), picture, "what is it?", "", 3)
+    assert "Reading them" in first[0]
+    assert first[2].count("read here") == 0
+    for number, part in enumerate(growing, start=1):
+        assert f"the best answer of {number} of 3 passages" in part[0]
+        assert part[2].count("read here") == number
+        assert part[4] is None
+    assert len(growing) == 3
+    assert last[4] is not None
+    assert [one.chosen for one in last[4].answer.candidates].count(True) == 1
+    assert last[2].count("read here") == 3
+
+
 def test_what_is_wrong_is_said_and_nothing_remembered(application: Application, tmp_path: Path) -> None:
     (parts,) = answered(application, None, "  ", "", 3)
     assert "The question is empty" in parts[0]
