@@ -43,11 +43,14 @@ def _hub_files(repository: str, configuration: str, split: str) -> Iterator[Path
     from datasets import DownloadManager, load_dataset_builder
 
     name = None if repository.endswith(f"/{configuration}") else configuration
-    files = load_dataset_builder(repository, name).config.data_files
-    if split not in files:
-        raise ValueError(f"there is no such split; there are {', '.join(map(str, files))}")
-    for address in files[split]:
-        yield Path(DownloadManager().download(address))
+    try:
+        files = load_dataset_builder(repository, name).config.data_files
+        if split not in files:
+            raise ValueError(f"there is no such split; there are {', '.join(map(str, files))}")
+        for address in files[split]:
+            yield Path(DownloadManager(record_checksums=False).download(address))
+    except Exception as error:  # of the hub's libraries, or of whatever HTTP client they use
+        raise ValueError(str(error) or type(error).__name__) from error
 
 
 def _rows_of(path: Path) -> Generator[Row]:

@@ -53,7 +53,8 @@ def launched_shard() -> Shard:
     rank, count = os.environ.get("RANK", ""), os.environ.get("WORLD_SIZE", "")
     if not (rank.isdecimal() and count.isdecimal() and int(rank) < int(count)):
         raise InputError(
-            "--shard auto takes $RANK of $WORLD_SIZE, which are not set; start it with `accelerate launch`, or give i/n"
+            "--shard auto takes $RANK of $WORLD_SIZE, which are not set; "
+            "start it with `accelerate launch --multi_gpu`, or give i/n"
         )
     return Shard(index=int(rank), count=int(count))
 

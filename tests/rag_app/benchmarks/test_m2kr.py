@@ -16,6 +16,7 @@ import pytest
 from knowledge_bases.m2kr import M2krSource
 from rag_app.benchmarks.m2kr import extra_scores, headlines, open_m2kr
 from rag_app.cli import main
+from rag_app.errors import InputError
 from tests.rag_app.evaluation.conftest import read_json, read_lines
 from tests.rag_app.test_cli import fails
 from tests.tiny import save_picture
@@ -209,6 +210,18 @@ def test_the_hub_gives_what_a_folder_gives(hub: Path) -> None:
         next(M2krSource.parse("m2kr:EVQA/train").questions())
     with pytest.raises(ValueError, match=r"cannot read OVEN_data \(test\): .*EVQA_data"):
         next(M2krSource.parse("m2kr:OVEN").questions())
+
+
+def test_a_connection_that_breaks_off_is_one_line(hub: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class ConnectError(Exception):
+        """That of an HTTP client, which is none of Python's own."""
+
+    def refused(*_: object) -> None:
+        raise ConnectError("[Errno 111] Connection refused")
+
+    monkeypatch.setattr(datasets.DownloadManager, "download", refused)
+    with pytest.raises(InputError, match=r"^cannot read EVQA_data \(test\): \[Errno 111\] Connection refused$"):
+        open_m2kr(M2krSource.parse("m2kr:EVQA"), images=hub)
 
 
 def test_files_of_the_hub_are_read_as_files_and_closed_where_reading_ends_early(

@@ -139,7 +139,7 @@ def test_processes_of_a_launcher_share_the_dataset(
     for rank, count in (("", ""), ("2", "2"), ("x", "2")):
         monkeypatch.setenv("RANK", rank)
         monkeypatch.setenv("WORLD_SIZE", count)
-        assert "which are not set; start it with `accelerate launch`, or give i/n" in fails(capsys, auto)
+        assert "which are not set; start it with `accelerate launch --multi_gpu`, or give i/n" in fails(capsys, auto)
     for rank, count in (("0", "1"), ("0", "2"), ("1", "2")):
         monkeypatch.setenv("RANK", rank)
         monkeypatch.setenv("WORLD_SIZE", count)
