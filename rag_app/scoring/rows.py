@@ -174,6 +174,7 @@ def _has_odd_bytes(text: str) -> bool:
 
 
 def _csv_rows(text: str, path: Path) -> list[_Found]:
+    csv.field_size_limit(max(csv.field_size_limit(), len(text)))  # beyond it, lines of a long field pass for rows
     reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
     try:
         header = reader.fieldnames

@@ -431,6 +431,17 @@ def test_a_line_of_megabytes_is_a_row_like_others(folder: Path) -> None:
     assert "the question has 7,000,000 characters; at most 2,000" in dataset.problems[0].problem
 
 
+def test_a_field_of_many_lines_is_one_field(folder: Path) -> None:
+    evqa_files(folder, folder / "pictures")
+    path = folder / "test.csv"
+    head, first, *others = path.read_text("utf-8").split("\n")
+    long = first.rpartition(",")[0] + ',"' + "a line of it\n" * 20_000 + '"'
+    path.write_text("\n".join([head, long, *others]), encoding="utf-8")
+    dataset = open_benchmark(f"evqa:{folder}", images=folder / "pictures").dataset
+    assert [one.question_id for one in dataset.examples] == ["0", "0.2", "1"]
+    assert [one.question_id for one in dataset.problems] == ["0.3"]
+
+
 def test_reported_rows_and_scored_rows_are_the_given_ones(
     world: Path, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
