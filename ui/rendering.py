@@ -132,7 +132,7 @@ def _passage_card(rank: int, found: ScoredPassage, read: AnswerCandidate | None,
 
 def _read_here(read: AnswerCandidate) -> str:
     meaning = "p(passage | question) times p(answer | question, passage)"
-    score = f'<span class="passage-score" title="{meaning}">{_percent(read.score)}</span>'
+    score = f'<span class="read-score" title="{meaning}">{_percent(read.score)}</span>'
     return f'<div class="passage-read">read here: {escape(read.answer)} {score}</div>'
 
 

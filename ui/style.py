@@ -44,7 +44,7 @@ CSS = """
   font-size: .85rem; background: var(--border-color-primary);
 }
 .passage-title { font-weight: 600; flex: 1; overflow-wrap: anywhere; }
-.passage-score { flex: none; font-size: .85rem; color: var(--body-text-color-subdued); }
+.passage-score, .read-score { flex: none; font-size: .85rem; color: var(--body-text-color-subdued); }
 .passage-base {
   flex: 0 1 auto; font-size: .8rem; padding: 0 8px; border-radius: 9px; background: var(--border-color-primary);
   overflow-wrap: anywhere;
