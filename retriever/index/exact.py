@@ -27,6 +27,7 @@ __all__ = ["ExactIndex", "IndexDamagedError", "IndexMismatchError"]
 CHUNK_TOKENS = 8192  # rows converted and multiplied at a time: they stay in the processor's cache
 QUERY_ROWS_A_PASS = 1024  # query rows scored together
 VECTOR_ROWS = 32  # in bfloat16, the best of a passage's tokens is found five times as fast for whole vectors
+LEAST_BLOCK = 256  # rows that bfloat16 blocks are padded to, at least
 
 
 def layout_of(dim: int) -> Layout:
@@ -265,7 +266,22 @@ def _best_cosines(segment: Segment, rows: Tensor, chosen: NDArray[np.int64]) -> 
                 block = embeddings[start:stop]
             else:
                 block = embeddings[torch.from_numpy((segment.starts[few][:, None] + np.arange(length)).reshape(-1))]
-            # By way of float32: torch has no fast way from one half precision to the other.
-            cosine = block.float().to(rows.dtype) @ rows  # (n_passages * length, n_rows)
+            cosine = _product(block, rows)  # (n_passages * length, n_rows)
             yield cosine.view(len(few), length, rows.shape[1]).amax(dim=1)
         at += count
+
+
+def _product(block: Tensor, rows: Tensor) -> Tensor:
+    """(n, n_rows) products of (n, dim) float16 rows with (dim, n_rows), in the dtype of the latter.
+
+    In bfloat16, blocks are padded to powers of two: oneDNN prepares a product for every shape and keeps a thousand of
+    them, which was 0.7 GB of memory with blocks of every length of passage.
+    """
+    whole = block.float()  # in between also for bfloat16: torch has no fast way from one half precision to the other
+    if rows.dtype == torch.float32:
+        return whole @ rows
+    size = max(LEAST_BLOCK, 1 << (len(block) - 1).bit_length())
+    padded = torch.empty(size, block.shape[1], dtype=rows.dtype)
+    padded[: len(block)] = whole
+    padded[len(block) :] = 0
+    return (padded @ rows)[: len(block)]

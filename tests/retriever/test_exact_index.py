@@ -93,6 +93,30 @@ def test_what_bfloat16_cannot_tell_apart_is_still_in_order(tmp_path: Path) -> No
     assert [f"p{place}" for place in order] != [name for name, _ in expected]  # that alone would not do
 
 
+def test_products_in_bfloat16_have_few_shapes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """oneDNN keeps what it prepared for each: hundreds of megabytes with as many shapes as lengths of passages."""
+    monkeypatch.setattr("retriever.index.exact.multiply_dtype", lambda: torch.bfloat16)
+    lengths = [length for length in range(1, 161) for _ in range(1 + 7 * (length % 9))]
+    together = functional.normalize(torch.randn(sum(lengths), DIM, generator=torch.Generator().manual_seed(3)), dim=1)
+    rows = list(torch.split(together, lengths))
+    index = ExactIndex.create(tmp_path / "index", dim=DIM, fingerprint="f1")
+    index.add(names(len(rows)), rows)
+    multiply, shapes = torch.Tensor.__matmul__, []
+
+    def noted(left: Tensor, right: Tensor) -> Tensor:
+        if left.dtype == torch.bfloat16:
+            shapes.append(tuple(left.shape))
+        return multiply(left, right)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(torch.Tensor, "__matmul__", noted)
+        found = index.search(query(), k=5)
+    assert same(found, oracle(names(len(rows)), rows, query(), 5))
+    assert len(shapes) >= 160
+    assert len(set(shapes)) <= 6
+    assert max(shape[0] for shape in shapes) == 8192
+
+
 @pytest.mark.usefixtures("either_way")
 def test_ties_come_in_the_order_of_insertion(tmp_path: Path) -> None:
     index = ExactIndex.create(tmp_path / "index", dim=DIM, fingerprint="f1")
