@@ -5,8 +5,9 @@
 
 Embeddings and queries are those of `benchmarks/corpus.py`. Every engine has a process of its own; they take turns in
 rounds, after warm-ups, with the same number of threads. R@10 and R@100 are shares of what exact MaxSim over the float16
-embeddings finds; success@5 counts questions whose passage is among the first five. Prints one table; `--output` gets it
-as JSON and as a plot. A machine that is busy with other things is told in all of them: compare ratios then.
+embeddings finds; success@5 counts questions whose passage is among the first five. Our compressed indexes are built
+with `--samples` of other questions than those asked. Prints one table; `--output` gets it as JSON and as a plot. A
+machine that is busy with other things is told in all of them: compare ratios then.
 """
 
 from __future__ import annotations
@@ -115,7 +116,7 @@ def main(arguments: list[str] | None = None) -> int:
         options.passages,
         options.questions,
         n_passages=options.n,
-        n_questions=max(options.short, options.long),
+        n_questions=max(options.short, options.long) + options.samples,
         cache_folder=options.cache / options.passages.parent.name,
     )
     if options.copies:
@@ -177,6 +178,9 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--short", type=int, default=100, help="32-row queries")
     parser.add_argument("--long", type=int, default=60, help="320-row queries")
+    parser.add_argument(
+        "--samples", type=int, default=40, help="other queries of each kind, that our compressed indexes are built with"
+    )
     parser.add_argument("--quick", action="store_true", help="three minutes: 500 passages with copies, few queries")
     parser.add_argument("--cache", type=Path, default=ROOT / "runs" / "benchmarks", help="embeddings, environments")
     parser.add_argument("--output", type=Path, default=ROOT / "runs" / "benchmarks" / "search")
@@ -191,8 +195,13 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
 def _saved(corpus: Corpus, options: argparse.Namespace) -> Path:
     path: Path = options.output / "corpus.npz"
     np.savez(path, embeddings=corpus.embeddings.numpy(), lengths=corpus.lengths)
-    short, long = (torch.stack(rows).numpy() for rows in (corpus.short[: options.short], corpus.long[: options.long]))
-    np.savez(path.with_suffix(".queries.npz"), short=short, long=long)
+    kinds = {"short": corpus.short[: options.short], "long": corpus.long[: options.long]}
+    asked = max(options.short, options.long)
+    for kind, queries in (("short", corpus.short), ("long", corpus.long)):
+        if queries[asked : asked + options.samples]:
+            kinds[f"sample {kind}"] = queries[asked : asked + options.samples]
+    arrays = {kind: torch.stack(queries).numpy() for kind, queries in kinds.items()}
+    np.savez(path.with_suffix(".queries.npz"), **arrays)  # type: ignore[arg-type]
     return path
 
 

@@ -29,8 +29,8 @@ TOP_K = 100
 class Engine(Protocol):
     """What is measured."""
 
-    def build(self, passages: list[torch.Tensor], folder: Path) -> None:
-        """Makes the index."""
+    def build(self, passages: list[torch.Tensor], folder: Path, samples: Sequence[torch.Tensor]) -> None:
+        """Makes the index; the samples are queries that will not be asked."""
 
     def open(self, folder: Path) -> None:
         """Opens it."""
@@ -49,8 +49,8 @@ class Ours:
         self.device = torch.device(device)
         self.index: Any = None
 
-    def build(self, passages: list[torch.Tensor], folder: Path) -> None:
-        """`n_bits` 0 leaves the index exact."""
+    def build(self, passages: list[torch.Tensor], folder: Path, samples: Sequence[torch.Tensor]) -> None:
+        """`n_bits` 0 leaves the index exact; samples of queries tell the compressed one what will be asked."""
         from retriever.index.codec import CodecSettings
         from retriever.index.exact import ExactIndex
         from retriever.index.opening import compress
@@ -58,7 +58,7 @@ class Ours:
         index = ExactIndex.create(folder / "index", dim=passages[0].shape[1], fingerprint="benchmark")
         index.add([str(place) for place in range(len(passages))], passages)
         if self.n_bits:
-            compress(index, CodecSettings(n_bits=self.n_bits))
+            compress(index, CodecSettings(n_bits=self.n_bits), queries=samples)
 
     def open(self, folder: Path) -> None:
         """Opens the index; on a device, sends it there in bfloat16, or in 8 bits where that does not fit."""
@@ -78,7 +78,7 @@ class FastPlaid:
     def __init__(self) -> None:
         self.index: Any = None
 
-    def build(self, passages: list[torch.Tensor], folder: Path) -> None:
+    def build(self, passages: list[torch.Tensor], folder: Path, samples: Sequence[torch.Tensor]) -> None:
         """4-bit residuals, its default."""
         self.open(folder)
         self.index.create(documents_embeddings=[rows.float() for rows in passages])
@@ -103,7 +103,7 @@ class Plaid:
     def __init__(self) -> None:
         self.scorer: Any = None
 
-    def build(self, passages: list[torch.Tensor], folder: Path) -> None:
+    def build(self, passages: list[torch.Tensor], folder: Path, samples: Sequence[torch.Tensor]) -> None:
         """8-bit residuals, as FLMR has it; 4 iterations of k-means instead of 20."""
         from colbert.data import Collection  # type: ignore[import-not-found]
         from colbert.indexing.collection_indexer import CollectionIndexer  # type: ignore[import-not-found]
@@ -176,8 +176,9 @@ def serve(engine: Engine, corpus: Path, folder: Path) -> None:
             arrays = np.load(corpus)
             rows = torch.from_numpy(arrays["embeddings"])
             passages = [part.clone() for part in torch.split(rows, arrays["lengths"].tolist())]
+            samples = [query for kind, rows in queries.items() if kind.startswith("sample") for query in rows]
             start = time.perf_counter()
-            engine.build(passages, folder)
+            engine.build(passages, folder, samples)
         elif request["do"] == "open":
             engine.open(folder)
         else:

@@ -13,10 +13,12 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from retriever.index.codec import Codec
+from retriever.index.exact import ExactIndex
 from retriever.index.manifest import Calibration
 from retriever.index.search import Searcher
 from retriever.index.stored import StoredPassages
@@ -86,45 +88,74 @@ def candidates_for(
 
 
 def calibrated(
-    stored: StoredPassages, codec: Codec, searcher: Searcher, queries: Sequence[Tensor] | None, *, seed: int
+    stored: StoredPassages,
+    codec: Codec,
+    searcher: Searcher,
+    queries: Sequence[Tensor],
+    *,
+    seed: int,
+    exact: ExactIndex | None = None,
 ) -> tuple[Calibration, ...]:
-    """Measures an index: candidates for each of `RECALLS`, for each length of query."""
+    """Measures an index: candidates for each of `RECALLS`, for each length of query.
+
+    Args:
+        stored: the passages.
+        codec: that encoded them.
+        searcher: of them.
+        queries: to measure with; without any, some are made up.
+        seed: of what is made up.
+        exact: of the same passages, to measure what encoding them lost.
+    """
     if stored.n_passages == 0:
         return ()
     by_length: dict[int, list[NDArray[np.float32]]] = {}
-    if queries is None:
+    if not queries:
         for length in MADE_UP:
             by_length[length] = [_made_up(stored, codec, length, seed + number) for number in range(N_QUERIES)]
     else:
         for query in queries:
             by_length.setdefault(len(query), []).append(query.detach().cpu().float().numpy())
     return tuple(
-        entry for length, rows in sorted(by_length.items()) for entry in _measured(stored, searcher, length, rows)
+        entry
+        for length, rows in sorted(by_length.items())
+        for entry in _measured(stored, searcher, length, rows, exact)
     )
 
 
 def _measured(
-    stored: StoredPassages, searcher: Searcher, n_rows: int, queries: list[NDArray[np.float32]]
+    stored: StoredPassages,
+    searcher: Searcher,
+    n_rows: int,
+    queries: list[NDArray[np.float32]],
+    exact: ExactIndex | None,
 ) -> list[Calibration]:
     """Ranks that the scan and the pooled rows give to the best passages, of all queries together.
 
-    Each of the two steps may lose half of what a recall allows.
+    Each of the two steps may lose half of what a recall allows, less what encoding lost, of which half counts at most.
     """
     living = np.flatnonzero(stored.alive)
     best = min(BEST, max(1, len(living) // 2))
-    scanned, thinned = [], []
-    for query in queries:
+    scanned, thinned, lost = [], [], []
+    for number, query in enumerate(queries):
         ranks = _ranks(searcher.rescore_pooled(query, living))
         promising = living[ranks < MEASURED * best]
         first = np.argsort(-searcher.rescore(query, promising), kind="stable")[:best]
+        if exact is not None and number < N_QUERIES:
+            found = {stored.names[place] for place in promising[first]}
+            lost.append(1 - len(found.intersection(_best_of(exact, query, best))) / best)
         first = np.searchsorted(living, promising[first])
         scanned.append(_ranks(searcher.approximate(query)[living])[first])
         thinned.append(ranks[first])
+    gone = float(np.mean(lost)) if lost else 0.0
     return [
         Calibration(n_rows, recall, _quantile(scanned, share), len(living), _quantile(thinned, share))
         for recall in RECALLS
-        for share in [(1 + recall) / 2]
+        for share in [1 - max(1 - recall - gone, (1 - recall) / 2) / 2]
     ]
+
+
+def _best_of(exact: ExactIndex, query: NDArray[np.float32], k: int) -> list[str]:
+    return [name for name, _ in exact.search(torch.from_numpy(query), k=k)]
 
 
 def _ranks(scores: NDArray[Any]) -> NDArray[np.int64]:

@@ -1,7 +1,7 @@
 """How a token's embedding becomes bytes: a centroid, two fine codes, and its coordinates in 8 or 4 bits.
 
     codes  uint16        nearest of the centroids (k-means, in a tree)
-    fine   uint8 (2)     product quantisation (Jegou et al., 2011) of what is left: one code a half of the dimensions
+    fine   uint8 (2)     `fine_codes.py` of what is left: one code a half of the dimensions
     steps  uint8         size of one quantisation step, 16 to an octave
     rows   int8 (dim)    8 bits: the embedding itself in steps
            uint8 (dim/2) 4 bits: what centroid and fine codes leave over, in steps of each dimension's deviation, as
@@ -9,6 +9,7 @@
                          the second half of the dimensions
 
 Centroid and fine codes approximate an embedding well enough to choose candidates; the rows are for the final scores.
+All but the rows of 8 bits are chosen for what their errors cost queries (`metric.py`).
 """
 
 from __future__ import annotations
@@ -24,16 +25,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from retriever.index.centroid_tree import CentroidTree, fit_tree
-from retriever.index.kmeans import kmeans, nearest
+from retriever.index.fine_codes import N_FINE, fine_codebooks, fine_codes, without_fine
 from retriever.index.levels import LEVELS
 from retriever.index.manifest import IndexDamagedError, sha256
+from retriever.index.metric import even, roots_of
+from retriever.index.quantising import STEPS, in_levels, in_steps, settled
 from retriever.index.segments import Field, Layout, Rows
 
 __all__ = ["STEPS", "Codec", "CodecSettings", "centroids_for", "sample_size"]
 
-SMALLEST_STEP = 2.0**-16
-STEPS = np.exp2(np.arange(256) / 16).astype(np.float32) * np.float32(SMALLEST_STEP)
-N_FINE = 256
 POINTS_A_CENTROID = 16  # of the sample, at most
 POINTS_A_FINE_CODE = 512
 HELD_OUT = 1 << 14  # rows of the sample, at most, that the codec is not fitted to but measured on
@@ -80,11 +80,12 @@ class Codec:
     Attributes:
         n_bits: a coordinate, 8 or 4.
         centroids: (n_centroids, dim) float32, multiples of `centroid_step` that fit into 8 bits.
-        roots: (n_roots, dim) float32, through which the centroids are found: `CentroidTree`.
+        roots: (n_roots, dim) float32, through which the centroids are found: `CentroidTree`, after `roots_of(metric)`.
         firsts: (n_roots + 1,) int64 first centroid of each root, and how many there are.
         codebooks: (512, dim) float32, rounded to float16: 256 fine codes that are zero in the second half of the
             dimensions, then 256 that are zero in the first.
         deviations: (dim,) float32: how far what is left over is from zero in each dimension, in steps.
+        metric: (dim, dim) float32, rounded to float16: what errors cost, `metric.py`.
         centroid_step: what the centroids are rounded to; what rounding leaves goes into the other codes.
         longest: norm of the longest row of the sample.
         spread: mean squared distance of rows from centroid plus fine codes, as measured on rows held out.
@@ -96,17 +97,26 @@ class Codec:
     firsts: NDArray[np.int64]
     codebooks: NDArray[np.float32]
     deviations: NDArray[np.float32]
+    metric: NDArray[np.float32]
     centroid_step: float
     longest: float
     spread: float
 
     @classmethod
-    def train(cls, sample: Tensor, settings: CodecSettings, *, dtype: torch.dtype = torch.float32) -> Codec:
+    def train(
+        cls,
+        sample: Tensor,
+        settings: CodecSettings,
+        *,
+        metric: NDArray[np.float32] | None = None,
+        dtype: torch.dtype = torch.float32,
+    ) -> Codec:
         """Fits a codec to (n, dim) rows, on their device.
 
         Args:
             sample: rows like those to be encoded; `sample_size` are enough.
             settings: its sizes; without `n_centroids`, the sample is taken for all that will be encoded.
+            metric: of `metric_of` queries like those to come; None takes all directions for equally important.
             dtype: k-means multiplies in.
 
         Raises:
@@ -120,16 +130,23 @@ class Codec:
         n_held = min(HELD_OUT, len(sample) // 10)
         held = sample[order[:n_held]].float()
         points = sample[order[n_held : n_held + POINTS_A_CENTROID * n_centroids]].float()
+        metric = even(sample.shape[1]) if metric is None else metric
+        form = torch.from_numpy(metric).to(sample.device)
         with torch.inference_mode():
-            found = fit_tree(points, n_centroids, generator=generator, iterations=settings.iterations, dtype=dtype)
-            centroid_step = float(found.leaves.abs().max().clamp(min=1e-6)) / 127
-            centroids = torch.round(found.leaves / centroid_step) * centroid_step
-            tree = CentroidTree(found.roots, centroids, found.firsts)
+            forth, back = roots_of(metric, sample.device)
+            found = fit_tree(
+                points @ forth, n_centroids, generator=generator, iterations=settings.iterations, dtype=dtype
+            )
+            leaves = found.leaves @ back
+            centroid_step = float(leaves.abs().max().clamp(min=1e-6)) / 127
+            centroids = torch.round(leaves / centroid_step) * centroid_step
+            tree = CentroidTree(found.roots, centroids @ forth, found.firsts)
             few = points[: POINTS_A_FINE_CODE * N_FINE]
-            coarse = few - centroids[tree.nearest(few, dtype=dtype)]
-            codebooks = _fine_codebooks(coarse, settings.iterations, generator)
-            left = _without_fine(coarse, codebooks)
-            spread = _without_fine(held - centroids[tree.nearest(held, dtype=dtype)], codebooks) if n_held else left
+            coarse = few - centroids[tree.nearest(few @ forth, dtype=dtype)]
+            codebooks = fine_codebooks(coarse, settings.iterations, generator)
+            left = spread = without_fine(coarse, codebooks, form)
+            if n_held:
+                spread = without_fine(held - centroids[tree.nearest(held @ forth, dtype=dtype)], codebooks, form)
         deviation = left.pow(2).mean(dim=0).sqrt().clamp(min=1e-6)
         return cls(
             n_bits=settings.n_bits,
@@ -138,6 +155,7 @@ class Codec:
             firsts=found.firsts.numpy(),
             codebooks=codebooks.cpu().numpy(),
             deviations=(deviation / deviation.mean()).half().float().cpu().numpy(),
+            metric=metric,
             centroid_step=centroid_step,
             longest=float(sample.float().norm(dim=1).max().clamp(min=1e-6)),
             spread=float(spread.pow(2).sum(dim=1).mean()),
@@ -189,6 +207,7 @@ class Codec:
             firsts=self.firsts,
             codebooks=self.codebooks.astype(np.float16),
             deviations=self.deviations.astype(np.float16),
+            metric=self.metric.astype(np.float16),
         )
         return stream.getvalue()
 
@@ -206,7 +225,7 @@ class Codec:
         if sha256(content) != checksum:
             raise IndexDamagedError(f"{path} was altered (wrong checksum); build the index again")
         with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-            if "roots" not in arrays:
+            if "metric" not in arrays:
                 raise IndexDamagedError(f"{path} is of an older version; build the index again")
             n_bits, centroid_step, longest, spread = arrays["numbers"].tolist()
             return cls(
@@ -217,6 +236,7 @@ class Codec:
                 firsts=arrays["firsts"],
                 codebooks=arrays["codebooks"].astype(np.float32),
                 deviations=arrays["deviations"].astype(np.float32),
+                metric=arrays["metric"].astype(np.float32),
                 centroid_step=centroid_step,
                 longest=longest,
                 spread=spread,
@@ -224,87 +244,29 @@ class Codec:
 
     def _encode(self, embeddings: Tensor, dtype: torch.dtype) -> Rows:
         device = embeddings.device
-        centroids, roots, codebooks = (
-            torch.from_numpy(vectors).to(device) for vectors in (self.centroids, self.roots, self.codebooks)
+        centroids, roots, codebooks, metric = (
+            torch.from_numpy(array).to(device) for array in (self.centroids, self.roots, self.codebooks, self.metric)
         )
-        tree = CentroidTree(roots, centroids, torch.from_numpy(self.firsts))
+        forth, _ = roots_of(self.metric, device)
+        tree = CentroidTree(roots, centroids @ forth, torch.from_numpy(self.firsts))
         with torch.inference_mode():
-            codes = tree.nearest(embeddings, dtype=dtype)
+            codes = tree.nearest(embeddings @ forth, dtype=dtype)
             left = embeddings - centroids[codes]
-            fine = _fine_codes(left, codebooks)
+            fine = fine_codes(left, codebooks, metric)
             if self.n_bits == 8:
-                steps, rows = _in_steps(embeddings)
+                steps, whole = in_steps(embeddings)
+                rows = whole.cpu().numpy()
             else:
                 left = left - codebooks[fine[:, 0]] - codebooks[N_FINE + fine[:, 1]]
-                steps, rows = _in_levels(left, torch.from_numpy(self.deviations).to(device))
+                steps, picks = in_levels(left, torch.from_numpy(self.deviations).to(device))
+                levels = settled(left, embeddings, steps, picks, self.deviations, self.metric)
+                rows = levels[:, : self.dim // 2] | (levels[:, self.dim // 2 :] << 4)
         return {
             "codes": codes[:, None].cpu().numpy().astype(np.uint16),
-            "rows": rows.cpu().numpy(),
+            "rows": rows,
             "fine": fine.cpu().numpy().astype(np.uint8),
             "steps": steps.cpu().numpy().astype(np.uint8),
         }
 
 
 _CODES = (Field("fine", "uint8", 2), Field("steps", "uint8", 1))
-
-
-def _fine_codebooks(left: Tensor, iterations: int, generator: torch.Generator) -> Tensor:
-    """(512, dim) fine codes of what the centroids leave, each half of the dimensions by itself."""
-    half = left.shape[1] // 2
-    codebooks = torch.zeros(2 * N_FINE, left.shape[1], device=left.device)
-    for part, dimensions in enumerate((slice(0, half), slice(half, None))):
-        found = kmeans(left[:, dimensions].contiguous(), N_FINE, generator=generator, iterations=iterations)
-        codebooks[part * N_FINE : part * N_FINE + len(found), dimensions] = found.half().float()
-    return codebooks
-
-
-def _without_fine(left: Tensor, codebooks: Tensor) -> Tensor:
-    """(n, dim) what fine codes leave of what centroids left."""
-    fine = _fine_codes(left, codebooks)
-    return left - codebooks[fine[:, 0]] - codebooks[N_FINE + fine[:, 1]]
-
-
-def _fine_codes(left: Tensor, codebooks: Tensor) -> Tensor:
-    """(n, 2) nearest fine code of each half of the dimensions."""
-    half = left.shape[1] // 2
-    parts = (slice(0, half), slice(half, None))
-    return torch.stack(
-        [
-            nearest(left[:, part].contiguous(), codebooks[number * N_FINE : (number + 1) * N_FINE, part].contiguous())
-            for number, part in enumerate(parts)
-        ],
-        dim=1,
-    )
-
-
-def _step_codes(sizes: Tensor) -> Tensor:
-    """(n, 1) codes of the smallest steps that are not below the given sizes."""
-    return torch.ceil(torch.log2(sizes.clamp(min=SMALLEST_STEP) / SMALLEST_STEP) * 16).clamp(0, 255).long()
-
-
-def _in_steps(embeddings: Tensor) -> tuple[Tensor, Tensor]:
-    """Step codes (n, 1), and (n, dim) int8 multiples of the step."""
-    steps = _step_codes(embeddings.abs().amax(dim=1, keepdim=True) / 127)
-    sizes = torch.from_numpy(STEPS).to(embeddings.device)[steps]
-    return steps, torch.round(embeddings / sizes).clamp(-127, 127).to(torch.int8)
-
-
-def _in_levels(left: Tensor, unit: Tensor) -> tuple[Tensor, Tensor]:
-    """Step codes (n, 1), and (n, dim / 2) pairs of 4-bit levels: of several steps the one with the smallest error."""
-    normal = torch.from_numpy(LEVELS).to(left.device)
-    borders = (normal[1:] + normal[:-1]) / 2
-    base = (left / unit).pow(2).mean(dim=1, keepdim=True).sqrt()
-    best_error = torch.full_like(base, torch.inf)
-    best_steps = torch.zeros_like(base, dtype=torch.long)
-    best_picks = torch.zeros_like(left, dtype=torch.uint8)
-    for factor in (0.85, 0.92, 1.0, 1.08, 1.17):
-        steps = _step_codes(base * factor)
-        sizes = torch.from_numpy(STEPS).to(left.device)[steps]
-        picks = torch.bucketize((left / (sizes * unit)).contiguous(), borders)
-        error = (left - sizes * unit * normal[picks]).pow(2).sum(dim=1, keepdim=True)
-        better = error < best_error
-        best_error = torch.where(better, error, best_error)
-        best_steps = torch.where(better, steps, best_steps)
-        best_picks = torch.where(better, picks.to(torch.uint8), best_picks)
-    half = left.shape[1] // 2
-    return best_steps, best_picks[:, :half] | (best_picks[:, half:] << 4)

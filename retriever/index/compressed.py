@@ -22,6 +22,7 @@ from retriever.index.manifest import (
     Manifest,
     sha256,
 )
+from retriever.index.metric import metric_of
 from retriever.index.precision import CPU, multiply_dtype
 from retriever.index.ranking import check_new_rows, check_queries
 from retriever.index.search import Searcher
@@ -64,7 +65,12 @@ class LateInteractionIndex:
 
     @classmethod
     def convert(
-        cls, exact: ExactIndex, settings: CodecSettings | None = None, *, device: torch.device = CPU
+        cls,
+        exact: ExactIndex,
+        settings: CodecSettings | None = None,
+        *,
+        queries: Sequence[Tensor] = (),
+        device: torch.device = CPU,
     ) -> LateInteractionIndex:
         """Compresses an exact index where it lies, in one commit: until then, it is the exact index.
 
@@ -73,6 +79,8 @@ class LateInteractionIndex:
         Args:
             exact: with at least one passage; readers that have it open keep it.
             settings: of the codec.
+            queries: like those to come, some of every length; what their rows have in common is encoded better, and
+                the measuring is done with them. Without any, some are made up from the passages' own rows.
             device: to fit the codec and to encode on.
 
         Raises:
@@ -82,7 +90,9 @@ class LateInteractionIndex:
         settings = _sized(settings or CodecSettings(), exact.n_tokens)
         sample = _sample(exact.stored, ("embeddings",), sample_size(settings.n_centroids), settings.seed)["embeddings"]
         dtype = multiply_dtype(device)
-        codec = Codec.train(torch.from_numpy(sample).to(device).float(), settings, dtype=dtype)
+        check_queries(queries, exact.dim, k=1)
+        metric = metric_of(queries, exact.dim)
+        codec = Codec.train(torch.from_numpy(sample).to(device).float(), settings, metric=metric, dtype=dtype)
         manifest, files = _with_codec(exact.stored.manifest, codec)
         stored = exact.stored.rewrite(
             manifest,
@@ -91,7 +101,7 @@ class LateInteractionIndex:
             files=files,
         )
         index = cls(stored, codec)
-        index.calibrate(seed=settings.seed)
+        index._calibrate(queries, seed=settings.seed, exact=exact if codec.n_bits == 4 else None)
         return index
 
     @classmethod
@@ -203,7 +213,8 @@ class LateInteractionIndex:
             return
         settings = _sized(settings, self.n_tokens)
         rows = _sample(self.stored, self._fields, sample_size(settings.n_centroids), settings.seed)
-        codec = Codec.train(torch.from_numpy(self.codec.decode(rows)), settings, dtype=multiply_dtype())
+        sample = torch.from_numpy(self.codec.decode(rows))
+        codec = Codec.train(sample, settings, metric=self.codec.metric, dtype=multiply_dtype())
         manifest, files = _with_codec(self.stored.manifest, codec)
         old = self.codec
         stored = self.stored.rewrite(
@@ -222,14 +233,20 @@ class LateInteractionIndex:
         error = self.codec.decode(rows) - self.codec.approximate(rows)
         return float((error**2).sum(axis=1).mean()) / max(self.codec.spread, 1e-9)
 
-    def calibrate(self, queries: Sequence[Tensor] | None = None, *, seed: int = 0) -> None:
+    def calibrate(self, queries: Sequence[Tensor] = (), *, seed: int = 0) -> None:
         """Measures how many candidates a recall takes, and keeps it in the index.
 
         Args:
             queries: like those to come; without any, some are made up from the passages' own rows.
             seed: of what is made up.
         """
-        measured: tuple[Calibration, ...] = calibrated(self.stored, self.codec, self._searcher, queries, seed=seed)
+        self._calibrate(queries, seed=seed, exact=None)
+
+    def _calibrate(self, queries: Sequence[Tensor], *, seed: int, exact: ExactIndex | None) -> None:
+        """`calibrate`; with an exact index of the same passages, recall is counted by what that finds."""
+        measured: tuple[Calibration, ...] = calibrated(
+            self.stored, self.codec, self._searcher, queries, seed=seed, exact=exact
+        )
         self._become(self.stored.recommit(replace(self.stored.manifest, calibration=measured)))
 
     def search(

@@ -30,6 +30,7 @@ __all__ = [
     "fill_table",
     "rescore",
     "scan",
+    "settle_levels",
     "width_for",
 ]
 
@@ -166,3 +167,67 @@ def rescore(
                 )  # fmt: skip
                 factors[place] = np.float32(1 / GRID)
         scores[number] = sum_of_best(taken, factors, n_tiles, query)
+
+
+@_compiled
+def settle_levels(
+    left: Any,
+    embeddings: Any,
+    sizes: Any,
+    unit: Any,
+    metric: Any,
+    along: Any,
+    levels: Any,
+    rounds: Any,
+    picks: Any,
+    first: Any,
+    last: Any,
+) -> None:
+    """Chooses the levels of rows `first` to `last` one by one for the smallest cost of what they leave of `left`.
+
+    An error e costs `e @ metric @ e + along * (e @ embedding)**2`.
+
+    Args:
+        left: (n, dim) float32, to be put into levels.
+        embeddings: (n, dim) float32.
+        sizes: (n,) float32: a level is worth `sizes * unit` times that.
+        unit: (dim,) float32.
+        metric: (dim, dim) float32, symmetric.
+        along: float32.
+        levels: (16,) float32, ascending.
+        rounds: of all coordinates, at most.
+        picks: (n, dim) uint8: the levels that are begun with; written.
+        first, last: rows.
+    """
+    dim = left.shape[1]
+    error, slope = np.empty(dim, dtype=np.float32), np.empty(dim, dtype=np.float32)
+    for row in range(first, last):
+        shared = np.float32(0)
+        for at in range(dim):
+            error[at] = left[row, at] - sizes[row] * unit[at] * levels[picks[row, at]]
+            shared += error[at] * embeddings[row, at]
+        slope[:] = 0
+        for at in range(dim):
+            part = error[at]
+            for other in range(dim):
+                slope[other] += part * metric[at, other]
+        for _ in range(rounds):
+            moved = False
+            for at in range(dim):
+                mine, step, pick = embeddings[row, at], sizes[row] * unit[at], picks[row, at]
+                best = (slope[at] + along * shared * mine) / (metric[at, at] + along * mine * mine)
+                wanted = levels[pick] + best / step
+                new = pick
+                while new < 15 and wanted > np.float32(0.5) * (levels[new] + levels[new + 1]):
+                    new += 1
+                while new > 0 and wanted < np.float32(0.5) * (levels[new] + levels[new - 1]):
+                    new -= 1
+                if new != pick:
+                    change = (levels[pick] - levels[new]) * step
+                    picks[row, at] = new
+                    shared += change * mine
+                    for other in range(dim):
+                        slope[other] += change * metric[at, other]
+                    moved = True
+            if not moved:
+                break

@@ -149,12 +149,19 @@ def searched_on(
     return OnDeviceIndex(index, device=device, dtype=dtype, previous=previous)
 
 
-def compress(exact: ExactIndex, settings: CodecSettings | None = None, *, device: torch.device = CPU) -> StoredIndex:
+def compress(
+    exact: ExactIndex,
+    settings: CodecSettings | None = None,
+    *,
+    queries: Sequence[Tensor] = (),
+    device: torch.device = CPU,
+) -> StoredIndex:
     """Compresses an exact index where it lies, in one commit.
 
     Args:
         exact: readers that have it open keep it.
         settings: of the codec.
+        queries: like those to come, some of every length, for a smaller or faster index; it does without.
         device: to compute on.
 
     Raises:
@@ -163,7 +170,7 @@ def compress(exact: ExactIndex, settings: CodecSettings | None = None, *, device
     """
     from retriever.index.compressed import LateInteractionIndex
 
-    return LateInteractionIndex.convert(exact, settings, device=device)
+    return LateInteractionIndex.convert(exact, settings, queries=queries, device=device)
 
 
 def estimate(

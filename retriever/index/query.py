@@ -10,10 +10,8 @@ from numpy.typing import NDArray
 
 from retriever.index.vector_code import LANES, TILE_ROWS
 
-__all__ = ["MOST_POOLED", "Query", "padded", "pooled"]
+__all__ = ["Query", "padded"]
 
-MOST_POOLED = 64  # rows that a query is pooled to, at most
-LEAST_POOLED = 16  # rows that are left as they are
 LARGEST_SUM = 2.0**30  # of products, to stay within 32 bits
 
 _Number = TypeVar("_Number", bound=np.generic)
@@ -41,28 +39,6 @@ class Query:
         lines = padded(np.rint(rows * grid).astype(np.int16), width, LANES)
         blocks = lines.reshape(-1, TILE_ROWS, lines.shape[1] // 2, 2)
         return cls(rows, grid, np.ascontiguousarray(blocks.transpose(0, 2, 1, 3)))
-
-
-def pooled(rows: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Half as many rows, `MOST_POOLED` at most: (n, dim) sums of rows that are alike, and (n,) how many of them.
-
-    Leaders are picked one by one, the row that is least like those picked before; each row joins the leader that it is
-    most like.
-    """
-    few = min(len(rows), MOST_POOLED, max(LEAST_POOLED, (len(rows) + 1) // 2))
-    if few == len(rows):
-        return rows, np.ones(len(rows), dtype=np.int64)
-    cosines = rows @ rows.T
-    leaders = [0]
-    nearest = cosines[0].copy()
-    for _ in range(few - 1):
-        leaders.append(int(nearest.argmin()))
-        np.maximum(nearest, cosines[leaders[-1]], out=nearest)
-    joined = cosines[leaders].argmax(axis=0)
-    counts = np.bincount(joined, minlength=few)
-    order, groups = np.argsort(joined, kind="stable"), counts[counts > 0]
-    sums: NDArray[np.float32] = np.add.reduceat(rows[order], np.cumsum(groups) - groups, axis=0)
-    return sums, groups
 
 
 def padded(array: NDArray[_Number], n_rows: int, n_columns: int) -> NDArray[_Number]:

@@ -24,7 +24,8 @@ from numpy.typing import NDArray
 from retriever.index import kernels
 from retriever.index.codec import STEPS, Codec
 from retriever.index.manifest import IndexDamagedError
-from retriever.index.query import Query, padded, pooled
+from retriever.index.pooling import pooled
+from retriever.index.query import Query, padded
 from retriever.index.ranking import best_places
 from retriever.index.segments import Rows, Segment
 from retriever.index.stored import StoredPassages

@@ -13,7 +13,7 @@ from retriever.index.calibration import Counts, candidates_for
 from retriever.index.codec import Codec, CodecSettings
 from retriever.index.compressed import LateInteractionIndex
 from retriever.index.manifest import Calibration
-from retriever.index.query import MOST_POOLED, pooled
+from retriever.index.pooling import MOST_POOLED, pooled
 from retriever.index.search import Searcher
 
 DIM, N = 32, 400
@@ -124,7 +124,7 @@ def test_an_index_of_an_older_version_says_what_to_do(tmp_path: Path) -> None:
     index = LateInteractionIndex.create(tmp_path / "index", codec, fingerprint="f")
     path = index.path / index.stored.manifest.codec
     with np.load(path) as arrays:
-        older: dict[str, Any] = {name: array for name, array in arrays.items() if name != "roots"}
+        older: dict[str, Any] = {name: array for name, array in arrays.items() if name != "metric"}
     np.savez(path, **older)
     from retriever.index.manifest import IndexDamagedError, sha256
 
