@@ -29,7 +29,7 @@ from retriever.index.fine_codes import N_FINE, fine_codebooks, fine_codes, witho
 from retriever.index.levels import LEVELS
 from retriever.index.manifest import IndexDamagedError, sha256
 from retriever.index.metric import even, roots_of
-from retriever.index.quantising import STEPS, in_levels, in_steps, settled
+from retriever.index.quantising import STEPS, in_levels, in_steps
 from retriever.index.segments import Field, Layout, Rows
 
 __all__ = ["STEPS", "Codec", "CodecSettings", "centroids_for", "sample_size"]
@@ -254,18 +254,16 @@ class Codec:
             left = embeddings - centroids[codes]
             fine = fine_codes(left, codebooks, metric)
             if self.n_bits == 8:
-                steps, whole = in_steps(embeddings)
-                rows = whole.cpu().numpy()
+                steps, rows = (part.cpu().numpy() for part in in_steps(embeddings))
             else:
                 left = left - codebooks[fine[:, 0]] - codebooks[N_FINE + fine[:, 1]]
-                steps, picks = in_levels(left, torch.from_numpy(self.deviations).to(device))
-                levels = settled(left, embeddings, steps, picks, self.deviations, self.metric)
+                steps, levels = in_levels(left, embeddings, self.deviations, self.metric)
                 rows = levels[:, : self.dim // 2] | (levels[:, self.dim // 2 :] << 4)
         return {
             "codes": codes[:, None].cpu().numpy().astype(np.uint16),
             "rows": rows,
             "fine": fine.cpu().numpy().astype(np.uint8),
-            "steps": steps.cpu().numpy().astype(np.uint8),
+            "steps": steps.astype(np.uint8),
         }
 
 

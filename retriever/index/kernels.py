@@ -28,6 +28,7 @@ __all__ = [
     "TILE_ROWS",
     "TILE_TOKENS",
     "fill_table",
+    "nearest_levels",
     "rescore",
     "scan",
     "settle_levels",
@@ -170,10 +171,61 @@ def rescore(
 
 
 @_compiled
+def nearest_levels(
+    left: Any,
+    unit: Any,
+    sizes: Any,
+    factors: Any,
+    levels: Any,
+    steps: Any,
+    picks: Any,
+    first: Any,
+    last: Any,
+) -> None:
+    """The nearest levels of rows `first` to `last`, with that step of some that leaves the smallest error.
+
+    Args:
+        left: (n, dim) float32, to be put into levels.
+        unit: (dim,) float32: a level is worth `size * unit` times that.
+        sizes: (256,) float32, 16 to an octave.
+        factors: (n_factors,) float32 of a row's deviation: the sizes to try are the next above these.
+        levels: (16,) float32, ascending.
+        steps: (n, 1) uint8; written.
+        picks: (n, dim) uint8; written.
+        first, last: rows.
+    """
+    dim = left.shape[1]
+    scaled, tried = np.empty(dim, dtype=np.float32), np.empty(dim, dtype=np.uint8)
+    for row in range(first, last):
+        total = np.float32(0)
+        for at in range(dim):
+            scaled[at] = left[row, at] / unit[at]
+            total += scaled[at] * scaled[at]
+        deviation, least = np.sqrt(total / np.float32(dim)), np.float32(np.inf)
+        for factor in factors:
+            ratio = max(deviation * factor, sizes[0]) / sizes[0]
+            step = min(255, int(np.ceil(np.log2(ratio) * np.float32(16))))
+            tried[:] = 0
+            for level in range(15):
+                border = np.float32(0.5) * sizes[step] * (levels[level] + levels[level + 1])
+                for at in range(dim):
+                    tried[at] += scaled[at] > border
+            error = np.float32(0)
+            for at in range(dim):
+                part = (scaled[at] - sizes[step] * levels[tried[at]]) * unit[at]
+                error += part * part
+            if error < least:
+                least = error
+                steps[row, 0] = step
+                picks[row] = tried
+
+
+@_compiled
 def settle_levels(
     left: Any,
     embeddings: Any,
     sizes: Any,
+    steps: Any,
     unit: Any,
     metric: Any,
     along: Any,
@@ -190,8 +242,7 @@ def settle_levels(
     Args:
         left: (n, dim) float32, to be put into levels.
         embeddings: (n, dim) float32.
-        sizes: (n,) float32: a level is worth `sizes * unit` times that.
-        unit: (dim,) float32.
+        sizes, steps, unit: as in `nearest_levels`.
         metric: (dim, dim) float32, symmetric.
         along: float32.
         levels: (16,) float32, ascending.
@@ -202,9 +253,9 @@ def settle_levels(
     dim = left.shape[1]
     error, slope = np.empty(dim, dtype=np.float32), np.empty(dim, dtype=np.float32)
     for row in range(first, last):
-        shared = np.float32(0)
+        size, shared = sizes[steps[row, 0]], np.float32(0)
         for at in range(dim):
-            error[at] = left[row, at] - sizes[row] * unit[at] * levels[picks[row, at]]
+            error[at] = left[row, at] - size * unit[at] * levels[picks[row, at]]
             shared += error[at] * embeddings[row, at]
         slope[:] = 0
         for at in range(dim):
@@ -214,7 +265,7 @@ def settle_levels(
         for _ in range(rounds):
             moved = False
             for at in range(dim):
-                mine, step, pick = embeddings[row, at], sizes[row] * unit[at], picks[row, at]
+                mine, step, pick = embeddings[row, at], size * unit[at], picks[row, at]
                 best = (slope[at] + along * shared * mine) / (metric[at, at] + along * mine * mine)
                 wanted = levels[pick] + best / step
                 new = pick

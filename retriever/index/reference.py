@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["maxsim_of", "scan", "table_of"]
+__all__ = ["maxsim_of", "nearest_levels", "scan", "settled_levels", "table_of"]
 
 
 def table_of(vectors: NDArray[np.int16], query: NDArray[np.int16], gain: float, lift: float) -> NDArray[np.uint8]:
@@ -56,3 +56,38 @@ def maxsim_of(query: NDArray[Any], rows: NDArray[np.float32], starts: NDArray[np
     cosines = rows.astype(np.float64) @ query.astype(np.float64).T
     scores: NDArray[np.float64] = np.maximum.reduceat(cosines, starts[:-1]).sum(axis=1)
     return scores
+
+
+def nearest_levels(
+    left: NDArray[np.float32], unit: NDArray[np.float32], size: float, levels: NDArray[np.float32]
+) -> tuple[NDArray[np.int64], float]:
+    """(dim,) numbers of the levels, worth `size * unit` times that, nearest to (dim,) coordinates; squared error."""
+    apart = np.abs(left[:, None] - size * unit[:, None] * levels.astype(np.float64))
+    return apart.argmin(axis=1), float((apart.min(axis=1) ** 2).sum())
+
+
+def settled_levels(
+    left: NDArray[np.float32],
+    values: NDArray[np.float32],
+    costs: NDArray[np.float64],
+    picks: NDArray[np.int64],
+    rounds: int,
+) -> NDArray[np.int64]:
+    """(dim,) numbers of levels: each of `picks` in turn becomes the one after which `costs` are smallest.
+
+    Args:
+        left: (dim,) what the levels are for.
+        values: (dim, 16) what each level of each coordinate is worth.
+        costs: (dim, dim) positive definite; an error e costs `e @ costs @ e`.
+        picks: (dim,) to begin with.
+        rounds: how many times each is chosen.
+    """
+    chosen = picks.copy()
+    error = left - values[np.arange(len(left)), chosen].astype(np.float64)
+    for _ in range(rounds):
+        for at in range(len(left)):
+            tries = np.repeat(error[None], values.shape[1], axis=0)
+            tries[:, at] = left[at] - values[at]
+            chosen[at] = np.einsum("ij,jk,ik->i", tries, costs, tries).argmin()
+            error = tries[chosen[at]]
+    return chosen

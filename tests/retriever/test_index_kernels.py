@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from retriever.index import kernels, reference
 from retriever.index.levels import LEVELS
+from retriever.index.quantising import STEPS
 
 RANDOM = np.random.default_rng(0)
 STARTS = np.array([0, 3, 10, 11, 100, 200])
@@ -105,6 +106,38 @@ def test_rescoring_equals_maxsim_over_decoded_rows(n_bits: int, n_rows: int, dim
     assert np.abs(scores - expected).max() <= rounding(n_bits, query)
     assert np.abs(scores - expected).max() < 0.01 * np.abs(expected).max()
     assert len(set(expected)) == 3
+
+
+def test_levels_equal_the_reference_and_cost_less_than_the_nearest() -> None:
+    n, dim, along = 40, 24, 4.0
+    left, rows = (RANDOM.standard_normal((n, dim)).astype(np.float32) * scale for scale in (0.05, 0.2))
+    left[0] = 0
+    unit = RANDOM.uniform(0.5, 2, dim).astype(np.float32)
+    factors = np.array([0.8, 1.0, 1.3], dtype=np.float32)
+    loading = RANDOM.standard_normal((dim, 3))
+    metric = (np.eye(dim) + loading @ loading.T).astype(np.float32)
+    steps, picks = np.zeros((n, 1), dtype=np.uint8), np.zeros((n, dim), dtype=np.uint8)
+    for first, last in ((0, 13), (13, n)):
+        kernels.nearest_levels(left, unit, STEPS, factors, LEVELS, steps, picks, first, last)
+    settled = picks.copy()
+    for first, last in ((0, 13), (13, n)):
+        kernels.settle_levels(
+            left, rows, STEPS, steps, unit, metric, np.float32(along), LEVELS, 2, settled, first, last
+        )
+    for row in range(n):
+        deviation = max(float(np.sqrt(np.mean((left[row] / unit) ** 2))), 1e-9)
+        sizes = [STEPS[np.searchsorted(STEPS, deviation * factor * (1 - 1e-6))] for factor in factors]
+        tries = [reference.nearest_levels(left[row], unit, size, LEVELS) for size in sizes]
+        size, (nearest, error) = min(zip(sizes, tries, strict=True), key=lambda one: one[1][1])
+        assert STEPS[steps[row, 0]] == size
+        assert (picks[row] == nearest).all()
+        values = (size * unit[:, None] * LEVELS).astype(np.float32)
+        costs = metric + along * np.outer(rows[row], rows[row]).astype(np.float64)
+        assert (settled[row] == reference.settled_levels(left[row], values, costs, nearest, 2)).all()
+        before, after = (left[row] - values[np.arange(dim), which] for which in (picks[row], settled[row]))
+        assert after @ costs @ after <= before @ costs @ before
+        assert before @ before == pytest.approx(error, rel=1e-4)
+    assert (settled != picks).any(axis=1).sum() > n / 2
 
 
 @pytest.mark.skipif(not binding.get_host_cpu_features().get("avx2"), reason="names instructions of AVX2 and later")
