@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -53,6 +55,30 @@ def test_blocks_grow_the_corpus_by_copies_to_any_size(monkeypatch: pytest.Monkey
     assert not torch.equal(rows[24], rows[12])
     cosine = (torch.cat(rows[12:24]).float() * one.embeddings.float()).sum(dim=1)
     assert 0.5 < float((cosine > 0.8).float().mean()) < 0.9
+
+
+def test_growth_measures_and_plots_every_size(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one = replace(corpus(), short=corpus().short * 3, long=corpus().long * 3, gold=[1] * 3)
+    monkeypatch.setattr(growth, "load_corpus", lambda *_, **__: one)
+    places = ["--output", str(tmp_path / "out"), "--plots", str(tmp_path)]
+    numbers = ["--sizes", "12,30", "--queries", "2", "--samples", "1", "--exact", "1", "--threads", "1"]
+    threads = torch.get_num_threads()
+    assert growth.main(["--passages", "none.jsonl", *places, *numbers]) == 0
+    torch.set_num_threads(threads)
+    table = capsys.readouterr().out.splitlines()
+    assert [line.split("|")[1].strip() for line in table[2:]] == ["12", "30"]
+    sizes = json.loads((tmp_path / "out" / "growth.json").read_text())["sizes"]
+    for size in sizes:
+        assert size["tokens"] == 5 * size["passages"]
+        assert size["short_r100"] == size["long_r100"] == 1, "everything is among the best hundred"
+        assert 10 < size["search_own_mb"] < 2000
+        assert 10 < size["build_own_mb"] < 4000
+    for what in ("time", "memory", "recall"):
+        drawn = (tmp_path / f"growth-{what}.svg").read_text()
+        assert drawn == (tmp_path / "out" / f"growth-{what}.svg").read_text()
+        assert drawn.count("<circle") >= 4
 
 
 @pytest.mark.parametrize("engine", ["exact", "ours 8 bit", "ours 4 bit"])
