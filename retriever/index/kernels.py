@@ -28,6 +28,7 @@ __all__ = [
     "TILE_ROWS",
     "TILE_TOKENS",
     "fill_table",
+    "maxsim",
     "nearest_levels",
     "rescore",
     "scan",
@@ -168,6 +169,35 @@ def rescore(
                 )  # fmt: skip
                 factors[place] = np.float32(1 / GRID)
         scores[number] = sum_of_best(taken, factors, n_tiles, query)
+
+
+@_compiled
+def maxsim(columns: Any, rows: Any, starts: Any, scores: Any, first: Any, last: Any) -> None:
+    """MaxSim of passages `first` to `last` in float32; equal passages have equal scores.
+
+    Args:
+        columns: (dim, n_query_rows) float32.
+        rows: (n_tokens, dim) float32.
+        starts: (n_passages + 1,) int64.
+        scores: (n_passages,) float32; written.
+        first, last: passages.
+    """
+    n_rows = columns.shape[1]
+    cosines, best = np.empty(n_rows, dtype=np.float32), np.empty(n_rows, dtype=np.float32)
+    for passage in range(first, last):
+        best[:] = -np.inf
+        for token in range(starts[passage], starts[passage + 1]):
+            cosines[:] = 0
+            for at in range(rows.shape[1]):
+                value = rows[token, at]
+                for column in range(n_rows):
+                    cosines[column] += value * columns[at, column]
+            for column in range(n_rows):
+                best[column] = max(best[column], cosines[column])
+        total = np.float32(0)
+        for column in range(n_rows):
+            total += best[column]
+        scores[passage] = total
 
 
 @_compiled

@@ -18,7 +18,6 @@ from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from retriever.index import kernels
@@ -124,7 +123,7 @@ class Searcher:
                 scores = self._rescore(Query.of(sums, self._longest), chosen, share)
                 chosen = chosen[np.sort(best_places(scores, stored.places[chosen], n_rescored))]
         query = Query.of(rows, self._longest)
-        chosen, scores = self._settled(query, chosen, self._rescore(query, chosen, share), k)
+        chosen, scores = self._settled(query, chosen, self._rescore(query, chosen, share), k, share)
         best = best_places(scores, stored.places[chosen], k)
         return [(stored.names[chosen[place]], float(scores[place])) for place in best]
 
@@ -155,7 +154,7 @@ class Searcher:
         return tables
 
     def _settled(
-        self, query: Query, chosen: NDArray[np.int64], scores: Scores, k: int
+        self, query: Query, chosen: NDArray[np.int64], scores: Scores, k: int, share: Share
     ) -> tuple[NDArray[np.int64], Scores]:
         """Passages that can be among the k best; float32 scores for those whose order the rounding leaves open."""
         margin = 2 * self._rounding(query)
@@ -165,7 +164,7 @@ class Searcher:
         close = -np.diff(scores[order]) <= margin
         unsettled = np.sort(order[np.append(close, False) | np.append(False, close)])
         if len(unsettled):
-            scores[unsettled] = self._score(query.rows, chosen[unsettled])
+            scores[unsettled] = self._score(query.rows, chosen[unsettled], share)
         return chosen, scores
 
     def _rescore(self, query: Query, chosen: NDArray[np.int64], share: Share) -> Scores:
@@ -175,22 +174,20 @@ class Searcher:
             share(work, np.concatenate([[0], np.cumsum(segment.lengths[here])]))
         return scores / np.float32(query.grid)
 
-    def _score(self, query: NDArray[np.float32], chosen: NDArray[np.int64]) -> Scores:
+    def _score(self, query: NDArray[np.float32], chosen: NDArray[np.int64], share: Share) -> Scores:
         """MaxSim of chosen passages over their decoded rows, in float32."""
-        columns = torch.from_numpy(query).T.contiguous()
-        scores = []
-        for segment, offset in self._offsets():
-            here = chosen[(chosen >= offset) & (chosen < offset + len(segment.lengths))] - offset
+        columns = np.ascontiguousarray(query.T)
+        scores = np.empty(len(chosen), dtype=np.float32)
+        for segment, here, part in self._chosen(chosen, scores):
+            done = 0
             for group in _groups(here, segment.lengths[here]):
                 lengths = segment.lengths[group]
-                starts = np.concatenate([[0], np.cumsum(lengths)[:-1]])
-                tokens = np.repeat(segment.starts[group] - starts, lengths) + np.arange(lengths.sum())
+                starts = np.concatenate([[0], np.cumsum(lengths)])
+                tokens = np.repeat(segment.starts[group] - starts[:-1], lengths) + np.arange(starts[-1])
                 decoded = self._codec.decode(_taken(segment.rows, tokens))
-                with torch.inference_mode():
-                    cosines = torch.split(torch.from_numpy(decoded) @ columns, lengths.tolist())
-                    scores.append(torch.stack([passage.amax(dim=0).sum() for passage in cosines]).numpy())
-        final: Scores = np.concatenate(scores)
-        return final
+                share(partial(kernels.maxsim, columns, decoded, starts, part[done : done + len(group)]), starts)
+                done += len(group)
+        return scores
 
     def _rounding(self, query: Query) -> float:
         """How far a score of `_rescore` is from the exact one, at six standard deviations: rounding errors add up as

@@ -108,6 +108,18 @@ def test_rescoring_equals_maxsim_over_decoded_rows(n_bits: int, n_rows: int, dim
     assert len(set(expected)) == 3
 
 
+@pytest.mark.parametrize(("n_rows", "dim"), [(1, 128), (37, 128), (320, 6)])
+def test_maxsim_in_float32_equals_the_reference(n_rows: int, dim: int) -> None:
+    query, rows = (RANDOM.standard_normal((n, dim)).astype(np.float32) for n in (n_rows, 200))
+    rows[4:7] = -np.abs(rows[:3])
+    rows[11:14], starts = rows[:3], np.array([0, 3, 10, 11, 14, 200])
+    scores = np.zeros(5, dtype=np.float32)
+    for first, last in ((0, 2), (2, 5)):
+        kernels.maxsim(np.ascontiguousarray(query.T), rows, starts, scores, first, last)
+    np.testing.assert_allclose(scores, reference.maxsim_of(query, rows, starts), rtol=1e-4, atol=1e-4)
+    assert scores[0] == scores[3], "of equal passages"
+
+
 def test_levels_equal_the_reference_and_cost_less_than_the_nearest() -> None:
     n, dim, along = 40, 24, 4.0
     left, rows = (RANDOM.standard_normal((n, dim)).astype(np.float32) * scale for scale in (0.05, 0.2))
