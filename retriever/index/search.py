@@ -34,7 +34,7 @@ __all__ = ["Searcher"]
 BELOW = 0.1, 0.2  # the table reaches down to these negative cosines, with centroids and with fine codes
 PARTS_A_THREAD = 4
 CACHE_LINE = 64  # bytes
-TOKENS_AT_ONCE = 1 << 14  # scored in float32 together
+TOKENS_AT_ONCE = 1 << 12  # decoded and scored in float32 together
 
 Scores = NDArray[np.float32]
 Share = Callable[[Callable[[int, int], Any], NDArray[np.int64]], None]
@@ -179,15 +179,27 @@ class Searcher:
         columns = np.ascontiguousarray(query.T)
         scores = np.empty(len(chosen), dtype=np.float32)
         for segment, here, part in self._chosen(chosen, scores):
-            done = 0
-            for group in _groups(here, segment.lengths[here]):
-                lengths = segment.lengths[group]
-                starts = np.concatenate([[0], np.cumsum(lengths)])
-                tokens = np.repeat(segment.starts[group] - starts[:-1], lengths) + np.arange(starts[-1])
-                decoded = self._codec.decode(_taken(segment.rows, tokens))
-                share(partial(kernels.maxsim, columns, decoded, starts, part[done : done + len(group)]), starts)
-                done += len(group)
+            work = partial(self._score_some, segment, columns, here, part)
+            share(work, np.concatenate([[0], np.cumsum(segment.lengths[here])]))
         return scores
+
+    def _score_some(
+        self,
+        segment: Segment,
+        columns: NDArray[np.float32],
+        here: NDArray[np.int64],
+        scores: Scores,
+        first: int,
+        last: int,
+    ) -> None:
+        """Scores of the passages `first` to `last` of those chosen in a segment."""
+        for group in _groups(here[first:last], segment.lengths[here[first:last]]):
+            lengths = segment.lengths[group]
+            starts = np.concatenate([[0], np.cumsum(lengths)])
+            tokens = np.repeat(segment.starts[group] - starts[:-1], lengths) + np.arange(starts[-1])
+            decoded = self._codec.decode(_taken(segment.rows, tokens))
+            kernels.maxsim(columns, decoded, starts, scores[first : first + len(group)], 0, len(group))
+            first += len(group)
 
     def _rounding(self, query: Query) -> float:
         """How far a score of `_rescore` is from the exact one, at six standard deviations: rounding errors add up as
