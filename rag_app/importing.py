@@ -48,8 +48,8 @@ class ImportProgress:
     """How far it is.
 
     Attributes:
-        done: bytes read.
-        total: bytes in all; 0 where that is not known.
+        done: bytes read; of a table on the hub, rows.
+        total: bytes (or rows) in all; 0 where that is not known.
         passages: taken so far.
         bad: rows that could not be taken.
         finished: whether everything is read.
@@ -104,7 +104,7 @@ def take_in(
         items: what was read.
         name: of the knowledge base.
         var: folder of derived data and own knowledge bases.
-        position: tells (bytes read, bytes in all).
+        position: tells (bytes read, bytes in all), or rows; see `ImportProgress`.
         known: what to do with passages whose ids are there.
         strict: take all or nothing.
         progress: told now and then how far it is.
@@ -189,10 +189,12 @@ class _Staging:
             if time.monotonic() - told >= _EVERY:
                 told = time.monotonic()
                 done, total = position()
-                progress(ImportProgress(done=min(done, total), total=total, passages=self.taken, bad=self.bad))
+                done = min(done, total) if total else done
+                progress(ImportProgress(done=done, total=total, passages=self.taken, bad=self.bad))
         self._write()
-        _, total = position()
-        progress(ImportProgress(done=total, total=total, passages=self.taken, bad=self.bad, finished=True))
+        done, total = position()
+        whole = total or done
+        progress(ImportProgress(done=whole, total=whole, passages=self.taken, bad=self.bad, finished=True))
 
     def _accept(self, entry: Entry) -> None:
         passage = entry.passage

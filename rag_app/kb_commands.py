@@ -51,11 +51,16 @@ def add_arguments(subparsers: Subparsers) -> None:
 
 def _add_filling(subparsers: Subparsers) -> None:
     build = subparsers.add_parser("build", help="make a knowledge base from files, or bring its index up to date")
-    build.add_argument("--kb", help=f"its name (default: {EMBEDDED}, or that of the benchmark)")
+    build.add_argument("--kb", help=f"its name (default: {EMBEDDED}, or one made of what --from names)")
     add_import_arguments(build)
     add_index_arguments(build)
-    build.add_argument("--from", dest="source", metavar="m2kr:NAME[/SPLIT]|flmr:OKVQA", help="take in these passages")
-    build.add_argument("--folder", type=Path, metavar="DIR", help="a copy of them on disk (default: ask the hub)")
+    build.add_argument(
+        "--from",
+        dest="source",
+        metavar="hf:USER/NAME[:CONFIG]/SPLIT|m2kr:NAME[/SPLIT]|flmr:OKVQA",
+        help="take in a data set of the Hugging Face hub, or the passages of a benchmark",
+    )
+    build.add_argument("--folder", type=Path, metavar="DIR", help="a benchmark's copy on disk (default: ask the hub)")
     _common(build, run_build)
     sync = _reading(subparsers, "sync", run_sync, "mend and bring up to date what is derived from the passages")
     add_index_arguments(sync)

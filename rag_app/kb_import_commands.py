@@ -9,8 +9,10 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
+from knowledge_bases.importing.hub import HUB_PREFIX, HubName, HubSource
 from knowledge_bases.importing.items import BadRow, Columns, Entry, ReadSettings, Splitting
-from knowledge_bases.importing.source import FileSource, Preview
+from knowledge_bases.importing.previewing import Preview
+from knowledge_bases.importing.source import FileSource
 from knowledge_bases.records import Passage
 from knowledge_bases.sources import Source, parse_source
 from rag_app.config import DEFAULT_PRESET, load_preset, var_folder
@@ -86,13 +88,12 @@ def run_build(args: argparse.Namespace) -> int:
     """Takes in what is given, and brings the index up to date."""
     var = var_folder(args.var)
     load_preset(args.preset)  # a wrong one is told before anything is taken in
-    if args.source and args.files:
-        raise InputError("both files and --from were given; give one of them")
-    if args.preview and not args.files:
-        raise InputError("--preview looks into files; give some")
-    if args.folder and not args.source:
-        raise InputError("--folder is a copy of what --from names; give that, or the folder alone, as a file")
-    if args.source:
+    hub = bool(args.source) and args.source.startswith(HUB_PREFIX)
+    _check_given(args, hub=hub)
+    if hub:
+        if _take_from_hub(args, var) is None:
+            return 0
+    elif args.source:
         with reported_as_input():
             source = parse_source(args.source, args.folder)
         args.kb = args.kb or source.slug
@@ -103,6 +104,17 @@ def run_build(args: argparse.Namespace) -> int:
         if _take_files(args, args.kb, var) is None:
             return 0
     return _build_index(args, args.kb or EMBEDDED, var)
+
+
+def _check_given(args: argparse.Namespace, *, hub: bool) -> None:
+    if args.source and args.files:
+        raise InputError("both files and --from were given; give one of them")
+    if args.preview and not (args.files or hub):
+        raise InputError(f"--preview looks into files, or into --from {HUB_PREFIX}USER/NAME; give one of them")
+    if args.folder and hub:
+        raise InputError("--folder is a benchmark's copy on disk; give a data set's folder alone, as a file")
+    if args.folder and not args.source:
+        raise InputError("--folder is a copy of what --from names; give that, or the folder alone, as a file")
 
 
 def run_sync(args: argparse.Namespace) -> int:
@@ -124,6 +136,24 @@ def _add_one(args: argparse.Namespace, var: Path) -> None:
 
 def _take_files(args: argparse.Namespace, name: str, var: Path) -> ImportReport | None:
     """Takes files in, or shows what they hold (and gives None)."""
+    return _take_opened(args, name, var, lambda: FileSource(args.files), _told("kB read", _KILOBYTE))
+
+
+def _take_from_hub(args: argparse.Namespace, var: Path) -> ImportReport | None:
+    """Takes a data set of the hub in, or shows what it holds (and gives None); names the knowledge base after it."""
+    with reported_as_input():
+        name = HubName.parse(args.source)
+    args.kb = args.kb or name.slug
+    return _take_opened(args, args.kb, var, lambda: HubSource(name), _told("rows read", 1))
+
+
+def _take_opened(
+    args: argparse.Namespace,
+    name: str,
+    var: Path,
+    opened: Callable[[], FileSource | HubSource],
+    progress: Callable[[ImportProgress], None],
+) -> ImportReport | None:
     own_store_path(name, var)  # a wrong name is told before anything is read
     with reported_as_input():
         settings = ReadSettings(
@@ -131,20 +161,22 @@ def _take_files(args: argparse.Namespace, name: str, var: Path) -> ImportReport 
             splitting=Splitting(words=args.words, overlap=args.overlap),
             encoding=args.encoding,
         )
-        source = FileSource(args.files)
+        source = opened()
     with source:
         if args.preview:
-            print(preview_text(source.preview(settings)))
+            with reported_as_input():
+                print(preview_text(source.preview(settings)))
             return None
-        report = take_in(
-            source.items(settings),
-            name,
-            var,
-            position=lambda: (source.done, source.total),
-            known=_known(args),
-            strict=args.strict,
-            progress=_told(),
-        )
+        with closing(source.items(settings)) as items:
+            report = take_in(
+                items,
+                name,
+                var,
+                position=lambda: (source.done, source.total),
+                known=_known(args),
+                strict=args.strict,
+                progress=progress,
+            )
     print(f"{name}: {report_text(report)}")
     return report
 
@@ -207,17 +239,18 @@ def _columns(given: list[str]) -> Columns:
     )
 
 
-def _told() -> Callable[[ImportProgress], None]:
-    """Shows progress on the terminal, of what takes longer than a moment."""
-    line, started = ProgressLine("kB read"), time.monotonic()
+def _told(label: str, unit: int) -> Callable[[ImportProgress], None]:
+    """Shows progress on the terminal, of what takes longer than a moment, in units of so many bytes or rows."""
+    line, started = ProgressLine(label), time.monotonic()
 
     def tell(progress: ImportProgress) -> None:
         if time.monotonic() - started < _A_MOMENT:
             return
         bad = f", {progress.bad:,} bad rows" if progress.bad else ""
-        total = max(1, progress.total // _KILOBYTE)
-        nearly = total - 1  # until the last ones are in
-        done = total if progress.finished else min(progress.done // _KILOBYTE, nearly)
+        total = max(1, progress.total // unit) if progress.total else 0
+        done = progress.done // unit
+        if total:  # until the last ones are in, not all of them
+            done = total if progress.finished else min(done, total - 1)
         line(done, total, f"{progress.passages:,} passages{bad}")
 
     return tell

@@ -38,19 +38,22 @@ class ProgressLine:
         self._first_done: int | None = None
 
     def __call__(self, done: int, total: int, note: str = "") -> None:
-        """Reports that `done` of `total` pieces are finished; `note` is shown behind, such as a running score."""
+        """Reports that `done` of `total` pieces are finished; `note` is shown behind, such as a running score.
+
+        Where nobody knows how many there will be, `total` is 0 until all are done.
+        """
         now = self._clock()
         if self._first_done is None:
             self._first_done = done  # work resumed from an earlier run does not count for the speed
-        finished = done >= total
+        finished = 0 < total <= done
         if not finished and now - self._shown < self._every:
             return
         self._shown = now
-        text = f"{self._label}: {done:,} of {total:,}"
+        text = f"{self._label}: {done:,}{f' of {total:,}' if total else ''}"
         done_here, elapsed = done - self._first_done, now - self._started
         if finished:
             text += f", took {duration(elapsed)}"
-        elif done_here > 0:
+        elif done_here > 0 and total:
             text += f", about {duration(elapsed / done_here * (total - done))} left"
         if note:
             text += f", {note}"

@@ -4,32 +4,23 @@ from __future__ import annotations
 
 import secrets
 import shutil
-import time
-from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from itertools import islice
+from dataclasses import dataclass
 from pathlib import Path
 
 from knowledge_bases.exporting import picture_ending
-from knowledge_bases.importing.items import Columns, Entry, ReadSettings, Splitting
-from knowledge_bases.importing.source import FileSource, Preview
 from knowledge_bases.records import Passage
 from knowledge_bases.store import PassageStore
 from rag_app import own_knowledge
 from rag_app.errors import InputError, reported_as_input
-from rag_app.importing import ImportProgress, ImportReport, Known, take_in
 from rag_app.kb_checks import KnowledgeState, counted, look, verify
 from rag_app.kb_use import KnowledgeInUse
 from rag_app.knowledge import list_knowledge, named_knowledge, open_store, own_store_path
-from rag_app.progress import duration
 from rag_app.stores import SharedStore
 from ui.encoding import Encoding
-from ui.stopping import Stopped, Tell
+from ui.stopping import Tell
 
 __all__ = [
     "EXPORTS",
-    "LOOKED_THROUGH",
     "MOST_FOUND",
     "PAGE",
     "Counts",
@@ -39,10 +30,7 @@ __all__ = [
     "copied",
     "export",
     "followed",
-    "import_files",
     "names",
-    "preview_files",
-    "read_settings",
     "show",
     "state_of",
     "stored",
@@ -50,7 +38,6 @@ __all__ = [
 
 PAGE = 20  # passages shown at a time
 EXPORTS = ("jsonl", "csv", "zip")  # kinds of files; the last one alone holds pictures
-LOOKED_THROUGH = 200  # passages, for ids that come again
 MOST_FOUND = 100  # passages that a search gives
 
 
@@ -168,94 +155,6 @@ def show(shared: SharedStore, passage_id: str, folder: Path) -> Shown:
     return Shown(passage=passage, picture=path)
 
 
-def read_settings(
-    columns: Columns, *, split: bool, words: int, overlap: int, encoding: str = "utf-8-sig"
-) -> ReadSettings:
-    """How files are read, as the form says it. Without `split`, documents are split as usual and tables are not.
-
-    Raises:
-        InputError: a number or the encoding makes no sense.
-    """
-    with reported_as_input():
-        splitting = Splitting(words=words if split else None, overlap=overlap)
-        return ReadSettings(columns=columns, splitting=splitting, encoding=encoding.strip() or "utf-8-sig")
-
-
-def preview_files(files: Sequence[str], settings: ReadSettings) -> tuple[Preview, tuple[str, ...]]:
-    """What would go in; nothing is written.
-
-    Returns:
-        the beginning, and the ids that come more than once among the first `LOOKED_THROUGH` passages.
-
-    Raises:
-        InputError: nothing was uploaded, or nothing of it can be read.
-    """
-    with _opened(files) as source:
-        preview = source.preview(settings, limit=8)
-        if preview.problem:
-            return preview, ()
-        first = islice(source.items(settings), LOOKED_THROUGH)
-        times = Counter(one.passage.passage_id for one in first if isinstance(one, Entry))
-    return preview, tuple(key for key, count in times.items() if count > 1)
-
-
-def import_files(
-    name: str,
-    var: Path,
-    files: Sequence[str],
-    settings: ReadSettings,
-    *,
-    known: Known,
-    strict: bool,
-    in_use: KnowledgeInUse,
-    tell: Tell,
-) -> tuple[ImportReport, bool]:
-    """Takes files into a knowledge base, which is made if it is not there, and encodes them if it is in use.
-
-    Args:
-        name: of the knowledge base.
-        var: folder of derived data.
-        files: paths of uploads.
-        settings: how they are read.
-        known: what happens with ids that are there.
-        strict: take all or nothing.
-        in_use: follows the change.
-        tell: told how far it is; where it raises `Stopped` while files are read, that ends the import and nothing is
-            changed.
-
-    Returns:
-        what was taken in, and whether the index of what questions are answered from holds it: not where `tell` raised
-        `Stopped` while passages were encoded.
-
-    Raises:
-        InputError: nothing can be taken in.
-    """
-    started = time.monotonic()
-
-    def told(progress: ImportProgress) -> None:
-        share = progress.done / max(1, progress.total)
-        left = f", about {duration((time.monotonic() - started) / share * (1 - share))} left" if 0 < share < 1 else ""
-        bad = f", {progress.bad:,} bad rows" if progress.bad else ""
-        tell(share, f"{progress.passages:,} passages read{bad}{left}")
-
-    with _opened(files) as source:
-        report = take_in(
-            source.items(settings),
-            name,
-            var,
-            position=lambda: (source.done, source.total),
-            known=known,
-            strict=strict,
-            progress=told,
-        )
-    try:
-        followed(name, in_use, tell)
-        indexed = True
-    except Stopped:
-        indexed = False
-    return replace(report, seconds=time.monotonic() - started), indexed
-
-
 def followed(name: str, in_use: KnowledgeInUse, tell: Tell) -> None:
     """After a change: encodes what is new if questions are answered from this knowledge base.
 
@@ -284,13 +183,6 @@ def export(name: str, var: Path, kind: str, folder: Path) -> Path:
 def copied(path: Path, folder: Path) -> Path:
     """A copy in a folder that the page may hand out."""
     return Path(shutil.copy(path, _fresh(folder)))
-
-
-def _opened(files: Sequence[str]) -> FileSource:
-    if not files:
-        raise InputError("there are no files; upload some")
-    with reported_as_input():
-        return FileSource([Path(file) for file in files])
 
 
 def _fresh(folder: Path) -> Path:

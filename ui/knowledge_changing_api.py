@@ -14,7 +14,7 @@ from rag_app.errors import InputError
 from rag_app.importing import Known
 from rag_app.kb_use import KnowledgeInUse
 from ui.api import Json, add_endpoint, kindly, texts
-from ui.knowledge_actions import import_files, preview_files, read_settings
+from ui.import_actions import import_files, preview_files, read_settings
 
 __all__ = ["add_import_api", "add_passage_api"]
 
@@ -33,8 +33,9 @@ def add_import_api(application: Application, in_use: KnowledgeInUse) -> None:
         source: str,
         picture: str,
         encoding: str,
+        data_set: str,
     ) -> Json:
-        """Shows what files hold, without taking anything in.
+        """Shows what files, or a data set of the hub, hold, without taking anything in.
 
         Args:
             files: CSV, JSON Lines, parquet, text, Markdown, HTML, PDF or zip files.
@@ -46,6 +47,7 @@ def add_import_api(application: Application, in_use: KnowledgeInUse) -> None:
             source: name of the column that says where a passage is from; empty likewise.
             picture: name of the column with the pictures' file names; empty likewise.
             encoding: of text files, as Python names it.
+            data_set: one of the Hugging Face hub in place of files, as hf:user/name[:config]/split.
 
         Returns:
             files, columns, passages (the first ones), bad (the first bad rows), problem, and repeated_ids
@@ -55,7 +57,7 @@ def add_import_api(application: Application, in_use: KnowledgeInUse) -> None:
             columns = Columns(
                 text=tuple(text or ()), title=title, passage_id=passage_id, source=source, picture=picture
             )
-            seen, repeated = preview_files(files or [], _read(columns, words, overlap, encoding))
+            seen, repeated = preview_files(files or [], _read(columns, words, overlap, encoding), data_set=data_set)
             return {
                 "files": list(seen.files),
                 "columns": list(seen.columns),
@@ -78,8 +80,9 @@ def add_import_api(application: Application, in_use: KnowledgeInUse) -> None:
         source: str,
         picture: str,
         encoding: str,
+        data_set: str,
     ) -> Json:
-        """Takes files into a knowledge base of your own, which is made if it is not there.
+        """Takes files, or a data set of the hub, into a knowledge base of your own, which is made if it is not there.
 
         Args:
             name: of the knowledge base; small letters, digits, _ and -.
@@ -94,6 +97,7 @@ def add_import_api(application: Application, in_use: KnowledgeInUse) -> None:
             source: as for kb_preview.
             picture: as for kb_preview.
             encoding: as for kb_preview.
+            data_set: as for kb_preview.
 
         Returns:
             added, replaced, skipped, bad, holds, and first_bad.
@@ -113,6 +117,7 @@ def add_import_api(application: Application, in_use: KnowledgeInUse) -> None:
                 strict=strict,
                 in_use=in_use,
                 tell=lambda share, said: None,
+                data_set=data_set,
             )
             counts = {key: getattr(report, key) for key in ("added", "replaced", "skipped", "bad", "holds")}
             return {**counts, "first_bad": [str(one) for one in report.first_bad]}
@@ -122,7 +127,7 @@ def add_import_api(application: Application, in_use: KnowledgeInUse) -> None:
     words = gr.Number(0, precision=0, label="Words", visible=False)
     overlap = gr.Number(1, precision=0, label="Overlap", visible=False)
     how = [files, text, *texts("Title", "Passage id"), words, overlap]
-    more = [*texts("Source", "Picture"), gr.Textbox("utf-8-sig", label="Encoding", visible=False)]
+    more = [*texts("Source", "Picture"), gr.Textbox("utf-8-sig", label="Encoding", visible=False), *texts("Data set")]
     add_endpoint("kb_preview", kb_preview, [*how, *more], concurrency_id="reading")
     known = gr.Textbox("report", label="Known", visible=False)
     strict = gr.Checkbox(False, label="Strict", visible=False)

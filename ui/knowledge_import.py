@@ -1,4 +1,4 @@
-"""The form that makes or extends a knowledge base from files."""
+"""The form that makes or extends a knowledge base from files or a data set of the hub."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from rag_app.assembly import Application
 from rag_app.errors import InputError
 from rag_app.importing import Known
 from rag_app.kb_use import KnowledgeInUse
-from ui.knowledge_actions import copied, import_files, names, preview_files, read_settings
+from ui.import_actions import import_files, preview_files, read_settings
+from ui.knowledge_actions import copied, names
 from ui.knowledge_view import note_card, preview_card, refusal, report_card
 from ui.stopping import Stopped, Stops
 
@@ -47,13 +48,21 @@ def add_import(application: Application, in_use: KnowledgeInUse, base: gr.Dropdo
         changed: counts the changes.
     """
     stops, begun = Stops(), gr.State(0)
-    with gr.Accordion("Make or extend one from files", open=False, elem_id="kb-import"):
+    with gr.Accordion("Make or extend one from files or a data set", open=False, elem_id="kb-import"):
         gr.HTML('<div class="muted">To make a new one, write its name into the field at the top.</div>')
         files = gr.File(
             label="Files, or a zip of them with pictures",
             file_count="multiple",
             file_types=[*sorted({f".{kind.rpartition('.')[2]}" for kind in KINDS}), ".zip", "image"],
             elem_id="kb-files",
+        )
+        data_set = gr.Textbox(
+            "",
+            label="Or a data set of the Hugging Face hub",
+            placeholder="hf:user/name[:config]/split",
+            info="It is fetched from there, and nothing of it is kept but its passages",
+            max_length=300,
+            elem_id="kb-data-set",
         )
         how = _add_how()
         with gr.Row():
@@ -69,9 +78,9 @@ def add_import(application: Application, in_use: KnowledgeInUse, base: gr.Dropdo
     def settings_of(values: tuple[Any, ...]) -> ReadSettings:
         return settings_from(dict(zip(how, values, strict=True)))
 
-    def preview(paths: list[str] | None, *values: Any) -> list[Any]:  # noqa: ANN401 - of the fields `how`
+    def preview(paths: list[str] | None, named: str, *values: Any) -> list[Any]:  # noqa: ANN401 - of the fields `how`
         try:
-            seen, repeated = preview_files(paths or [], settings_of(values))
+            seen, repeated = preview_files(paths or [], settings_of(values), data_set=named)
         except InputError as error:
             return [refusal(error, application.var), *[gr.skip()] * len(ROLES)]
         return [preview_card(seen, repeated), *[gr.update(choices=list(seen.columns))] * len(ROLES)]
@@ -79,6 +88,7 @@ def add_import(application: Application, in_use: KnowledgeInUse, base: gr.Dropdo
     def take_in(
         name: str,
         paths: list[str] | None,
+        named: str,
         on_known: str,
         strict: bool,
         count: int,
@@ -90,7 +100,7 @@ def add_import(application: Application, in_use: KnowledgeInUse, base: gr.Dropdo
         tell = stops.telling(str(request.session_hash), since, lambda share, said: progress(share, desc=said))
         nothing = [gr.skip(), gr.skip(), gr.skip()]
         try:
-            tell(0.0, "opening the files")
+            tell(0.0, "asking the hub" if named else "opening the files")
             report, indexed = import_files(
                 name,
                 application.var,
@@ -100,6 +110,7 @@ def add_import(application: Application, in_use: KnowledgeInUse, base: gr.Dropdo
                 strict=strict,
                 in_use=in_use,
                 tell=tell,
+                data_set=named,
             )
         except Stopped:
             return [note_card("Cancelled. The knowledge base is as it was."), *nothing]
@@ -115,11 +126,11 @@ def add_import(application: Application, in_use: KnowledgeInUse, base: gr.Dropdo
     def cancel(request: gr.Request) -> None:
         stops.ask(str(request.session_hash))
 
-    look.click(preview, [files, *how.values()], [shown, *(how[role] for role in ROLES)], **_READING)
+    look.click(preview, [files, data_set, *how.values()], [shown, *(how[role] for role in ROLES)], **_READING)
     quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "queue": False}
     start.click(begin, None, begun, **quiet).then(
         take_in,
-        [base, files, known, strict, changed, begun, *how.values()],
+        [base, files, data_set, known, strict, changed, begun, *how.values()],
         [shown, bad_rows, base, changed],
         show_progress_on=shown,
         **_CHANGING,

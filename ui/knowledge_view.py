@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
-from knowledge_bases.importing.source import Preview
+from knowledge_bases.importing.previewing import Preview
 from knowledge_bases.records import Passage
 from rag_app.errors import InputError
 from rag_app.importing import ImportReport

@@ -10,9 +10,10 @@ from knowledge_bases.importing.items import Columns, Document, Entry, RowError, 
 from knowledge_bases.importing.splitting import split
 from knowledge_bases.records import Passage
 
-__all__ = ["ColumnsError", "document_entries", "resolve_columns", "row_entries"]
+__all__ = ["ColumnsError", "PictureOf", "document_entries", "resolve_columns", "row_entries"]
 
 PictureOf = Callable[[object], bytes]
+"""Bytes of the picture that a cell names or holds; a `RowError` where it does neither."""
 
 _USUAL: dict[str, tuple[str, ...]] = {
     "text": ("text", "passage_content", "passage_text", "content", "contents", "passage", "body", "abstract", "context",

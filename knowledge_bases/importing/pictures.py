@@ -14,10 +14,10 @@ from PIL import Image
 from knowledge_bases.importing.items import RowError
 from knowledge_bases.importing.members import Member
 
-__all__ = ["PICTURE_KINDS", "Pictures", "check_picture"]
+__all__ = ["MOST_BYTES", "PICTURE_KINDS", "Pictures", "check_picture"]
 
 PICTURE_KINDS = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff")
-_MOST_BYTES = 25_000_000
+MOST_BYTES = 25_000_000  # of a picture
 _MOST_PIXELS = 100_000_000
 
 
@@ -84,7 +84,7 @@ def check_picture(content: bytes, name: str = "the picture") -> bytes:
     Raises:
         RowError: they are not.
     """
-    if len(content) > _MOST_BYTES:
+    if len(content) > MOST_BYTES:
         raise RowError(f"{name} has {len(content) / 1e6:,.0f} MB; make it smaller than 25 MB")
     try:
         with warnings.catch_warnings():

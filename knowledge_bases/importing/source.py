@@ -6,51 +6,29 @@ import bz2
 import gzip
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
-from itertools import chain, islice
 from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import BinaryIO, cast
 
 from knowledge_bases.importing.columnar import arrow_rows, parquet_rows
 from knowledge_bases.importing.documents import DOCUMENT_KINDS, read_document
-from knowledge_bases.importing.items import BadRow, Columns, Entry, ReadSettings, Row, RowError
-from knowledge_bases.importing.mapping import ColumnsError, document_entries, resolve_columns, row_entries
+from knowledge_bases.importing.items import BadRow, Entry, ReadSettings, Row
+from knowledge_bases.importing.mapping import ColumnsError, document_entries
 from knowledge_bases.importing.members import Member, members_of
 from knowledge_bases.importing.pictures import Pictures
+from knowledge_bases.importing.previewing import Preview, previewed
+from knowledge_bases.importing.table_entries import TableReader
 from knowledge_bases.importing.tables import csv_rows, json_rows
 from knowledge_bases.importing.wikipedia import articles
 
-__all__ = ["KINDS", "FileSource", "Preview"]
+__all__ = ["KINDS", "FileSource"]
 
 TABLE_KINDS = (".csv", ".tsv", ".jsonl", ".csv.gz", ".jsonl.gz", ".parquet", ".arrow")
 DUMP_KINDS = (".xml", ".xml.bz2")
 KINDS = (*TABLE_KINDS, *DOCUMENT_KINDS, *DUMP_KINDS)
-_LOOKED_AT = 100  # rows of a table, for the names of its columns
 _BESIDE_TABLES = ("readme", "license", "licence", "dataset_card")  # documents about a data set rather than of it
-
-
-@dataclass(frozen=True, kw_only=True)
-class Preview:
-    """What reading would give, from the beginning of it.
-
-    Attributes:
-        files: names of what will be read.
-        columns: of the first table; none where there is no table.
-        chosen: what each column would be taken for.
-        entries: the first passages.
-        bad: the bad rows among them.
-        problem: why nothing can be read with these settings; empty when it can.
-    """
-
-    files: tuple[str, ...]
-    columns: tuple[str, ...] = ()
-    chosen: Columns = field(default_factory=Columns)
-    entries: tuple[Entry, ...] = ()
-    bad: tuple[BadRow, ...] = ()
-    problem: str = ""
 
 
 class FileSource:
@@ -82,7 +60,7 @@ class FileSource:
             raise
         self.done, self.total = 0, sum(member.size for member in self._members)
         self._before = 0  # bytes of the files that are done
-        self._columns: tuple[tuple[str, ...], Columns] | None = None  # of the first table
+        self._tables = TableReader()
 
     def __enter__(self) -> FileSource:
         return self
@@ -97,7 +75,7 @@ class FileSource:
         """Names of the files that are read."""
         return tuple(member.name for member in self._members)
 
-    def items(self, settings: ReadSettings) -> Iterator[Entry | BadRow]:
+    def items(self, settings: ReadSettings) -> Generator[Entry | BadRow]:
         """Entries and bad rows in the files' order.
 
         Raises:
@@ -119,20 +97,7 @@ class FileSource:
 
     def preview(self, settings: ReadSettings, limit: int = 5) -> Preview:
         """The first entries, and what the columns are taken for; reads no more than it shows."""
-        problem, items = "", []
-        try:
-            items = list(islice(self.items(settings), limit))
-        except ColumnsError as error:
-            problem = str(error)
-        columns, chosen = self._columns or ((), settings.columns)
-        return Preview(
-            files=self.files,
-            columns=columns,
-            chosen=chosen,
-            entries=tuple(item for item in items if isinstance(item, Entry)),
-            bad=tuple(item for item in items if isinstance(item, BadRow)),
-            problem=problem,
-        )
+        return previewed(self.items(settings), self._tables, settings, files=self.files, limit=limit)
 
     def _of_member(self, member: Member, settings: ReadSettings) -> Iterator[Entry | BadRow]:
         kind = _kind(member.name)
@@ -157,38 +122,13 @@ class FileSource:
             yield from document_entries(article, settings.splitting, file=member.name, picture=None)
 
     def _of_table(self, stream: BinaryIO, member: Member, settings: ReadSettings) -> Iterator[Entry | BadRow]:
-        rows = self._rows(stream, member, settings.encoding)
-        first = list(islice(rows, _LOOKED_AT))
-        names = list(dict.fromkeys(name for row in first if isinstance(row, Row) for name in row.values))
-        columns = self._resolved(settings.columns, names, member) if names else Columns()
-        known = set(names)
-        for number, row in enumerate(chain(first, rows), start=1):
-            if isinstance(row, BadRow):
-                yield row
-                continue
-            if new := row.values.keys() - known:  # rows of JSON may differ in their columns
-                known |= new
-                columns = resolve_columns(columns, [*columns.names(), *sorted(new)], member.name)
-            try:
-                yield from row_entries(
-                    row.values,
-                    columns,
-                    settings.splitting,
-                    file=member.name,
-                    line=row.line,
-                    fallback_id=f"{member.name[: len(member.name) - len(_kind(member.name))]}-{number}",
-                    picture_of=lambda cell: self._pictures.of_cell(cell, member.name),
-                )
-            except RowError as error:
-                yield BadRow(file=member.name, line=row.line, problem=str(error), content=str(dict(row.values))[:300])
-
-    def _resolved(self, wanted: Columns, names: Sequence[str], member: Member) -> Columns:
-        if self._columns is None:
-            self._columns = tuple(names), wanted
-        resolved = resolve_columns(wanted, names, member.name)
-        if self._columns[1] is wanted:
-            self._columns = self._columns[0], resolved
-        return resolved
+        return self._tables.entries(
+            self._rows(stream, member, settings.encoding),
+            settings,
+            file=member.name,
+            stem=member.name[: len(member.name) - len(_kind(member.name))],
+            picture_of=lambda cell: self._pictures.of_cell(cell, member.name),
+        )
 
     def _rows(self, stream: BinaryIO, member: Member, encoding: str) -> Iterator[Row | BadRow]:
         kind = _kind(member.name)

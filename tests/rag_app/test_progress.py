@@ -35,6 +35,16 @@ def test_work_of_an_earlier_run_does_not_count_for_the_speed() -> None:
     assert "about 1 min 30 s left" in stream.getvalue()
 
 
+def test_work_of_which_nobody_knows_the_end() -> None:
+    stream, times = Terminal(), iter([0.0, 0.0, 10.0, 20.0])
+    line = ProgressLine("rows read", stream=stream, clock=lambda: next(times))
+    line(0, 0)
+    line(1000, 0, "990 passages")
+    assert stream.getvalue().endswith("rows read: 1,000, 990 passages")
+    line(2000, 2000)
+    assert stream.getvalue().endswith("rows read: 2,000 of 2,000, took 20 s\n")
+
+
 def test_a_log_gets_few_lines() -> None:
     stream, times = io.StringIO(), iter([float(second) for second in range(200)])
     line = ProgressLine("x", stream=stream, clock=lambda: next(times))

@@ -14,14 +14,18 @@ import pytest
 from gradio_client import Client, handle_file  # type: ignore[import-untyped]
 
 from knowledge_bases.importing.items import Columns
-from knowledge_bases.importing.source import Preview
+from knowledge_bases.importing.previewing import Preview
 from rag_app.assembly import Application
 from rag_app.errors import InputError
 from rag_app.importing import ImportReport, Known
 from rag_app.kb_use import KnowledgeInUse
+from rag_app.serving import public_page
+from tests.hub_server import MILLS, Hub, serving_mills
 from tests.tiny import PASSAGES, save_picture
 from ui.api import kindly
-from ui.knowledge_actions import Counts, browse, import_files, preview_files, read_settings, show, state_of, stored
+from ui.app import build_app
+from ui.import_actions import import_files, preview_files, read_settings
+from ui.knowledge_actions import Counts, browse, show, state_of, stored
 from ui.knowledge_import import ROLES
 from ui.knowledge_tab import add_knowledge_tab
 from ui.knowledge_upkeep import facts_of
@@ -95,14 +99,73 @@ def test_a_preview_offers_the_columns_and_flags_repeated_ids(mine: Application, 
     (look,) = [fn for fn in page.fns.values() if (button, "click") in fn.targets]
     assert look.fn is not None
     how = [["said"], None, "key", "", "", False, 120, 1, "utf-8"]
-    card, *columns = look.fn([str(tmp_path / "rows.jsonl")], *how)
+    card, *columns = look.fn([str(tmp_path / "rows.jsonl")], "", *how)
     assert [column["choices"] for column in columns] == [["key", "said", "title"]] * 5
     assert "15 ids come more than once, and only the first passage of each goes in: &lt;0&gt;, &lt;1&gt;," in card
     assert "&lt;9&gt; …" in card
     assert [block.elem_id for block in look.outputs[1:]] == [f"kb-column-{role}" for role in ROLES]
-    refused, *columns = look.fn([], *how)
-    assert "There are no files; upload some." in refused
+    refused, *columns = look.fn([], " ", *how)
+    assert "There are no files; upload some, or name a data set of the hub." in refused
     assert columns == [gr.skip()] * 5
+
+
+@pytest.fixture(scope="module")
+def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
+    with serving_mills(tmp_path_factory.mktemp("hub")) as hub:
+        yield hub
+
+
+def test_a_data_set_of_the_hub_is_looked_at_and_taken_in(mine: Application, hub: Hub) -> None:
+    settings = read_settings(Columns(), split=False, words=120, overlap=1)
+    seen, _ = preview_files([], settings, data_set=f"{MILLS}:en/train")
+    assert seen.columns == ("id", "text", "place", "source", "image")
+    assert "hf:ann/mills:en/train, line 4: no text" in preview_card(seen)
+    told: list[tuple[float, str]] = []
+    in_use, how = KnowledgeInUse(mine), {"known": Known.REPORT, "strict": False}
+    report, _ = import_files(
+        "mine",
+        mine.var,
+        [],
+        settings,
+        in_use=in_use,
+        tell=lambda share, said: told.append((share, said)),
+        data_set=f"hf:{MILLS}:en/train",
+        **how,  # type: ignore[arg-type]
+    )
+    assert (report.added, report.bad) == (4, 2)
+    assert report.bad_rows is not None
+    assert "hf:ann/mills:en/train,4,no text" in report.bad_rows.read_text(encoding="utf-8")
+    assert told[-1] == (1.0, "4 passages read, 2 bad rows")
+    assert show(stored("mine", mine.var), "0", mine.var / "cache").picture is not None
+    with pytest.raises(InputError, match="both files and a data set were given"):
+        preview_files(["a.csv"], settings, data_set=MILLS)
+
+
+def test_taking_in_a_data_set_of_the_hub_is_cancelled(
+    mine: Application, hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[tuple[float, str]] = []
+
+    def stop(share: float, said: str) -> None:
+        told.append((share, said))
+        raise Stopped
+
+    settings = read_settings(Columns(), split=False, words=120, overlap=1)
+    how: dict[str, Any] = {"known": Known.REPORT, "strict": False, "in_use": KnowledgeInUse(mine), "tell": stop}
+    monkeypatch.setattr("rag_app.importing._EVERY", 0.0)
+    with pytest.raises(Stopped):
+        import_files("mine", mine.var, [], settings, data_set="hf:ann/many", **how)
+    assert told == [(0.0, "1 passages read")]  # the data set does not say how many there will be
+    assert "mine" not in [one.name for one in KnowledgeInUse(mine).choices()]
+
+
+def test_strangers_can_have_nothing_fetched(application: Application) -> None:
+    for settings, offered in ((None, True), (public_page(), False)):
+        page = build_app(application, settings)
+        assert any(block.elem_id == "kb-data-set" for block in page.blocks.values()) is offered
+        named = page.get_api_info()["named_endpoints"]
+        taking = [name for name, one in named.items() if "data_set" in str(one["parameters"])]
+        assert taking == (["/kb_preview", "/kb_import"] if offered else [])
 
 
 def test_a_cancelled_import_leaves_nothing(mine: Application, tmp_path: Path) -> None:
@@ -202,6 +265,23 @@ def test_columns_and_encoding_are_named_over_http(mine: Application, tmp_path: P
         assert client.predict(name="mine", **how, api_name="/kb_import")["added"] == 1
         (kept,) = stored("mine", mine.var)
         assert (kept.text, kept.source) == ("Sehr schön.", "a book")
+    finally:
+        page.close()
+
+
+def test_a_data_set_of_the_hub_over_http(mine: Application, hub: Hub, tmp_path: Path) -> None:
+    with gr.Blocks(analytics_enabled=False) as page:
+        add_knowledge_tab(page, mine)
+    _, address, _ = page.launch(prevent_thread_lock=True, quiet=True, _frontend=False)
+    try:
+        client = Client(address, verbose=False, download_files=str(tmp_path))
+        how = {"files": [], "data_set": f"hf:{MILLS}:en/train", "text": ["text", "place"]}
+        seen = client.predict(**how, api_name="/kb_preview")
+        assert seen["passages"][1]["text"] == "text: Mill 1 grinds corn. place: Kent"
+        taken = client.predict(name="mine", **how, api_name="/kb_import")
+        assert (taken["added"], taken["bad"]) == (5, 1)  # with the place, no row is without a text
+        with pytest.raises(Exception, match="Cannot read hf:ann/none/train: there is no such data set"):
+            client.predict(files=[], data_set="hf:ann/none", api_name="/kb_preview")
     finally:
         page.close()
 

@@ -20,7 +20,8 @@ from rag_app.kb_use import KnowledgeInUse
 from rag_app.stores import SharedStore
 from ui.app import build_app
 from ui.encoding import Encoding
-from ui.knowledge_actions import import_files, read_settings, state_of
+from ui.import_actions import import_files, read_settings
+from ui.knowledge_actions import state_of
 from ui.knowledge_upkeep import worked
 from ui.knowledge_view import report_card
 from ui.stopping import Stopped, Stops, Tell
