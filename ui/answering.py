@@ -17,7 +17,16 @@ from ui.asked import Asked, problem, visual_question
 from ui.passage_pictures import pictures_of
 from ui.rendering import answer_card, error_card, passage_cards, recognised_line, timing_line
 
-__all__ = ["MOST_PASSAGES", "Parts", "answered", "checked_k", "corrected", "other_entities", "parts_of"]
+__all__ = [
+    "MOST_PASSAGES",
+    "Parts",
+    "answered",
+    "answered_about",
+    "checked_k",
+    "corrected",
+    "other_entities",
+    "parts_of",
+]
 
 MOST_PASSAGES = 20  # that one question may find and read
 _MOST_ENTITIES = 10  # to choose among
@@ -100,10 +109,7 @@ def corrected(application: Application, asked: Asked, entity: str) -> Parts:
     """The answer from the passages about what a person said that it is."""
     try:
         question, now = asked.open(), application.snapshot()
-        passages = entities_found(now.pipeline, question, now.knowledge_base).get(entity, ())
-        if not passages:
-            raise InputError(f"no passage found here is about {entity!r}; choose one of the names offered")
-        answer: Answer = answer_about(now.pipeline.taking(asked.k), question, passages)
+        answer = answered_about(now, question, entity, asked.k)
     except InputError as error:
         return _refused(error, asked.picture)
     again = Asked(
@@ -119,6 +125,18 @@ def corrected(application: Application, asked: Asked, entity: str) -> Parts:
         preset=now.preset.name,
     )
     return parts_of(again, pictures_of(now.store, answer))
+
+
+def answered_about(application: Application, question: VisualQuestion, entity: str, k: int) -> Answer:
+    """The answer from the k best passages about an entity.
+
+    Raises:
+        InputError: nothing that is found is about it.
+    """
+    passages = entities_found(application.pipeline, question, application.knowledge_base).get(entity, ())
+    if not passages:
+        raise InputError(f"no passage found here is about {entity!r}; choose one of the names offered")
+    return answer_about(application.pipeline.taking(k), question, passages)
 
 
 def _refused(error: InputError, picture: str | None) -> Parts:

@@ -17,11 +17,11 @@ import gradio as gr
 
 from rag_app.answers import Answer
 from rag_app.assembly import Application
-from rag_app.entities import recognised
+from rag_app.entities import entities_found, recognised
 from rag_app.errors import InputError, reported_as_input
 from rag_app.feedback import MOST_TEXT, Feedback, FeedbackStore, picture_bytes
 from rag_app.finder import Explanation
-from ui.answering import checked_k
+from ui.answering import answered_about, checked_k
 from ui.asked import problem, visual_question
 
 __all__ = ["add_ask_api", "add_endpoint", "answer_json", "explanation_json", "kindly", "texts"]
@@ -105,7 +105,7 @@ def add_ask_api(
     fields: Sequence[gr.components.Component],
     feedback: FeedbackStore | None,
 ) -> None:
-    """Adds the endpoints `ask`, `explain`, `answer_without_passages` and, where it can be kept, `feedback`.
+    """Adds `ask`, `explain`, `entities`, `correct`, `answer_without_passages` and, where it can be kept, `feedback`.
 
     Args:
         application: what answers.
@@ -168,8 +168,45 @@ def add_ask_api(
                 raise InputError(f"the reader of {now.preset.name} takes its answers from passages; ask for some")
             return answer_json(now, now.pipeline.without_retrieval().invoke(asked))
 
+    def entities(picture: str | None = None, question: str = "", instruction: str = "") -> Json:
+        """Names what the picture could show, the likeliest first: what the passages that are found are about.
+
+        Args:
+            picture: as for ask.
+            question: as for ask.
+            instruction: as for ask.
+
+        Returns:
+            entities, names for correct.
+        """
+        with kindly(picture):
+            asked, now = visual_question(picture, question, instruction), application.snapshot()
+            return {"entities": list(entities_found(now.pipeline, asked, now.knowledge_base))}
+
+    def correct(
+        picture: str | None = None, question: str = "", instruction: str = "", k: int = 5, entity: str = ""
+    ) -> Json:
+        """Answers anew where something else was recognised: only from passages about what the picture really shows.
+
+        Args:
+            picture: as for ask.
+            question: as for ask.
+            instruction: as for ask.
+            k: as for ask.
+            entity: what it is, as entities names it.
+
+        Returns:
+            As ask; recognised is the entity.
+        """
+        with kindly(picture):
+            asked, now = visual_question(picture, question, instruction), application.snapshot()
+            return answer_json(now, answered_about(now, asked, entity, checked_k(k, now)))
+
     passage_id = gr.Textbox(label="Passage id", visible=False)
+    entity = gr.Textbox(label="Entity", visible=False)
     add_endpoint("ask", ask, fields)
+    add_endpoint("entities", entities, fields[:3])
+    add_endpoint("correct", correct, [*fields, entity])
     add_endpoint("explain", explain, [*fields[:3], passage_id])
     add_endpoint("answer_without_passages", answer_without_passages, fields[:2])
     if feedback is not None:

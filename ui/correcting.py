@@ -48,7 +48,7 @@ class Correction:
         def offer(remembered: Asked | None) -> Any:  # noqa: ANN401 - an update of a component
             return offered(self._application, remembered)
 
-        def correct(remembered: Asked | None, entity: str | None) -> Parts | list[Any]:
+        def read_again(remembered: Asked | None, entity: str | None) -> Parts | list[Any]:
             if remembered is None:
                 return [error_card(ASK_AGAIN), *[gr.skip()] * (len(parts) - 1)]
             if not entity:
@@ -56,7 +56,7 @@ class Correction:
             return corrected(self._application, remembered, entity)
 
         self.button.click(offer, asked, self._choice, **models)
-        return self._choice.input(correct, [asked, self._choice], parts, **models)
+        return self._choice.input(read_again, [asked, self._choice], parts, **models)
 
 
 def offered(application: Application, asked: Asked | None) -> gr.Radio:

@@ -13,7 +13,7 @@ from gradio_client.exceptions import AppError  # type: ignore[import-untyped]
 
 from rag_app.assembly import Application
 from rag_app.feedback import FeedbackStore, feedback_path
-from tests.tiny import save_picture
+from tests.tiny import PASSAGES, save_picture
 from ui.answering import answered
 from ui.api_call import api_call
 
@@ -50,11 +50,13 @@ def test_a_picture_may_be_left_out(client: Client) -> None:
     named = client.view_api(return_format="dict")["named_endpoints"]
     required = {
         name: [one["parameter_name"] for one in named[name]["parameters"] if not one["parameter_has_default"]]
-        for name in ("/ask", "/explain", "/feedback", "/evaluate")
+        for name in ("/ask", "/explain", "/entities", "/correct", "/feedback", "/evaluate")
     }
     assert required == {
         "/ask": ["question"],
         "/explain": ["question", "passage_id"],
+        "/entities": ["question"],
+        "/correct": ["question", "entity"],
         "/feedback": ["question", "answer"],
         "/evaluate": ["questions"],
     }
@@ -66,6 +68,23 @@ def test_explain_adds_up(client: Client, picture: dict[str, object]) -> None:
     assert why["score"] == pytest.approx(best["score"], abs=0.05)
     assert sum(row["cosine"] for row in why["rows"]) == pytest.approx(why["score"], abs=1e-3)
     assert {row["kind"] for row in why["rows"]} >= {"text", "patch"}
+
+
+def test_what_was_recognised_is_corrected(client: Client, picture: dict[str, object]) -> None:
+    question = "what is the capital?"
+    first = client.predict(picture, question, api_name="/ask")
+    names = client.predict(picture, question, api_name="/entities")["entities"]
+    assert set(names) == {one["title"] for one in PASSAGES}
+    other = next(name for name in names if name != first["recognised"])
+    again = client.predict(picture=picture, question=question, entity=other, api_name="/correct")
+    about = [one["passage_id"] for one in PASSAGES if one["title"] == other]
+    assert again["recognised"] == other
+    assert sorted(one["passage_id"] for one in again["passages"]) == sorted(about)
+    assert {one["passage_id"] for one in again["candidates"]} <= set(about)
+    (one,) = client.predict(None, question, "", 1, "The red land", api_name="/correct")["passages"]
+    assert one["title"] == "The red land"
+    with pytest.raises(AppError, match="No passage found here is about 'Narnia'; choose one of the names offered"):
+        client.predict(question=question, entity="Narnia", api_name="/correct")
 
 
 def test_feedback_is_kept(client: Client, picture: dict[str, object], application: Application) -> None:
@@ -132,4 +151,5 @@ def test_the_program_in_the_readme_runs(
     before = len(list(FeedbackStore(feedback_path(application.var))))
     printed = run(program.replace("http://127.0.0.1:7860", address))
     assert len([line for line in printed if " matched " in line]) == 5
+    assert printed[-1].startswith("If it were ")
     assert len(list(FeedbackStore(feedback_path(application.var)))) == before + 1

@@ -19,7 +19,8 @@ from rag_app.evaluation.worst import read_cases
 from rag_app.knowledge import find_knowledge
 from tests.tiny import save_picture
 from ui.app import build_app
-from ui.evaluate_tab import UPLOADED, compared, evaluated, offered
+from ui.evaluate_actions import UPLOADED, evaluated
+from ui.evaluate_tab import compared, offered
 from ui.evaluation_view import comparison_table, failure_gallery, results
 from ui.stopping import Stopped, Stops
 
@@ -106,6 +107,29 @@ def test_evaluating_over_http(address: str, tmp_path: Path) -> None:
     assert reports["with retrieval"]["counts"]["questions"] == 2
     with pytest.raises(AppError, match="upload a zip with the pictures that it names"):
         client.predict(questions, None, api_name="/evaluate")
+
+
+def test_evaluations_are_compared_over_http(address: str, tmp_path: Path) -> None:
+    client = Client(address, verbose=False, download_files=str(tmp_path))
+    questions, archive = (handle_file(str(path)) for path in save_questions(tmp_path, count=2))
+    for mode in BOTH:
+        client.predict(questions, archive, [mode], 2, api_name="/evaluate")
+    bare, found = client.predict(api_name="/evaluations")["evaluations"][:2]
+    assert (", without retrieval, " in bare["title"], ", with retrieval, " in found["title"]) == (True, True)
+    seen = client.predict(bare["name"], found["name"], api_name="/compare_evaluations")
+    assert (seen["first"], seen["second"]) == (bare["title"], found["title"])
+    metric = seen["metrics"]["VQA accuracy"]
+    assert metric["difference"] == pytest.approx(metric["second"] - metric["first"])
+    assert metric["low"] <= metric["difference"] <= metric["high"]
+    assert metric["questions"] == 2
+    for other in ("gone", "../..", ""):
+        with pytest.raises(AppError, match="Choose two evaluations of the same questions"):
+            client.predict(found["name"], other, api_name="/compare_evaluations")
+    one, pictures = (handle_file(str(path)) for path in save_questions(tmp_path, count=1))
+    client.predict(one, pictures, ["with retrieval"], 1, api_name="/evaluate")
+    (last, *_) = client.predict(api_name="/evaluations")["evaluations"]
+    with pytest.raises(AppError, match="These are evaluations of different datasets; choose two of the same one"):
+        client.predict(found["name"], last["name"], api_name="/compare_evaluations")
 
 
 def test_questions_of_any_knowledge_base_in_use_are_offered(

@@ -402,7 +402,7 @@ def test_visitors_see_no_other_knowledge_base(
     assert "diary" not in shown
     assert str(application.var) not in shown
     named = json.loads(page.send("GET", "/gradio_api/info")[2])["named_endpoints"]
-    assert set(named) <= {"/ask", "/explain", "/answer_without_passages", "/search"}
+    assert set(named) == {"/ask", "/explain", "/entities", "/correct", "/answer_without_passages"}
 
 
 def test_models_ask_for_a_gpu_where_spaces_is_installed(
