@@ -12,6 +12,7 @@ from gradio.blocks import Block
 from rag_app.assembly import Application
 from rag_app.feedback import FeedbackStore
 from rag_app.questions import MAX_INSTRUCTION_CHARACTERS, MAX_QUESTION_CHARACTERS
+from ui.alone import AnswerAlone
 from ui.answering import MOST_PASSAGES, Parts, answered
 from ui.api import add_ask_api
 from ui.api_call import api_call, page_address
@@ -75,17 +76,22 @@ def add_ask_tab(
             with gr.Accordion("Your questions", elem_id="asked-before"):
                 strip = gr.HTML(history_strip([], None), elem_id="history", js_on_load=CLICKS)
         with gr.Column(elem_id="ask-answer"):
-            answer = gr.HTML(waiting_card(), elem_id="answer")
+            alone = AnswerAlone(application)
+            with gr.Row(equal_height=False, elem_id="answers"):
+                answer = gr.HTML(waiting_card(), elem_id="answer")
+                alone.add_place()
             with gr.Row(elem_id="below-answer", equal_height=True):
                 entity = gr.HTML(recognised_line(""), elem_id="recognised", min_height=32)
                 correction = Correction(application)
+                alone.add_button()
                 thumbs = FeedbackForm(feedback) if feedback is not None else None
             correction.add_choice()
-            sections = [correction.section]
+            sections = [correction.section, alone.section]
             if thumbs is not None:
                 sections.append(thumbs.add_details(asked))
             passages = gr.HTML(elem_id="passages")
             timings = gr.HTML(elem_id="timings")
+    alone.connect(asked, MODELS, [form.button.click, form.question.submit])
     sections.append(add_closer_look(application, asked))
     with gr.Accordion("Copy as API call", open=False, elem_id="closer-call"):
         call = gr.Code(language="python", label="The same question from Python", interactive=False, elem_id="as-call")

@@ -1,4 +1,4 @@
-"""A closer look at an answer: why a passage, the candidates, the answer without passages, everything as JSON."""
+"""A closer look at an answer: why a passage, the candidates, everything as JSON."""
 
 from __future__ import annotations
 
@@ -11,16 +11,12 @@ from rag_app.assembly import Application
 from rag_app.errors import InputError
 from ui.asked import ASK_AGAIN, Asked, Section, problem
 from ui.explanation import LINK_PAIRS, explanation_card, no_explanation
-from ui.rendering import answer_card, candidates_table, error_card, passage_name
+from ui.rendering import candidates_table, error_card, passage_name
 
-__all__ = ["add_closer_look", "answered_alone", "explained", "refreshed"]
+__all__ = ["add_closer_look", "explained", "refreshed"]
 
 _FIRST = "Ask a question first."
 _CHOOSE = "Choose a passage to see what made its score."
-_READS_ONLY = (
-    "The reader of this preset takes every answer from a passage and has none of its own. "
-    "Presets with a generator, such as preflmr-b-blip2, can answer without passages."
-)
 
 
 def add_closer_look(application: Application, asked: gr.State) -> Section:
@@ -36,33 +32,20 @@ def add_closer_look(application: Application, asked: gr.State) -> Section:
         why = gr.HTML(elem_id="why", js_on_load=LINK_PAIRS)
     with gr.Accordion("Candidates", open=False, elem_id="closer-candidates"):
         candidates = gr.HTML(no_explanation(_FIRST), elem_id="candidates")
-    with gr.Accordion("Without passages", open=False, elem_id="closer-alone"):
-        able = not application.pipeline.needs_passages
-        button = gr.Button("Answer without passages", elem_id="ask-alone", visible=able)
-        alone = gr.HTML(no_explanation(_alone_note(application)), elem_id="alone")
     with gr.Accordion("Copy as JSON", open=False, elem_id="closer-json"):
         copy = gr.Code(language="json", label="Answer as JSON", interactive=False, elem_id="as-json")
 
     def show_why(remembered: Asked | None, rank: int | None) -> str:
         return explained(application, remembered, rank)
 
-    def ask_alone(remembered: Asked | None) -> str:
-        return answered_alone(application, remembered)
-
-    def refresh(remembered: Asked | None) -> list[Any]:
-        return refreshed(application, remembered)
-
     choice.input(show_why, [asked, choice], why, **models)
-    button.click(ask_alone, asked, alone, **models)
-    return Section(refresh=refresh, outputs=[choice, why, candidates, button, alone, copy])
+    return Section(refresh=refreshed, outputs=[choice, why, candidates, copy])
 
 
-def refreshed(application: Application, asked: Asked | None) -> list[Any]:
+def refreshed(asked: Asked | None) -> list[Any]:
     """Values of the section's outputs after a question; empty ones where there is no answer."""
-    able = gr.Button(visible=not application.pipeline.needs_passages)
-    alone = no_explanation(_alone_note(application))
     if asked is None:
-        return [gr.Radio([], value=None, info=_FIRST), "", no_explanation(_FIRST), able, alone, None]
+        return [gr.Radio([], value=None, info=_FIRST), "", no_explanation(_FIRST), None]
     choices = [(f"{rank}. {passage_name(found)}", rank) for rank, found in enumerate(asked.answer.passages, start=1)]
     names = {"preset": asked.preset, "knowledge_base": asked.knowledge_base}
     everything = {"question": asked.text, "instruction": asked.instruction, **asked.answer.as_json(), **names}
@@ -70,8 +53,6 @@ def refreshed(application: Application, asked: Asked | None) -> list[Any]:
         gr.Radio(choices, value=None, info=_CHOOSE),
         "",
         candidates_table(asked.answer),
-        able,
-        alone,
         json.dumps(everything, indent=2, ensure_ascii=False),
     ]
 
@@ -93,19 +74,3 @@ def explained(application: Application, asked: Asked | None, rank: int | None) -
     return explanation_card(
         explanation, question=asked.text, content=found.passage.content, score=found.score, image=question.image
     )
-
-
-def answered_alone(application: Application, asked: Asked | None) -> str:
-    """The answer without passages as HTML, or why there is none."""
-    if asked is None or application.pipeline.needs_passages:
-        return no_explanation(_alone_note(application))
-    try:
-        return answer_card(application.pipeline.without_retrieval().invoke(asked.open()))
-    except InputError as error:
-        return error_card(problem(error, asked.picture))
-
-
-def _alone_note(application: Application) -> str:
-    if application.pipeline.needs_passages:
-        return _READS_ONLY
-    return "What the generator says from the picture and the question alone, to compare."

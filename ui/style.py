@@ -21,7 +21,12 @@ CSS = """
 .answer-card { border-left: 6px solid var(--color-accent); }
 .answer-card.unsure { border-left-color: #d9a514; }
 .answer-card.waiting { border-left-color: var(--border-color-primary); color: var(--body-text-color-subdued); }
-#answer .card { min-height: 7.6rem; }
+:is(#answer, #alone) .card { min-height: 7.6rem; }
+#answers > * { min-width: min(220px, 100%) !important; }  /* side by side, or on a phone one below the other */
+.alone { position: relative; }
+.alone-head { position: absolute; font-size: .8rem; padding: 4px 18px; color: var(--body-text-color-subdued); }
+.alone-head + .card { padding-top: 26px; }
+#alone .answer-text { font-size: 1.5rem; }
 .answer-text { font-size: 1.9rem; line-height: 1.25; font-weight: 700; overflow-wrap: anywhere; }
 .cursor { display: inline-block; width: .5em; height: 1em; margin-left: 2px; vertical-align: -.12em;
   background: currentColor; animation: blink 1s steps(2) infinite; }

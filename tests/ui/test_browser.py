@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
 
+from generator.remote import RemoteGenerator, RemoteSettings
 from rag_app.assembly import Application
+from rag_app.pipeline import RagPipeline
+from tests.generator.chat_server import serving_chat
 from tests.tiny import save_picture
 
 pytestmark = pytest.mark.browser
@@ -94,16 +98,54 @@ def test_the_pointer_shows_the_pair(page: Page, address: str, tmp_path: Path) ->
     assert page.locator("#why .lit").count() == 0
 
 
-def test_candidates_json_and_a_note_for_readers(page: Page, address: str, application: Application) -> None:
+def test_candidates_and_json(page: Page, address: str, application: Application) -> None:
     ask(page, address, "what is the capital?")
     page.get_by_role("button", name="Candidates").click()
     expect(page.locator("#candidates tbody tr")).to_have_count(application.pipeline.k, timeout=PATIENCE)
     expect(page.locator("#candidates .winner")).to_have_count(1)
     page.get_by_role("button", name="Copy as JSON").click()
     expect(page.locator("#as-json")).to_contain_text('"confidence"', timeout=PATIENCE)
-    page.get_by_role("button", name="Without passages").click()
-    expect(page.locator("#alone")).to_contain_text("has none of its own")
-    assert page.locator("#ask-alone").count() == 0
+
+
+@pytest.fixture
+def generating(application: Application) -> Iterator[None]:
+    """A generator answers in place of the reader, as long as the test lasts."""
+    before = application.pipeline
+    with serving_chat() as serving:
+        serving.behave(answers={"land": "with a passage"}, otherwise="from memory")
+        generator = RemoteGenerator(RemoteSettings(address=serving.address, model="m"))
+        application.change(pipeline=RagPipeline(finder=before.finder, generator=generator, k=before.k))
+        yield
+    application.change(pipeline=before)
+
+
+@pytest.mark.usefixtures("generating")
+def test_the_answer_without_passages_stands_beside_the_other(page: Page, address: str) -> None:
+    page.goto(address)
+    expect(page.locator("#ask-alone")).to_be_disabled(timeout=PATIENCE)
+    ask(page, address, "what is the capital?")
+    expect(page.locator("#alone")).to_be_hidden()
+    page.locator("#ask-alone").click()
+    alone = page.locator("#alone [data-state=answered], #alone [data-state=abstained]")
+    expect(alone).to_contain_text("from memory", timeout=PATIENCE)
+    expect(page.locator("#answer")).to_contain_text("with a passage")
+    first, second = page.locator("#answer").bounding_box(), page.locator("#alone").bounding_box()
+    assert first is not None
+    assert second is not None
+    assert second["x"] >= first["x"] + first["width"]
+    assert second["y"] == pytest.approx(first["y"], abs=2)
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.wait_for_timeout(500)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    page.locator("#question textarea").press("Enter")
+    expect(page.locator("#alone")).to_be_hidden(timeout=PATIENCE)
+
+
+def test_a_reader_says_beside_the_answer_why_it_has_none_alone(page: Page, address: str) -> None:
+    ask(page, address, "what is the capital?")
+    page.locator("#ask-alone").click()
+    said = page.locator("#alone [role=alert]")
+    expect(said).to_contain_text("The reader of the preset tiny takes every answer from a passage", timeout=PATIENCE)
 
 
 def test_a_link_fills_in_the_form(page: Page, address: str) -> None:

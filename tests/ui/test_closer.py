@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from dataclasses import replace
 from html import unescape
 from pathlib import Path
@@ -12,13 +11,10 @@ from pathlib import Path
 import gradio as gr
 import pytest
 
-from generator.remote import RemoteGenerator, RemoteSettings
 from rag_app.assembly import Application
-from rag_app.pipeline import RagPipeline
-from tests.generator.chat_server import serving_chat
 from tests.tiny import save_picture
 from ui.asked import Asked, visual_question
-from ui.closer import answered_alone, explained, refreshed
+from ui.closer import explained, refreshed
 from ui.deep_links import fields_of
 from ui.explanation import explanation_card
 
@@ -86,15 +82,14 @@ def test_a_picture_that_is_gone_is_said_kindly(application: Application, asked: 
 def test_nothing_asked_nothing_shown(application: Application, asked: Asked) -> None:
     assert "Ask a question first" in explained(application, None, None)
     assert "Ask a question first" in explained(application, asked, 99)
-    choice, why, candidates, _, _, copy = refreshed(application, None)
+    choice, why, candidates, copy = refreshed(None)
     assert isinstance(choice, gr.Radio)
     assert (choice.choices, why, copy) == ([], "", None)
     assert "Ask a question first" in candidates
 
 
-def test_what_is_shown_of_an_answer(application: Application, asked: Asked) -> None:
-    choice, _, candidates, able, _, copy = refreshed(application, asked)
-    assert able.visible is False  # the reader has no answer of its own
+def test_what_is_shown_of_an_answer(asked: Asked) -> None:
+    choice, _, candidates, copy = refreshed(asked)
     assert [value for _, value in choice.choices] == [1, 2, 3, 4, 5, 6]
     assert candidates.count("<tr") == 7
     assert candidates.count("✓ chosen") == 1
@@ -104,25 +99,6 @@ def test_what_is_shown_of_an_answer(application: Application, asked: Asked) -> N
     everything = json.loads(copy)
     assert everything["question"] == QUESTION
     assert everything["passages"] == asked.answer.as_json()["passages"]
-
-
-def test_a_reader_says_that_it_cannot(application: Application, asked: Asked) -> None:
-    assert "has none of its own" in answered_alone(application, asked)
-
-
-@pytest.fixture
-def server() -> Iterator[str]:
-    """Tells whether it was given a passage."""
-    with serving_chat() as serving:
-        serving.behave(answers={"land": "with a passage"}, otherwise="from <memory>")
-        yield serving.address
-
-
-def test_a_generator_answers_without_passages(application: Application, asked: Asked, server: str) -> None:
-    generator = RemoteGenerator(RemoteSettings(address=server, model="m"))
-    pipeline = RagPipeline(finder=application.pipeline.finder, generator=generator, k=3)
-    card = answered_alone(replace(application, pipeline=pipeline), asked)
-    assert "from &lt;memory&gt;" in card
 
 
 def test_links_fill_in_what_makes_sense() -> None:

@@ -362,7 +362,8 @@ def test_one_visitor_does_not_see_anothers_questions(page: Page) -> None:
     config = json.loads(page.send("GET", "/config")[2])
     parts = {part["id"]: part["props"].get("elem_id") for part in config["components"]}
     events = {event["id"]: event for event in config["dependencies"]}
-    (ask,) = (one for one, event in events.items() if "ask" in [parts.get(part) for part, _ in event["targets"]])
+    clicked = [one for one, event in events.items() if "ask" in [parts.get(part) for part, _ in event["targets"]]]
+    (ask,) = (one for one in clicked if "answer" in [parts.get(part) for part in events[one]["outputs"]])
     (refresh,) = (
         one for one, event in events.items() if event["trigger_after"] == ask and not event["trigger_only_on_failure"]
     )
