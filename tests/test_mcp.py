@@ -43,7 +43,7 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     (Path(own.stdout.strip()) / "others.pth").write_text("\n".join(site.getsitepackages()), encoding="utf-8")
     package = MCP_INSTALL.split("'")[1]
-    install = [python, "-m", "pip", "install", "-q", "--constraint", str(ROOT / "requirements.txt"), package]
+    install = [str(python), "-m", "pip", "install", "-q", "--constraint", str(ROOT / "requirements.txt"), package]
     subprocess.run(install, check=True)
     return python
 

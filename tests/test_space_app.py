@@ -13,16 +13,26 @@ import urllib.request
 import venv
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from rag_app.space import INCLUDED
-from tests.tiny import save_passages, save_preset, save_reader, tiny_preset
+from tests.chromium import opened_page
+from tests.tiny import save_passages, save_picture, save_preset, save_reader, tiny_preset
 
 ROOT = Path(__file__).resolve().parent.parent
 NOBODY = 65534
 PATIENCE = 900  # seconds
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seen:
+    """What the page shows of an answer."""
+
+    answer: str
+    passages: list[str]
 
 
 @pytest.fixture(scope="module")
@@ -122,6 +132,21 @@ def asked(address: str, picture: Path, question: str) -> dict[str, object]:
     return answer
 
 
+def asked_on_the_page(address: str, picture: Path, question: str, shown: Path, profile: Path) -> Seen:
+    """Asks as a visitor does, in a real Chromium, and gives what the page then says: the answer, and the passages."""
+    from playwright.sync_api import expect
+
+    with opened_page(address, profile, shown) as page:
+        page.goto(address)
+        page.locator("#picture input[type=file]").first.set_input_files(picture)
+        expect(page.locator("#picture img")).to_be_visible(timeout=PATIENCE * 1000)
+        page.locator("#question textarea").fill(question)
+        page.locator("#ask").click()
+        answer = page.locator("#answer [data-state=answered], #answer [data-state=abstained]")
+        expect(answer).to_be_visible(timeout=PATIENCE * 1000)
+        return Seen(answer=answer.inner_text(), passages=page.locator("#passages .passage").all_inner_texts())
+
+
 def refused(log: Path) -> list[str]:
     """Lines that say that something could not be written."""
     words = ("PermissionError", "Permission denied", "Read-only file system", "cannot be written")
@@ -147,6 +172,20 @@ def test_a_space_with_tiny_checkpoints(checkout: Path, home: Path) -> None:
     assert written(checkout) == []
 
 
+@pytest.mark.browser
+def test_a_question_through_the_page_of_a_space(checkout: Path, home: Path, tmp_path: Path, screenshots: Path) -> None:
+    preset = tiny_preset(save_reader(home / "reader"), save_passages(home / "passages.jsonl"))
+    file = save_preset(home / "tiny.toml", preset)
+    picture = save_picture(tmp_path / "red.png")
+    with space(Path(sys.executable), checkout, home, RAG_APP_PRESET=str(file)) as (address, log):
+        shown = screenshots / "test_space_app-tiny.png"
+        seen = asked_on_the_page(address, picture, "what is the capital?", shown, tmp_path / "profile")
+        assert "% sure" in seen.answer
+        assert len(seen.passages) == 3
+    assert not refused(log)
+    assert written(checkout) == []
+
+
 def test_a_preset_that_there_is_not(checkout: Path) -> None:
     environment = {**os.environ, "SPACE_ID": "ann/flags", "RAG_APP_PRESET": "none", "GRADIO_SERVER_PORT": "17862"}
     run = subprocess.run([sys.executable, "app.py"], cwd=checkout, env=environment, capture_output=True, text=True)
@@ -156,9 +195,10 @@ def test_a_preset_that_there_is_not(checkout: Path) -> None:
 
 @pytest.mark.space
 def test_a_space_from_its_requirements_alone(
-    checkout: Path, home: Path, tmp_path_factory: pytest.TempPathFactory
+    checkout: Path, home: Path, tmp_path_factory: pytest.TempPathFactory, screenshots: Path
 ) -> None:
-    """A new environment with requirements.txt and nothing else, the embedded checkpoints, World Flags."""
+    """A new environment with requirements.txt and nothing else, the embedded checkpoints, World Flags; asked through
+    the page and over HTTP."""
     environment = tmp_path_factory.mktemp("environment")
     venv.create(environment, with_pip=True)
     python = environment / "bin" / "python"
@@ -170,5 +210,9 @@ def test_a_space_from_its_requirements_alone(
         answer = asked(address, flag, "What is the capital of this country?")
         assert "Tokyo" in json.dumps(answer)
         assert answer["knowledge_base"] == "world_flags"
+        question, shown = "Which currency do people pay with here?", screenshots / "test_space_app-embedded.png"
+        seen = asked_on_the_page(address, flag, question, shown, tmp_path_factory.mktemp("profile"))
+        assert "yen" in seen.answer.lower()
+        assert any("Japan" in passage for passage in seen.passages)
     assert not refused(log)
     assert written(checkout) == []

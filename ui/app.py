@@ -54,7 +54,9 @@ def build_app(application: Application, settings: PageSettings | None = None) ->
             add_about_tab(page, application)
     if settings.public:
         check_uploads(page, settings)
-    ask_for_gpu(page, concurrency_id="models")
+    if not ask_for_gpu(page, concurrency_id="models"):
+        # On a Space, gradio's page would fetch a header and fonts from elsewhere. ZeroGPU alone needs the name.
+        page.space_id = None
     page.queue(max_size=settings.max_waiting, default_concurrency_limit=1, api_open=False)
     return page
 

@@ -1,8 +1,6 @@
 from __future__ import annotations
 
-import os
 import re
-import shutil
 import socket
 from collections.abc import Iterator
 from dataclasses import replace
@@ -15,6 +13,7 @@ import torch
 
 from rag_app.assembly import Application, open_application
 from rag_app.knowledge import find_knowledge
+from tests.chromium import opened_page
 from tests.tiny import save_passages, save_picture, save_reader, tiny_preset
 
 if TYPE_CHECKING:
@@ -23,10 +22,6 @@ if TYPE_CHECKING:
 # The server opens files with it, and anyio imports that part when it is first used: deep in a request, where pytest's
 # rewriting of the module now and then ends in "AST constructor recursion depth mismatch" (CPython 3.11). So it is here.
 assert callable(anyio.open_file)
-
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-PATIENCE = 60_000  # milliseconds
 
 
 @pytest.fixture(scope="session")
@@ -63,36 +58,9 @@ def broken_picture(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def chromium() -> str:
-    found = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, BROWSERS)), None)
-    assert found, "no Chromium is installed: `apt-get install chromium`, or name it in $CHROMIUM"
-    return found
-
-
-@pytest.fixture(scope="session")
-def screenshots(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where a picture of the page is kept after each browser test: $RAG_APP_SCREENSHOTS, else a temporary folder."""
-    named = os.environ.get("RAG_APP_SCREENSHOTS")
-    folder = Path(named) if named else tmp_path_factory.mktemp("screenshots")
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
-
-
 @pytest.fixture
 def page(tmp_path: Path, address: str, screenshots: Path, request: pytest.FixtureRequest) -> Iterator[Page]:
     """A browser window; whatever a test does in it, no request may go to another host."""
-    from playwright.sync_api import sync_playwright
-
-    leaving: list[str] = []
-    with sync_playwright() as playwright:
-        context = playwright.chromium.launch_persistent_context(
-            tmp_path / "profile", executable_path=chromium(), headless=True, args=FLAGS, timeout=3 * PATIENCE
-        )
-        page = context.new_page()
-        page.set_default_timeout(PATIENCE)
-        page.on("request", lambda request: leaving.append(request.url))
+    name = re.sub(r"[^\w.-]+", "-", f"{request.path.stem}-{request.node.name}")
+    with opened_page(address, tmp_path / "profile", screenshots / f"{name}.png") as page:
         yield page
-        name = re.sub(r"[^\w.-]+", "-", f"{request.path.stem}-{request.node.name}")
-        page.screenshot(path=screenshots / f"{name}.png", full_page=True)
-        context.close()
-    assert [url for url in leaving if not url.startswith((address, "data:", "blob:"))] == []

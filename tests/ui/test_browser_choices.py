@@ -13,8 +13,8 @@ from rag_app.assembly import Application
 from rag_app.cli import main
 from rag_app.kb_use import KnowledgeInUse
 from rag_app.preset_use import PresetInUse
+from tests.chromium import PATIENCE
 from tests.tiny import save_picture
-from tests.ui.conftest import PATIENCE
 from tests.ui.test_browser import NAMELESS
 
 pytestmark = pytest.mark.browser

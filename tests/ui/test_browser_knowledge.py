@@ -15,7 +15,7 @@ from knowledge_bases.store import PassageStore
 from rag_app import own_knowledge
 from rag_app.assembly import Application
 from rag_app.kb_use import KnowledgeInUse
-from tests.ui.conftest import PATIENCE
+from tests.chromium import PATIENCE
 from ui.encoding import Encoding
 
 pytestmark = pytest.mark.browser

@@ -13,8 +13,8 @@ from playwright.sync_api import Page, expect
 from knowledge_bases.store import PassageStore
 from rag_app.assembly import Application
 from rag_app.feedback import FeedbackStore, feedback_path
+from tests.chromium import PATIENCE
 from tests.tiny import save_picture
-from tests.ui.conftest import PATIENCE
 from tests.ui.test_evaluate_tab import save_questions
 from ui.answering import Parts
 

@@ -14,7 +14,7 @@ from playwright.sync_api import Page, expect
 
 from rag_app.assembly import Application
 from rag_app.serving import Rate, public_page
-from tests.ui.conftest import PATIENCE
+from tests.chromium import PATIENCE
 
 pytestmark = pytest.mark.browser
 

@@ -421,9 +421,12 @@ def GPU(*, duration):
     return decorate
 """
     (tmp_path / "spaces.py").write_text(text, encoding="utf-8")
+    monkeypatch.setenv("SYSTEM", "spaces")
+    monkeypatch.setenv("SPACE_ID", "ann/flags")
     plain = build_app(application)
     monkeypatch.syspath_prepend(str(tmp_path))
     decorated = build_app(application)
+    assert (plain.space_id, decorated.space_id) == (None, "ann/flags")
     import spaces  # type: ignore[import-not-found]
 
     models = [event for event in decorated.fns.values() if event.concurrency_id == "models"]

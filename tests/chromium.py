@@ -1,0 +1,52 @@
+"""A real Chromium for tests that drive the page."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+__all__ = ["PATIENCE", "chromium", "opened_page"]
+
+PATIENCE = 60_000  # milliseconds
+_BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+_FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+
+
+def chromium() -> str:
+    """Where it lies: $CHROMIUM, or the one that is installed."""
+    found = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, _BROWSERS)), None)
+    assert found, "no Chromium is installed: `apt-get install chromium`, or name it in $CHROMIUM"
+    return found
+
+
+@contextmanager
+def opened_page(address: str, profile: Path, picture: Path) -> Iterator[Page]:
+    """A browser window; whatever is done in it, no request may go to another host.
+
+    Args:
+        address: of the page.
+        profile: folder for what the browser keeps.
+        picture: file for a picture of the page, as it is in the end.
+    """
+    from playwright.sync_api import sync_playwright
+
+    leaving: list[str] = []
+    with sync_playwright() as playwright:
+        context = playwright.chromium.launch_persistent_context(
+            profile, executable_path=chromium(), headless=True, args=_FLAGS, timeout=3 * PATIENCE
+        )
+        page = context.new_page()
+        page.set_default_timeout(PATIENCE)
+        page.on("request", lambda request: leaving.append(request.url))
+        yield page
+        page.screenshot(path=picture, full_page=True)
+        context.close()
+    left = [url for url in leaving if not url.startswith((address, "data:", "blob:"))]
+    assert left == [], f"requests to other hosts: {left}"
