@@ -93,6 +93,7 @@ def open_application(
     retrieve: bool = True,
     notify: Notify = lambda message: None,
     progress: Progress | None = None,
+    check: Callable[[], None] = lambda: None,
 ) -> Application:
     """Loads the models and brings the index up to date.
 
@@ -103,15 +104,19 @@ def open_application(
         retrieve: False answers without passages; retriever, store and index are then not opened.
         notify: told what a person should know.
         progress: told (passages done, passages in all) while passages are encoded.
+        check: called after each of the models; what it raises ends the loading.
 
     Raises:
         InputError: a checkpoint, the knowledge base or the device cannot be used.
     """
     placement = resolve_placement(preset.device, preset.dtype)
     generator = _load_generator(preset, placement)
+    check()
     finder: Finder | None = None
     if retrieve:
-        finder = open_finder(knowledge, load_encoder(preset, placement), var=var, notify=notify, progress=progress)
+        encoder = load_encoder(preset, placement)
+        check()
+        finder = open_finder(knowledge, encoder, var=var, notify=notify, progress=progress)
     store = finder.store if finder is not None else None
     return Application(
         preset=preset,

@@ -46,13 +46,21 @@ class PresetInUse:
         presets = [self._named(name) for name in names]
         return [PresetChoice(preset=one, cannot="" if one.name == self.name else cannot_run(one)) for one in presets]
 
-    def use(self, name: str, *, progress: Callable[[int, int], None] | None = None) -> None:
+    def use(
+        self,
+        name: str,
+        *,
+        progress: Callable[[int, int], None] | None = None,
+        check: Callable[[], None] = lambda: None,
+    ) -> None:
         """Loads a preset's models, and has them answer from then on; until then, and for good where it fails, the
         others do. Both lie in memory meanwhile.
 
         Args:
             name: of a preset of `choices`.
             progress: told (passages encoded, passages to encode).
+            check: called after each of the models, and before they take the others' place; what it raises leaves the
+                others there.
 
         Raises:
             InputError: there is none of this name, it cannot run here, or something of it cannot be loaded.
@@ -70,7 +78,9 @@ class PresetInUse:
                     var=application.var,
                     retrieve=application.pipeline.finder is not None,
                     progress=progress,
+                    check=check,
                 )
+            check()
             application.change(**{**vars(fresh), "changing": application.changing})
 
     def _named(self, name: str) -> Preset:

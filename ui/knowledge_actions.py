@@ -24,6 +24,7 @@ __all__ = [
     "MOST_FOUND",
     "PAGE",
     "Counts",
+    "Found",
     "Shown",
     "browse",
     "check_there",
@@ -113,27 +114,40 @@ class Counts:
         return self._known[shared.path][1]
 
 
-def browse(shared: SharedStore, words: str, page: int) -> tuple[list[Passage], int]:
-    """Passages with these words, best first; without words, one page of all.
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """What was looked for.
+
+    Attributes:
+        passages: the first ones, or one page.
+        pages: how many there are.
+        more: whether more passages have these words.
+    """
+
+    passages: list[Passage]
+    pages: int = 1
+    more: bool = False
+
+
+def browse(shared: SharedStore, words: str, page: int) -> Found:
+    """Passages with these words, best first and at most `MOST_FOUND`; without words, one page of all.
 
     Args:
         shared: the passages of a knowledge base.
         words: what to look for.
         page: from 1; only without words.
 
-    Returns:
-        the passages, and how many pages there are.
-
     Raises:
         InputError: there is no such page.
     """
     if words.strip():
-        return shared.search_text(words, MOST_FOUND), 1
+        found = shared.search_text(words, MOST_FOUND + 1)
+        return Found(passages=found[:MOST_FOUND], more=len(found) > MOST_FOUND)
     with reported_as_input(), PassageStore.open(shared.path) as store:
         pages = max(1, -(-len(store) // PAGE))
         if not 1 <= page <= pages:
             raise InputError(f"there is no page {page}; give 1 to {pages}")
-        return store.part((page - 1) * PAGE, PAGE), pages
+        return Found(passages=store.part((page - 1) * PAGE, PAGE), pages=pages)
 
 
 def show(shared: SharedStore, passage_id: str, folder: Path) -> Shown:

@@ -55,11 +55,11 @@ def add_reading_api(application: Application, in_use: KnowledgeInUse) -> None:
             page: from 1; only without words.
 
         Returns:
-            passages, each with passage_id, title, text and source; and pages.
+            passages, each with passage_id, title, text and source; pages; and more, whether more have these words.
         """
         with kindly(folder=var):
-            found, pages = browse(stored(name, var), words, int(page))
-            return {"passages": [vars(one) for one in found], "pages": pages}
+            found = browse(stored(name, var), words, int(page))
+            return {"passages": [vars(one) for one in found.passages], "pages": found.pages, "more": found.more}
 
     def kb_show(name: str, passage_id: str) -> Json:
         """Gives one passage whole.

@@ -12,7 +12,7 @@ from rag_app.errors import InputError
 from rag_app.kb_use import KnowledgeInUse
 from rag_app.stores import SharedStore
 from ui.asked import problem
-from ui.knowledge_actions import MOST_FOUND, Counts, Shown, browse, check_there, names, show, stored
+from ui.knowledge_actions import Counts, Found, Shown, browse, check_there, names, show, stored
 from ui.knowledge_api import add_reading_api, add_upkeep_api
 from ui.knowledge_changing_api import add_import_api, add_passage_api
 from ui.knowledge_editing import NO_PASSAGE, add_editor
@@ -70,11 +70,11 @@ def add_knowledge_tab(page: gr.Blocks, application: Application) -> None:
     def find(name: str, text: str, page_number: float | None) -> Any:  # noqa: ANN401 - a component's update
         number = int(page_number or 1)
         try:
-            found, pages = browse(passages_of(name), text, number)
+            found = browse(passages_of(name), text, number)
         except InputError as error:
             return gr.Dataframe(value=[], label=problem(error, folders=[var]))
-        what = found_line(len(found)) if text.strip() else f"Page {number} of {pages}"
-        return gr.Dataframe(value=rows_of(found), label=f"{what}; choose one to see it whole")
+        what = found_line(found) if text.strip() else f"Page {number} of {found.pages}"
+        return gr.Dataframe(value=rows_of(found.passages), label=f"{what}; choose one to see it whole")
 
     def choose(name: str, event: gr.SelectData) -> list[Any]:
         try:
@@ -103,10 +103,10 @@ def add_knowledge_tab(page: gr.Blocks, application: Application) -> None:
     add_upkeep_api(application, in_use)
 
 
-def found_line(count: int) -> str:
-    """How many passages a search gave; where it was cut, that there may be more."""
-    cut = "The first " if count >= MOST_FOUND else ""
-    return f"{cut}{count:,} passages with these words"
+def found_line(found: Found) -> str:
+    """How many passages a search gave; where it was cut, that there are more."""
+    cut = "The first " if found.more else ""
+    return f"{cut}{len(found.passages):,} passages with these words"
 
 
 def in_form(base: str, shown: Shown) -> list[Any]:

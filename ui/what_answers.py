@@ -92,15 +92,22 @@ def add_what_answers(page: gr.Blocks, tab: gr.Tab, application: Application) -> 
         session = str(request.session_hash)
         tell = stops.telling(session, stops.begin(session), lambda share, text: progress(share, desc=text))
         for note in use_knowledge(in_use, names, Encoding(tell)):
-            yield [note, gr.skip(), gr.skip(), gr.Button(visible='data-state="loading"' in note)]
+            yield [note, gr.skip(), gr.skip(), _cancel_beside(note)]
         now = in_use.names
         yield [gr.skip(), gr.skip() if set(names) == set(now) else gr.update(value=list(now)), now, gr.skip()]
 
-    def choose_preset(name: str, progress: gr.Progress = gr.Progress()) -> Iterator[list[Any]]:  # noqa: B008
-        for note in use_preset(preset_in_use, name, Encoding(lambda share, text: progress(share, desc=text))):
-            yield [note, gr.skip(), gr.skip()]
+    def choose_preset(
+        name: str,
+        request: gr.Request,
+        progress: gr.Progress = gr.Progress(),  # noqa: B008 - how gradio hands it over
+    ) -> Iterator[list[Any]]:
+        session = str(request.session_hash)
+        begun = stops.begin(session)
+        tell = stops.telling(session, begun, lambda share, text: progress(share, desc=text))
+        for note in use_preset(preset_in_use, name, Encoding(tell), lambda: stops.check(session, begun)):
+            yield [note, gr.skip(), gr.skip(), _cancel_beside(note)]
         now = preset_in_use.name
-        yield [gr.skip(), gr.skip() if name == now else gr.update(value=now), now]
+        yield [gr.skip(), gr.skip() if name == now else gr.update(value=now), now, gr.skip()]
 
     def cleared(names: list[str] | None) -> list[Any]:
         if names:  # what is chosen comes with an event of its own
@@ -128,8 +135,9 @@ def add_what_answers(page: gr.Blocks, tab: gr.Tab, application: Application) -> 
     def take_link(wanted: list[str]) -> list[Any]:
         return [gr.update(value=wanted), gr.Button(visible=False)]
 
-    def stop(request: gr.Request) -> None:
+    def stop(request: gr.Request) -> gr.Button:
         stops.ask(str(request.session_hash))
+        return gr.Button("Cancelling …", interactive=False)  # what is being loaded at this moment comes first
 
     quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "queue": False}
     now_shown: list[Block] = [bases, preset, told_bases, told_preset]
@@ -138,7 +146,7 @@ def add_what_answers(page: gr.Blocks, tab: gr.Tab, application: Application) -> 
     )
     chosen: list[Block] = [said, bases, told_bases, cancel]
     bases.change(cleared, bases, [bases, said], **quiet)  # the cross that empties the field is no input to gradio
-    cancel.click(stop, None, None, **quiet)
+    cancel.click(stop, None, cancel, **quiet)
     tab.select(follow, now_shown, [*now_shown, cannot, said], **quiet)
     taken = confirm.click(take_link, proposed, [bases, confirm], **quiet)
     return WhatAnswers(
@@ -147,10 +155,14 @@ def add_what_answers(page: gr.Blocks, tab: gr.Tab, application: Application) -> 
             opened,
             taken.then(choose_bases, bases, chosen, show_progress_on=said, **_LOADING),
             bases.input(choose_bases, bases, chosen, show_progress_on=said, **_LOADING),
-            preset.input(choose_preset, preset, [said, preset, told_preset], show_progress_on=said, **_LOADING),
+            preset.input(choose_preset, preset, [said, preset, told_preset, cancel], show_progress_on=said, **_LOADING),
         ],
         follow_after=lambda event: event.then(follow, now_shown, [*now_shown, cannot, said], **quiet),
     )
+
+
+def _cancel_beside(note: str) -> gr.Button:
+    return gr.Button("Cancel", visible='data-state="loading"' in note, interactive=True)
 
 
 def followed(
@@ -239,15 +251,19 @@ def use_knowledge(in_use: KnowledgeInUse, names: Sequence[str], progress: Progre
         yield _said(f"{problem(error)} Questions are answered from {now}.", state="error")
 
 
-def use_preset(in_use: PresetInUse, name: str, progress: Progress) -> Iterator[str]:
-    """Has another preset answer questions; notes on it, as HTML."""
+def use_preset(
+    in_use: PresetInUse, name: str, progress: Progress, check: Callable[[], None] = lambda: None
+) -> Iterator[str]:
+    """Has another preset answer questions; notes on it, as HTML. What `check` raises between its models stops that."""
     now = in_use.name
     if name == now:
         return
     yield _said(f"Loading {name} … Until it is ready {now} answers.", state="loading")
     try:
-        in_use.use(name, progress=progress)
+        in_use.use(name, progress=progress, check=check)
         yield _said(f"{name} answers now.", state="done")
+    except Stopped:
+        yield _said(f"Cancelled. {now} answers.", state="done")
     except InputError as error:
         yield _said(f"{problem(error)} {now} answers.", state="error")
 

@@ -75,9 +75,9 @@ def test_from_files_to_answers(mine: Application, tmp_path: Path) -> None:
     report, _ = take_in(mine, in_use, files)
     assert (report.added, report.bad) == (len(PASSAGES), 1)
     assert "rows.jsonl, line 7" in report_card(report)
-    found, pages = browse(stored("mine", mine.var), "", 1)
-    assert ([one.passage_id for one in found], pages) == ([row["passage_id"] for row in PASSAGES], 1)
-    assert [one.passage_id for one in browse(stored("mine", mine.var), "crown", 1)[0]] == ["red-money"]
+    found = browse(stored("mine", mine.var), "", 1)
+    assert ([one.passage_id for one in found.passages], found.pages) == ([row["passage_id"] for row in PASSAGES], 1)
+    assert [one.passage_id for one in browse(stored("mine", mine.var), "crown", 1).passages] == ["red-money"]
     assert show(stored("mine", mine.var), "red-capital", tmp_path / "cache").picture is not None
     assert show(stored("mine", mine.var), "red-money", tmp_path / "cache").picture is None
     told: list[tuple[int, int]] = []

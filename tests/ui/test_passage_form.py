@@ -13,8 +13,9 @@ from knowledge_bases.store import PassageStore
 from rag_app import own_knowledge
 from rag_app.assembly import Application
 from rag_app.errors import InputError
+from rag_app.stores import SharedStore
 from tests.tiny import save_picture
-from ui.knowledge_actions import show, stored
+from ui.knowledge_actions import browse, show, stored
 from ui.knowledge_tab import add_knowledge_tab, found_line, in_form
 from ui.passage_form import Opened, add, checked, delete, save
 
@@ -103,6 +104,11 @@ def test_adding_and_deleting(var: Path) -> None:
     assert delete(var, Opened(base="other", passage_id="m1"), ("mine",)) == 0
 
 
-def test_a_search_that_was_cut_says_so() -> None:
-    assert found_line(3) == "3 passages with these words"
-    assert found_line(100) == "The first 100 passages with these words"
+@pytest.mark.parametrize(("there", "line"), [(3, "3"), (100, "100"), (101, "The first 100")])
+def test_only_a_search_that_was_cut_says_so(tmp_path: Path, there: int, line: str) -> None:
+    with PassageStore.open(tmp_path / "mills.sqlite", create=True) as store:
+        store.add([Passage(passage_id=f"m{number}", title="", text="A mill.") for number in range(there)])
+        store.add([Passage(passage_id="well", title="", text="A well.")])
+    found = browse(SharedStore(tmp_path / "mills.sqlite"), "mill", 1)
+    assert len(found.passages) == min(there, 100)
+    assert found_line(found) == f"{line} passages with these words"

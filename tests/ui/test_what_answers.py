@@ -6,11 +6,14 @@ import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import gradio as gr
 import pytest
 from gradio.block_function import BlockFunction
 
+from rag_app import assembly
 from rag_app.assembly import Application, open_application
 from rag_app.cli import main
 from rag_app.config import DEFAULT_PRESET, Preset, preset_names
@@ -25,7 +28,7 @@ from ui.app import build_app
 from ui.closer import explained
 from ui.deep_links import knowledge_of
 from ui.fixed_line import fixed_line
-from ui.stopping import Stopped
+from ui.stopping import Stopped, Stops
 from ui.what_answers import cannot_run_list, followed, linked, unlike_shown, use_knowledge, use_preset
 
 HOSTILE = "<b>mine</b>"
@@ -218,6 +221,55 @@ def test_opening_knowledge_bases_can_be_cancelled(opened: Application) -> None:
     *_, said = use_knowledge(KnowledgeInUse(opened), ["notes"], stop)
     assert "Cancelled. Questions are answered from passages." in said
     assert opened.knowledge_base == "passages"
+
+
+def test_loading_a_preset_can_be_cancelled_between_its_models(
+    opened: Application, other: Preset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded: list[str] = []
+    for part in ("_load_generator", "load_encoder", "open_finder"):
+        load = getattr(assembly, part)
+
+        def noted(*given: object, part: str = part, load: Any = load, **named: object) -> object:  # noqa: ANN401
+            loaded.append(part)
+            return load(*given, **named)
+
+        monkeypatch.setattr(assembly, part, noted)
+    in_use, stops = PresetInUse(opened), Stops()
+    for asked_after in ([], ["_load_generator"], ["_load_generator", "load_encoder"]):
+        loaded.clear()
+        begun = stops.begin("me")
+
+        def check(begun: int = begun, asked_after: list[str] = asked_after) -> None:
+            if loaded[: len(asked_after)] == asked_after:
+                stops.ask("me")
+            stops.check("me", begun)
+
+        *_, said = use_preset(in_use, DEFAULT_PRESET, quiet, check)
+        assert "Cancelled. tiny answers." in said
+        assert loaded == (asked_after or ["_load_generator"])
+        assert opened.preset.name == "tiny"
+        assert answered(opened, None, "what?", "", 3)
+    *_, said = use_preset(in_use, DEFAULT_PRESET, quiet)
+    assert "embedded answers now." in said
+
+
+def test_the_button_that_cancels_is_there_while_a_preset_is_loaded(opened: Application, other: Preset) -> None:
+    page = build_app(opened)
+    (choose,) = events_of(page, "ask-preset", "input")
+    (stop,) = events_of(page, "ask-cancel", "click")
+    assert choose.fn is not None
+    assert stop.fn is not None
+    request = SimpleNamespace(session_hash="me")
+    shown = [values[3] for values in choose.fn(DEFAULT_PRESET, request)]
+    assert [button.visible for button in shown[:2]] == [True, False]
+    assert (shown[0].value, shown[2]) == ("Cancel", gr.skip())
+    assert opened.preset.name == DEFAULT_PRESET
+    steps = choose.fn("tiny", request)
+    next(steps)
+    assert stop.fn(request).interactive is False
+    assert "Cancelled. embedded answers." in next(steps)[0]
+    assert next(steps)[1]["value"] == DEFAULT_PRESET
 
 
 @pytest.fixture
