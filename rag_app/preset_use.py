@@ -59,8 +59,7 @@ class PresetInUse:
         Args:
             name: of a preset of `choices`.
             progress: told (passages encoded, passages to encode).
-            check: called after each of the models, and before they take the others' place; what it raises leaves the
-                others there.
+            check: called before and after each of the models; what it raises leaves the others where they are.
 
         Raises:
             InputError: there is none of this name, it cannot run here, or something of it cannot be loaded.
@@ -69,6 +68,7 @@ class PresetInUse:
         with application.changing:
             if name == self.name:
                 return
+            check()
             check_preset(preset)
             too_large = (torch.OutOfMemoryError, MemoryError)
             with reported_as_input(f"there is no memory for preset {name} beside {self.name}", kinds=too_large):

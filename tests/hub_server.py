@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -40,11 +40,13 @@ class Hub:
         address: to give as HF_ENDPOINT.
         files: of each data set, by their paths in it.
         requests: methods and paths, in their order.
+        waits: called with each path that is read, before it is answered.
     """
 
     address: str = ""
     files: dict[str, dict[str, bytes]] = field(default_factory=dict)
     requests: list[str] = field(default_factory=list)
+    waits: Callable[[str], object] = lambda path: None
 
 
 @contextmanager
@@ -164,6 +166,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         path = unquote(urlsplit(self.path).path)
         self.served.requests.append(f"{self.command} {path}")
+        self.served.waits(path)
         if found := _FILE.fullmatch(path):
             self._file(found[1], found[2])
         elif (found := _TREE.fullmatch(path)) and found[1] in self.served.files:

@@ -84,6 +84,7 @@ CSS = """
 .pairs { margin-top: 12px; } .pairs summary { cursor: pointer; } .pairs .scroll { max-height: 22rem; overflow: auto; }
 #what-answers > * { gap: 6px; }
 #what-answers :is(summary, .said) { padding: 0 2px; cursor: default; } #what-answers summary { cursor: pointer; }
+#ask-said { overflow: hidden; } #ask-said * { pointer-events: none; }  /* its spinner leaves the button below alone */
 #ask-grid {
   display: grid; grid-template: "form answer" auto "more answer" 1fr / minmax(0, 5fr) minmax(0, 6fr);
 }

@@ -67,6 +67,8 @@ def add_what_answers(page: gr.Blocks, tab: gr.Tab, application: Application) -> 
     in_use, preset_in_use, stops = KnowledgeInUse(application), PresetInUse(application), Stops()
     # What each page was told answers: where its field says something else, somebody is about to choose.
     told_bases, told_preset, proposed = gr.State(()), gr.State(""), gr.State([])
+    # A field that is left says once more what was chosen: that came before a click on Cancel, which stops it as well.
+    begun_bases, begun_preset = gr.State(0), gr.State(0)
     choices = preset_in_use.choices()
     with gr.Row(elem_id="what-answers"):
         with gr.Column(scale=5, min_width=280):
@@ -86,11 +88,11 @@ def add_what_answers(page: gr.Blocks, tab: gr.Tab, application: Application) -> 
 
     def choose_bases(
         names: list[str],
+        since: int,
         request: gr.Request,
         progress: gr.Progress = gr.Progress(),  # noqa: B008 - how gradio hands it over
     ) -> Iterator[list[Any]]:
-        session = str(request.session_hash)
-        tell = stops.telling(session, stops.begin(session), lambda share, text: progress(share, desc=text))
+        tell = stops.telling(str(request.session_hash), since, lambda share, text: progress(share, desc=text))
         for note in use_knowledge(in_use, names, Encoding(tell)):
             yield [note, gr.skip(), gr.skip(), _cancel_beside(note)]
         now = in_use.names
@@ -98,13 +100,13 @@ def add_what_answers(page: gr.Blocks, tab: gr.Tab, application: Application) -> 
 
     def choose_preset(
         name: str,
+        since: int,
         request: gr.Request,
         progress: gr.Progress = gr.Progress(),  # noqa: B008 - how gradio hands it over
     ) -> Iterator[list[Any]]:
         session = str(request.session_hash)
-        begun = stops.begin(session)
-        tell = stops.telling(session, begun, lambda share, text: progress(share, desc=text))
-        for note in use_preset(preset_in_use, name, Encoding(tell), lambda: stops.check(session, begun)):
+        tell = stops.telling(session, since, lambda share, text: progress(share, desc=text))
+        for note in use_preset(preset_in_use, name, Encoding(tell), lambda: stops.check(session, since)):
             yield [note, gr.skip(), gr.skip(), _cancel_beside(note)]
         now = preset_in_use.name
         yield [gr.skip(), gr.skip() if name == now else gr.update(value=now), now, gr.skip()]
@@ -135,6 +137,9 @@ def add_what_answers(page: gr.Blocks, tab: gr.Tab, application: Application) -> 
     def take_link(wanted: list[str]) -> list[Any]:
         return [gr.update(value=wanted), gr.Button(visible=False)]
 
+    def begin(request: gr.Request) -> int:
+        return stops.begin(str(request.session_hash))
+
     def stop(request: gr.Request) -> gr.Button:
         stops.ask(str(request.session_hash))
         return gr.Button("Cancelling …", interactive=False)  # what is being loaded at this moment comes first
@@ -149,13 +154,19 @@ def add_what_answers(page: gr.Blocks, tab: gr.Tab, application: Application) -> 
     cancel.click(stop, None, cancel, **quiet)
     tab.select(follow, now_shown, [*now_shown, cannot, said], **quiet)
     taken = confirm.click(take_link, proposed, [bases, confirm], **quiet)
+    wants = [one(begin, None, begun_bases, **quiet) for one in (taken.then, bases.input)]
     return WhatAnswers(
         fields=[bases, preset],
         changes=[
             opened,
-            taken.then(choose_bases, bases, chosen, show_progress_on=said, **_LOADING),
-            bases.input(choose_bases, bases, chosen, show_progress_on=said, **_LOADING),
-            preset.input(choose_preset, preset, [said, preset, told_preset, cancel], show_progress_on=said, **_LOADING),
+            *(one.then(choose_bases, [bases, begun_bases], chosen, show_progress_on=said, **_LOADING) for one in wants),
+            preset.input(begin, None, begun_preset, **quiet).then(
+                choose_preset,
+                [preset, begun_preset],
+                [said, preset, told_preset, cancel],
+                show_progress_on=said,
+                **_LOADING,
+            ),
         ],
         follow_after=lambda event: event.then(follow, now_shown, [*now_shown, cannot, said], **quiet),
     )

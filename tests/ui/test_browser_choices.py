@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
+from generator.protocol import Generator
+from rag_app import assembly
 from rag_app.assembly import Application
 from rag_app.cli import main
+from rag_app.config import Preset
+from rag_app.devices import Placement
 from rag_app.kb_use import KnowledgeInUse
 from rag_app.preset_use import PresetInUse
 from tests.chromium import PATIENCE
@@ -120,6 +125,29 @@ def test_another_preset_is_loaded(page: Page, address: str, application: Applica
     expect(page.locator("#facts")).to_contain_text("embedded", timeout=PATIENCE)
     page.get_by_role("tab", name="Ask").click()
     expect(page.locator("#ask-preset input")).to_have_value("embedded", timeout=PATIENCE)
+
+
+def test_loading_a_preset_is_cancelled(
+    page: Page, address: str, application: Application, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go_on, load = threading.Event(), assembly._load_generator
+
+    def slowly(preset: Preset, placement: Placement) -> Generator:
+        assert go_on.wait(PATIENCE / 1000)
+        return load(preset, placement)
+
+    monkeypatch.setattr(assembly, "_load_generator", slowly)
+    page.goto(address)
+    expect(page.locator("#ask-cancel")).to_be_hidden(timeout=PATIENCE)
+    choose(page, "#ask-preset", "embedded")
+    expect(page.locator("#ask-said")).to_contain_text("Loading embedded", timeout=PATIENCE)
+    page.locator("#ask-cancel").click(timeout=PATIENCE)
+    expect(page.locator("#ask-cancel")).to_have_text("Cancelling …")
+    go_on.set()
+    expect(page.locator("#ask-said")).to_contain_text("Cancelled. tiny answers.", timeout=PATIENCE)
+    expect(page.locator("#ask-preset input")).to_have_value("tiny", timeout=PATIENCE)
+    expect(page.locator("#ask-cancel")).to_be_hidden()
+    assert application.preset.name == "tiny"
 
 
 def test_what_answers_can_be_chosen_with_the_keyboard(page: Page, address: str, application: Application) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ from rag_app import own_knowledge
 from rag_app.assembly import Application
 from rag_app.kb_use import KnowledgeInUse
 from tests.chromium import PATIENCE
+from tests.hub_server import MILLS, serving_mills
 from ui.encoding import Encoding
 
 pytestmark = pytest.mark.browser
@@ -97,3 +99,38 @@ def test_an_import_is_cancelled_while_it_is_encoded_and_questions_are_answered(
     expect(shown).to_contain_text("the passages are in, and the index is finished later", timeout=PATIENCE)
     with PassageStore.open(application.var / "knowledge_bases" / "springs.sqlite") as store:
         assert len(store) == 1501
+
+
+def test_a_knowledge_base_is_made_from_a_data_set_of_the_hub(
+    page: Page, address: str, application: Application, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rag_app.importing._EVERY", 0.0)
+    with serving_mills(tmp_path) as hub:
+        page.goto(address)
+        page.get_by_role("tab", name="Knowledge").click()
+        expect(page.locator("#kb-passages")).to_contain_text("Page 1 of", timeout=PATIENCE)
+        page.locator("#kb-name input").fill("hubmills")
+        page.locator("#kb-name input").press("Enter")
+        page.get_by_role("button", name="Make or extend one from files or a data set").click()
+        named, shown = page.locator("#kb-data-set textarea, #kb-data-set input"), page.locator("#kb-import-shown")
+        named.fill(f"hf:{MILLS}:en/train")
+        page.locator("#kb-preview").click()
+        expect(shown.locator("[data-state=preview]")).to_contain_text(
+            "id, text, place, source, image", timeout=PATIENCE
+        )
+        expect(shown).to_contain_text("line 4: no text")
+        page.locator("#kb-take-in").click()
+        expect(shown).to_contain_text("Added 4 passages", timeout=PATIENCE)
+        expect(page.locator("#kb-bad-rows")).to_contain_text("bad-rows", timeout=PATIENCE)
+        expect(page.locator("#kb-passages")).to_contain_text("Mill 4 grinds corn.", timeout=PATIENCE)
+        go_on = threading.Event()
+        hub.waits = lambda path: not path.endswith("train.parquet") or go_on.wait(PATIENCE / 1000)
+        named.fill("hf:ann/many")
+        page.locator("#kb-take-in").click()
+        expect(shown).to_contain_text("asking the hub", timeout=PATIENCE)
+        page.locator("#kb-cancel").click()
+        page.wait_for_timeout(500)
+        go_on.set()
+        expect(shown).to_contain_text("Cancelled. The knowledge base is as it was.", timeout=PATIENCE)
+    with PassageStore.open(application.var / "knowledge_bases" / "hubmills.sqlite") as store:
+        assert len(store) == 4

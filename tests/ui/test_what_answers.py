@@ -32,6 +32,7 @@ from ui.stopping import Stopped, Stops
 from ui.what_answers import cannot_run_list, followed, linked, unlike_shown, use_knowledge, use_preset
 
 HOSTILE = "<b>mine</b>"
+PARTS = ("_load_generator", "load_encoder", "open_finder")  # of an application, in the order they are opened
 
 
 @pytest.fixture
@@ -227,7 +228,7 @@ def test_loading_a_preset_can_be_cancelled_between_its_models(
     opened: Application, other: Preset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loaded: list[str] = []
-    for part in ("_load_generator", "load_encoder", "open_finder"):
+    for part in PARTS:
         load = getattr(assembly, part)
 
         def noted(*given: object, part: str = part, load: Any = load, **named: object) -> object:  # noqa: ANN401
@@ -236,7 +237,7 @@ def test_loading_a_preset_can_be_cancelled_between_its_models(
 
         monkeypatch.setattr(assembly, part, noted)
     in_use, stops = PresetInUse(opened), Stops()
-    for asked_after in ([], ["_load_generator"], ["_load_generator", "load_encoder"]):
+    for asked_after in ([], ["_load_generator"], ["_load_generator", "load_encoder"], [*PARTS]):
         loaded.clear()
         begun = stops.begin("me")
 
@@ -247,7 +248,7 @@ def test_loading_a_preset_can_be_cancelled_between_its_models(
 
         *_, said = use_preset(in_use, DEFAULT_PRESET, quiet, check)
         assert "Cancelled. tiny answers." in said
-        assert loaded == (asked_after or ["_load_generator"])
+        assert loaded == asked_after
         assert opened.preset.name == "tiny"
         assert answered(opened, None, "what?", "", 3)
     *_, said = use_preset(in_use, DEFAULT_PRESET, quiet)
@@ -256,20 +257,26 @@ def test_loading_a_preset_can_be_cancelled_between_its_models(
 
 def test_the_button_that_cancels_is_there_while_a_preset_is_loaded(opened: Application, other: Preset) -> None:
     page = build_app(opened)
-    (choose,) = events_of(page, "ask-preset", "input")
+    (begin,) = events_of(page, "ask-preset", "input")
+    (choose,) = [fn for fn in page.fns.values() if fn.trigger_after == begin._id]
     (stop,) = events_of(page, "ask-cancel", "click")
+    assert begin.fn is not None
     assert choose.fn is not None
     assert stop.fn is not None
     request = SimpleNamespace(session_hash="me")
-    shown = [values[3] for values in choose.fn(DEFAULT_PRESET, request)]
+    shown = [values[3] for values in choose.fn(DEFAULT_PRESET, begin.fn(request), request)]
     assert [button.visible for button in shown[:2]] == [True, False]
     assert (shown[0].value, shown[2]) == ("Cancel", gr.skip())
     assert opened.preset.name == DEFAULT_PRESET
-    steps = choose.fn("tiny", request)
+    since = begin.fn(request)
+    steps = choose.fn("tiny", since, request)
     next(steps)
     assert stop.fn(request).interactive is False
     assert "Cancelled. embedded answers." in next(steps)[0]
     assert next(steps)[1]["value"] == DEFAULT_PRESET
+    again = choose.fn("tiny", since, request)  # what was said once more, before the click
+    next(again)
+    assert "Cancelled. embedded answers." in next(again)[0]
 
 
 @pytest.fixture
