@@ -93,7 +93,7 @@ CSS = """
 #ask-line { align-items: flex-end; } #ask { margin-bottom: 10px; }  /* level with the text field */
 #below-answer { align-items: center; gap: 8px; flex-wrap: wrap; }
 #below-answer button { min-width: 0; flex: 0 1 auto; }
-#recognised { flex: 1 1 100%; }
+#recognised { flex: 1 1 100%; } #correct { margin-left: 12px; }  /* level with the line above */
 .recognised { min-height: 1.6em; overflow-wrap: anywhere; color: var(--body-text-color); }
 .history { display: flex; flex-direction: column; gap: 6px; max-height: 22rem; overflow-y: auto; }
 .entry {
