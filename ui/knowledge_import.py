@@ -44,12 +44,18 @@ def add_import(application: Application, in_use: KnowledgeInUse, base: gr.Dropdo
     Args:
         application: whose knowledge bases these are.
         in_use: follows the changes.
-        base: names the knowledge base that files are taken into.
+        base: names the knowledge base that files are taken into, where no new one is named.
         changed: counts the changes.
     """
     stops, begun = Stops(), gr.State(0)
     with gr.Accordion("Make or extend one from files or a data set", open=False, elem_id="kb-import"):
-        gr.HTML('<div class="muted">To make a new one, write its name into the field at the top.</div>')
+        new = gr.Textbox(
+            "",
+            label="Name of a new one",
+            info="Empty: into the knowledge base that is chosen at the top",
+            max_length=100,
+            elem_id="kb-new-name",
+        )
         files = gr.File(
             label="Files, or a zip of them with pictures",
             file_count="multiple",
@@ -86,7 +92,8 @@ def add_import(application: Application, in_use: KnowledgeInUse, base: gr.Dropdo
         return [preview_card(seen, repeated), *[gr.update(choices=list(seen.columns))] * len(ROLES)]
 
     def take_in(
-        name: str,
+        chosen: str,
+        new_name: str,
         paths: list[str] | None,
         named: str,
         on_known: str,
@@ -98,7 +105,7 @@ def add_import(application: Application, in_use: KnowledgeInUse, base: gr.Dropdo
         *values: Any,  # noqa: ANN401 - of the fields `how`
     ) -> list[Any]:
         tell = stops.telling(str(request.session_hash), since, lambda share, said: progress(share, desc=said))
-        nothing = [gr.skip(), gr.skip(), gr.skip()]
+        name, nothing = new_name.strip() or chosen, [gr.skip()] * 4
         try:
             tell(0.0, "asking the hub" if named else "opening the files")
             report, indexed = import_files(
@@ -118,7 +125,8 @@ def add_import(application: Application, in_use: KnowledgeInUse, base: gr.Dropdo
             return [refusal(error, application.var), *nothing]
         listed = str(copied(report.bad_rows, Path(bad_rows.GRADIO_CACHE))) if report.bad_rows else None
         bad = gr.File(value=listed, visible=listed is not None)
-        return [report_card(report, indexed=indexed), bad, gr.Dropdown(names(application.var), value=name), count + 1]
+        base_now = gr.Dropdown(names(application.var), value=name)
+        return [report_card(report, indexed=indexed), bad, base_now, "", count + 1]
 
     def begin(request: gr.Request) -> int:
         return stops.begin(str(request.session_hash))
@@ -130,8 +138,8 @@ def add_import(application: Application, in_use: KnowledgeInUse, base: gr.Dropdo
     quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "queue": False}
     start.click(begin, None, begun, **quiet).then(
         take_in,
-        [base, files, data_set, known, strict, changed, begun, *how.values()],
-        [shown, bad_rows, base, changed],
+        [base, new, files, data_set, known, strict, changed, begun, *how.values()],
+        [shown, bad_rows, base, new, changed],
         show_progress_on=shown,
         **_CHANGING,
     )

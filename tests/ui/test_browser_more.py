@@ -155,9 +155,8 @@ def test_a_knowledge_base_is_made_from_files(
     (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     page.goto(address)
     page.get_by_role("tab", name="Knowledge").click()
-    page.locator("#kb-name input").fill("mills")
-    page.locator("#kb-name input").press("Enter")
     page.get_by_role("button", name="Make or extend one from files").click()
+    page.locator("#kb-new-name textarea, #kb-new-name input").fill("mills")
     page.locator("#kb-files input[type=file]").set_input_files(tmp_path / "rows.jsonl")
     expect(page.locator("#kb-files")).to_contain_text("rows", timeout=PATIENCE)
     page.locator("#kb-preview").click()
@@ -174,5 +173,7 @@ def test_a_knowledge_base_is_made_from_files(
     expect(shown).to_contain_text("Added 1 passages", timeout=PATIENCE)
     expect(shown).to_contain_text("1 rows could not be taken in")
     expect(page.locator("#kb-passages")).to_contain_text("A mill", timeout=PATIENCE)
+    expect(page.locator("#kb-name input")).to_have_value("mills")
+    expect(page.locator("#kb-new-name textarea, #kb-new-name input")).to_have_value("")
     with PassageStore.open(application.var / "knowledge_bases" / "mills.sqlite") as store:
         assert [(one.passage_id, one.title, one.text) for one in store] == [("one", "A mill", "Built in 1850.")]

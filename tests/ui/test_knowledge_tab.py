@@ -7,6 +7,7 @@ import zipfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import gradio as gr
@@ -166,6 +167,24 @@ def test_strangers_can_have_nothing_fetched(application: Application) -> None:
         named = page.get_api_info()["named_endpoints"]
         taking = [name for name, one in named.items() if "data_set" in str(one["parameters"])]
         assert taking == (["/kb_preview", "/kb_import"] if offered else [])
+
+
+def test_a_new_name_is_taken_before_the_one_that_is_chosen(mine: Application, tmp_path: Path) -> None:
+    (tmp_path / "rows.jsonl").write_text('{"id": "a", "text": "A mill."}', encoding="utf-8")
+    with gr.Blocks(analytics_enabled=False) as page:
+        add_knowledge_tab(page, mine)
+    (button,) = [block._id for block in page.blocks.values() if block.elem_id == "kb-take-in"]
+    (begin,) = [fn for fn in page.fns.values() if (button, "click") in fn.targets]
+    (take,) = [fn for fn in page.fns.values() if fn.trigger_after == begin._id]
+    assert take.fn is not None
+    how = ([str(tmp_path / "rows.jsonl")], "", "list it as a bad row", False, 0, 0, SimpleNamespace(session_hash="me"))
+    fields: tuple[Any, ...] = (lambda share, desc: None, [], "", "", "", "", False, 120, 1, "utf-8")
+    for new, chosen in ((" watermills ", "world_flags"), ("mills", "watermills")):
+        _, _, base, left, _ = take.fn(chosen, new, *how, *fields)
+        assert (base.value, left) == (new.strip(), "")
+    assert sorted(name for name, _ in base.choices) == ["mills", "watermills", "world_flags"]
+    said, *_ = take.fn("mills", " ", *how, *fields)
+    assert "is in the knowledge base already" in said
 
 
 def test_a_cancelled_import_leaves_nothing(mine: Application, tmp_path: Path) -> None:
