@@ -31,6 +31,7 @@ from retriever.region import REGION_FOLDER, RegionSettings, save_region_head
 from retriever.training.data import KnowledgeSampler, PassageSampler
 from retriever.training.flag_atlas import FlagAtlas
 from retriever.training.initial import MiniSettings, clip_of, new_beside_text, new_model, new_tokenizers
+from retriever.training.invented_flags import with_invented_flags
 from retriever.training.pictures import PictureRenderer
 from retriever.training.region import RegionTrainingSettings, train_region_head
 from retriever.training.stages import GPU_STAGES, INSTRUCTIONS, STAGES, StageSettings, StageTrainer
@@ -46,6 +47,9 @@ __all__ = [
     "read_texts",
     "stage_trainer",
 ]
+
+
+N_INVENTED = 400  # flags of no country, to be found by the picture beside a passage
 
 
 def make_vision_encoder(runs: Path, where: Placement, *, steps: int | None, start: Path | None) -> None:
@@ -193,15 +197,16 @@ def stage_trainer(
 ) -> StageTrainer:
     """Trains a model, on the device that it is on, on World Flags and on sentences of more passages."""
     generator = torch.Generator(next(model.parameters()).device).manual_seed(0)
+    drawn, invented = with_invented_flags(atlas, N_INVENTED, torch.Generator().manual_seed(0))
     passages = world_flags_passages()
     corpus = world_flags_corpus(atlas, passages)
     return StageTrainer(
         model,
         processor.query_tokenizer,
         processor.context_tokenizer,
-        knowledge=KnowledgeSampler(corpus, world_flags_pairs(atlas, passages), entity_rivals(atlas)),
+        knowledge=KnowledgeSampler(corpus, world_flags_pairs(atlas, passages), entity_rivals(atlas), invented),
         passages=PassageSampler([*extra, *corpus.texts]),
-        renderer=PictureRenderer(atlas, generator, model.config.vision_config.image_size),
+        renderer=PictureRenderer(drawn, generator, model.config.vision_config.image_size),
         instructions=INSTRUCTIONS,
         corpus_texts=corpus.texts,
         amp=amp,

@@ -10,7 +10,7 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -133,11 +133,19 @@ class KnowledgeSampler:
         corpus: the passages.
         pairs: what may be asked.
         rivals: for an entity, entities that are easily taken for it; they share batches.
+        disguises: places in the atlas of pictures that show none of the entities, to stand for one of them.
     """
 
-    def __init__(self, corpus: Corpus, pairs: Sequence[Pair], rivals: Mapping[int, Sequence[int]]) -> None:
+    def __init__(
+        self,
+        corpus: Corpus,
+        pairs: Sequence[Pair],
+        rivals: Mapping[int, Sequence[int]],
+        disguises: Sequence[int] = (),
+    ) -> None:
         self._corpus, self._rivals = corpus, rivals
         self._entities = torch.tensor(corpus.entity)
+        self._disguises = tuple(disguises)
         self._pairs: dict[int, dict[str, Pair]] = {}
         for pair in pairs:
             self._pairs.setdefault(pair.entity, {})[pair.relation] = pair
@@ -155,6 +163,7 @@ class KnowledgeSampler:
         n_extra: int,
         mix: TaskMix,
         shown_share: float = 0.0,
+        disguised_share: float = 0.0,
         n_blank: int = 0,
     ) -> Batch:
         """A batch of `n_entities` x `n_relations` queries (fewer where a pair does not exist), and `n_blank` more.
@@ -166,12 +175,15 @@ class KnowledgeSampler:
             n_extra: more passages, of the sides that are asked for: the same of other entities.
             mix: how often each task is drawn.
             shown_share: part of the entities whose passages come with a picture of their own.
+            disguised_share: part of the entities that another picture stands for, in questions and beside passages, so
+                that only the picture finds them.
             n_blank: questions of the last entity's pairs beside a picture that shows no entity.
         """
         relations = rng.sample(self._relations, n_relations)
         entities = self._draw_entities(rng, n_entities)
+        disguises = {one: rng.choice(self._disguises) for one in entities if rng.random() < disguised_share}
         asked = [
-            self._ask(self._pairs[entity][relation], mix.draw(rng), rng)
+            self._ask(_shown_as(self._pairs[entity][relation], disguises), mix.draw(rng), rng)
             for entity in entities
             for relation in relations
             if relation in self._pairs[entity]
@@ -190,6 +202,7 @@ class KnowledgeSampler:
             fitting = [[self._corpus.side[place] in sides for place in places] for sides in sides_asked]
             counted = torch.cat([counted, torch.tensor(fitting)])
         shown = {one: next(iter(self._pairs[one].values())).picture for one in entities if rng.random() < shown_share}
+        shown |= disguises
         return Batch(
             queries=(*(query for query, _, _, _ in asked), *blank),
             texts=tuple(self._corpus.texts[place] for place in places),
@@ -242,6 +255,11 @@ class KnowledgeSampler:
             text = f"{text} ({pair.name})" if rng.random() < 0.5 else f"{pair.name}: {text}"
             return Query(text=text), right, pair.entity, sides
         return Query(text=text, picture=pair.picture), right, pair.entity, sides
+
+
+def _shown_as(pair: Pair, disguises: Mapping[int, int]) -> Pair:
+    """The pair, with another picture where its entity is disguised."""
+    return replace(pair, picture=disguises.get(pair.entity, pair.picture))
 
 
 class PassageSampler:

@@ -91,6 +91,7 @@ class StageSettings:
         passage_batch: queries of such a batch.
         asked_share: part of them that are questions made of a sentence, which stays in the passage.
         shown_share: part of the entities whose passages come with a picture of their own.
+        disguised_share: part of the entities that an invented picture is shown for, beside their passages as well.
         blank: queries of a knowledge batch whose picture shows no entity: no passage shall stand out for them.
     """
 
@@ -106,6 +107,7 @@ class StageSettings:
     passage_batch: int = 24
     asked_share: float = 0.6
     shown_share: float = 0.0
+    disguised_share: float = 0.0
     blank: int = 0
     weight_decay: float = 0.01
     warmup: int = 30
@@ -159,6 +161,7 @@ STAGES = (
         extra=260,
         mix=TaskMix(picture_and_question=4, picture=1),
         shown_share=0.2,
+        disguised_share=0.2,
         blank=4,
     ),
 )
@@ -318,6 +321,7 @@ class StageTrainer:
             n_extra=stage.extra,
             mix=stage.mix,
             shown_share=stage.shown_share,
+            disguised_share=stage.disguised_share,
             n_blank=stage.blank,
         )
 

@@ -22,6 +22,7 @@ from retriever.training.cloze import question_about
 from retriever.training.data import BLANK, Corpus, KnowledgeSampler, Pair, PassageSampler, TaskMix, misspell
 from retriever.training.drawings import FLAG_ICONS, DrawingSource, draw_levels, fetch_drawings
 from retriever.training.flag_atlas import FlagAtlas, load_atlas
+from retriever.training.invented_flags import with_invented_flags
 from retriever.training.loop import Resumable, RunLog, scheduled_rate
 from retriever.training.pictures import PictureRenderer, PictureSettings
 from retriever.training.region import RegionTrainingSettings, box_overlap, train_region_head
@@ -144,6 +145,34 @@ def test_pictures_stand_beside_the_passages_of_entities_that_are_shown(
     for place, picture in zip(batch.places, batch.pictures, strict=True):
         assert picture == (corpus.entity[place] if corpus.entity[place] in asked else -1)
     assert {-1} < set(batch.pictures)
+
+
+def test_a_disguised_entity_is_found_by_the_same_picture_beside_its_passages(
+    corpus: Corpus, sampler: KnowledgeSampler
+) -> None:
+    pairs = [pair for of_entity in sampler._pairs.values() for pair in of_entity.values()]
+    disguising = KnowledgeSampler(corpus, pairs, {}, disguises=[77, 78])
+    batch = disguising.draw(
+        random.Random(3), n_entities=3, n_relations=2, n_extra=20, mix=TaskMix(), disguised_share=1.0
+    )
+    assert {query.picture for query in batch.queries} <= {77, 78}
+    for query, target in zip(batch.queries, batch.target.tolist(), strict=True):
+        assert batch.pictures[target] == query.picture
+    assert -1 in batch.pictures
+
+
+def test_invented_flags_stand_behind_the_countries_in_the_atlas(atlas: FlagAtlas) -> None:
+    more, places = with_invented_flags(atlas, 30, torch.Generator().manual_seed(1))
+    assert list(places) == list(range(4, 34))
+    assert more.pixels.shape == (3, 34, 3, 144, 192)
+    assert torch.equal(more.pixels[:, :4], atlas.pixels)
+    assert more.codes == atlas.codes
+    assert more.drawings[list(places), 0].tolist() == list(places)
+    stamps = more.pixels[0, 4:, :, ::16, ::16].flatten(1)
+    assert len({tuple(stamp) for stamp in stamps.tolist()}) >= 28
+    assert float(stamps.float().std(dim=1).min()) > 2
+    renderer = PictureRenderer(more, torch.Generator().manual_seed(0), size=64, n_backgrounds=64)
+    assert renderer.render(torch.tensor([0, 33]), PictureSettings(other_drawings=0.5)).shape == (2, 3, 64, 64)
 
 
 def test_pictures_of_nothing_are_asked_about_the_sides_in_the_batch(sampler: KnowledgeSampler, corpus: Corpus) -> None:

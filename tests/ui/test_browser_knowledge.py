@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import threading
 import time
@@ -71,12 +72,17 @@ def springs(application: Application) -> Iterator[None]:
 def test_an_import_is_cancelled_while_it_is_encoded_and_questions_are_answered(
     page: Page, address: str, application: Application, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def slowly(encoding: Encoding, done: int, total: int, report: object = Encoding.__call__) -> None:
-        time.sleep(1)
+    calls = itertools.count()
+
+    def held_up(encoding: Encoding, done: int, total: int, report: object = Encoding.__call__) -> None:
         assert callable(report)
         report(encoding, done, total)
+        if next(calls) >= 2:  # then nothing is encoded until it is cancelled, which the report raises
+            for _ in range(PATIENCE // 200):
+                time.sleep(0.2)
+                report(encoding, done, total)
 
-    monkeypatch.setattr(Encoding, "__call__", slowly)
+    monkeypatch.setattr(Encoding, "__call__", held_up)
     rows = [{"id": f"s{number}", "text": f"Spring {number}."} for number in range(1500)]
     (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     page.goto(address)
