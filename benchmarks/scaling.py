@@ -31,7 +31,7 @@ from rag_app.pictures import open_picture
 from rag_app.retriever_training import choose_stages, new_retriever, stage_trainer
 from retriever.encoder import Encoder
 from retriever.training.flag_atlas import FlagAtlas
-from retriever.training.stages import StageSettings
+from retriever.training.recipe import StageSettings
 from retriever.training.vision import VisionSettings, train_vision
 
 VALIDATION = Path("knowledge_bases/world_flags/questions/validation.jsonl")

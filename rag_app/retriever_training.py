@@ -33,8 +33,9 @@ from retriever.training.flag_atlas import FlagAtlas
 from retriever.training.initial import MiniSettings, clip_of, new_beside_text, new_model, new_tokenizers
 from retriever.training.invented_flags import with_invented_flags
 from retriever.training.pictures import PictureRenderer
+from retriever.training.recipe import GPU_STAGES, INSTRUCTIONS, STAGES, StageSettings
 from retriever.training.region import RegionTrainingSettings, train_region_head
-from retriever.training.stages import GPU_STAGES, INSTRUCTIONS, STAGES, StageSettings, StageTrainer
+from retriever.training.stages import StageTrainer
 from retriever.training.vision import GPU_VISION, VisionSettings, train_vision
 
 __all__ = [

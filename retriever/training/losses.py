@@ -1,6 +1,7 @@
 """Contrastive losses over late-interaction scores.
 
-A batch holds `1 + n_negatives` passages a query, ordered "positive, its negatives, next positive, ...".
+As the published models were trained, a batch holds `1 + n_negatives` passages a query, ordered "positive, its
+negatives, next positive, ..."; the stages of PreFLMR-mini say which passage is right, and which count.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from torch.nn import functional
 
 from retriever.late_interaction import maxsim_matrix
 
-__all__ = ["hard_negative_loss", "in_batch_loss", "own_scores", "paired_scores"]
+__all__ = ["contrast", "hard_negative_loss", "in_batch_loss", "own_scores", "paired_scores", "unevenness"]
 
 
 def paired_scores(queries: Tensor, passages: Tensor, passage_mask: Tensor) -> Tensor:
@@ -63,6 +64,33 @@ def in_batch_loss(scores: Tensor) -> Tensor:
     """
     n_own = _passages_a_query(*scores.shape)
     return functional.cross_entropy(scores, torch.arange(scores.shape[0], device=scores.device) * n_own)
+
+
+def contrast(scores: Tensor, target: Tensor, counted: Tensor) -> Tensor:
+    """Cross entropy of the right passage against those that count.
+
+    Args:
+        scores: (n_queries, n_passages).
+        target: (n_queries,) the right passage.
+        counted: (n_queries, n_passages) bool, False at passages that must not push.
+    Returns:
+        scalar.
+    """
+    return functional.cross_entropy(scores.masked_fill(~counted, -torch.inf), target)
+
+
+def unevenness(scores: Tensor, counted: Tensor) -> Tensor:
+    """Cross entropy of an even distribution over the passages that count, less its own entropy: 0 if scores are equal.
+
+    Args:
+        scores: (n_queries, n_passages).
+        counted: (n_queries, n_passages) bool, True at one passage or more of each query.
+    Returns:
+        scalar.
+    """
+    total = torch.logsumexp(scores.masked_fill(~counted, -torch.inf), dim=1)
+    mean = scores.masked_fill(~counted, 0.0).sum(dim=1) / counted.sum(dim=1)
+    return (total - mean - counted.sum(dim=1).log()).mean()
 
 
 def _passages_a_query(n_queries: int, n_passages: int) -> int:

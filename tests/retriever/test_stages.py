@@ -13,7 +13,8 @@ from retriever.checkpoints import load_retriever
 from retriever.training.data import Corpus, KnowledgeSampler, Pair, PassageSampler, TaskMix
 from retriever.training.flag_atlas import FlagAtlas
 from retriever.training.pictures import PictureRenderer
-from retriever.training.stages import GPU_STAGES, INSTRUCTIONS, STAGES, StageSettings, StageTrainer
+from retriever.training.recipe import GPU_STAGES, INSTRUCTIONS, STAGES, StageSettings
+from retriever.training.stages import StageTrainer
 from tests.retriever.conftest import TINY
 
 WORDS = ("tower", "river", "stone", "garden")

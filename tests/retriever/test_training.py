@@ -24,9 +24,9 @@ from retriever.training.drawings import FLAG_ICONS, DrawingSource, draw_levels, 
 from retriever.training.flag_atlas import FlagAtlas, load_atlas
 from retriever.training.invented_flags import with_invented_flags
 from retriever.training.loop import Resumable, RunLog, scheduled_rate
+from retriever.training.losses import contrast, unevenness
 from retriever.training.pictures import PictureRenderer, PictureSettings
 from retriever.training.region import RegionTrainingSettings, box_overlap, train_region_head
-from retriever.training.stages import contrast, unevenness
 from retriever.training.vision import VisionSettings, train_vision
 from tests.retriever.conftest import TINY
 
