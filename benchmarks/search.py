@@ -19,6 +19,7 @@ import shutil
 import statistics
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
@@ -101,9 +102,10 @@ class Worker:
         return answer
 
     def close(self) -> None:
-        """Ends the process."""
+        """Ends the process, or finds that it has ended."""
         assert self._process.stdin is not None
-        self._process.stdin.close()
+        with suppress(BrokenPipeError):
+            self._process.stdin.close()
         self._process.wait()
 
 

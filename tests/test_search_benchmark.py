@@ -102,6 +102,7 @@ def test_an_engine_that_ends_is_told(tmp_path: Path) -> None:
     worker = Worker("exact", Path("/bin/false"), tmp_path, tmp_path, 1)
     with pytest.raises(RuntimeError, match="exact ended with status 1"):
         worker.ask(do="build")
+    worker.close()
 
 
 def test_a_peer_that_cannot_be_had_is_named_with_the_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
