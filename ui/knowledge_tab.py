@@ -89,7 +89,7 @@ def add_knowledge_tab(page: gr.Blocks, application: Application) -> None:
     def listed() -> Any:  # noqa: ANN401 - a component's update
         return gr.Dropdown(names(var))
 
-    gr.on([page.load, editor.changed.change], listed, None, base, **_READING)
+    page.load(listed, None, base, **_READING)  # what changes them here sets this list itself
     gr.on([page.load, base.change, editor.changed.change], look, base, facts, **_READING)
     form = [*editor.fields, editor.opened]
     searched = [base, words, number]
