@@ -116,7 +116,6 @@ def test_a_knowledge_base_is_made_from_a_data_set_of_the_hub(
         page.get_by_role("tab", name="Knowledge").click()
         expect(page.locator("#kb-passages")).to_contain_text("Page 1 of", timeout=PATIENCE)
         page.get_by_role("button", name="Make or extend one from files or a data set").click()
-        page.locator("#kb-new-name textarea, #kb-new-name input").fill("hubmills")
         named, shown = page.locator("#kb-data-set textarea, #kb-data-set input"), page.locator("#kb-import-shown")
         named.fill(f"hf:{MILLS}:en/train")
         page.locator("#kb-preview").click()
@@ -124,6 +123,7 @@ def test_a_knowledge_base_is_made_from_a_data_set_of_the_hub(
             "id, text, place, source, image", timeout=PATIENCE
         )
         expect(shown).to_contain_text("line 4: no text")
+        page.locator("#kb-new-name textarea, #kb-new-name input").fill("hubmills")
         page.locator("#kb-take-in").click()
         expect(shown).to_contain_text("Added 4 passages", timeout=PATIENCE)
         expect(page.locator("#kb-bad-rows")).to_contain_text("bad-rows", timeout=PATIENCE)
