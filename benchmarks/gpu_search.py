@@ -19,9 +19,9 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
-from benchmarks.corpus import noisy_copy, read_jsonl
+from benchmarks.corpus import VISUAL_NOISE, VISUAL_ROWS, noisy_copy, read_jsonl
+from benchmarks.search import recall
 from knowledge_bases.records import VisualQuestion
 from rag_app.devices import resolve_placement
 from retriever.checkpoints import load_retriever
@@ -31,7 +31,6 @@ from retriever.index.opening import compress
 
 CHECKPOINT = Path("retriever/checkpoints/preflmr-mini")
 TOP_K, BATCH, REPEATS = 100, 64, 30
-VISUAL_ROWS, VISUAL_NOISE = 288, 0.6
 Hits = list[tuple[str, float]]
 Search = Callable[[Sequence[Tensor]], list[Hits]]
 
@@ -52,9 +51,9 @@ def lengthened(queries: Sequence[Tensor], pool: Tensor) -> list[Tensor]:
     generator = torch.Generator().manual_seed(0)
     long = []
     for query in queries:
-        rows = pool[torch.randint(len(pool), (VISUAL_ROWS,), generator=generator)].float()
-        noise = torch.randn(rows.shape, generator=generator) * VISUAL_NOISE / rows.shape[1] ** 0.5
-        long.append(torch.cat([query, functional.normalize(rows + noise, dim=1)]))
+        picked = pool[torch.randint(len(pool), (VISUAL_ROWS,), generator=generator)]
+        rows = noisy_copy(picked, pool, generator, swapped=0.0, noise=VISUAL_NOISE)
+        long.append(torch.cat([query, rows.float()]))
     return long
 
 
@@ -68,10 +67,9 @@ def median_ms(search: Search, turns: Sequence[Sequence[Tensor]]) -> float:
     return statistics.median(times[3:])
 
 
-def share_found(truth: list[Hits], found: list[Hits]) -> float:
-    """Mean share of the true best that were found."""
-    pairs = [({name for name, _ in one}, {name for name, _ in other}) for one, other in zip(truth, found, strict=True)]
-    return statistics.mean(len(one & other) / len(one) for one, other in pairs)
+def places(found: Sequence[Hits]) -> list[list[int]]:
+    """The passages of each query, as `recall` takes them."""
+    return [[int(name) for name, _ in hits] for hits in found]
 
 
 def measure(folder: Path, rows: list[Tensor], kinds: dict[str, list[Tensor]], device: torch.device) -> None:
@@ -82,7 +80,7 @@ def measure(folder: Path, rows: list[Tensor], kinds: dict[str, list[Tensor]], de
     seconds = time.perf_counter() - began
     print(f"{len(rows):,} passages, {index.n_tokens:,} rows, written in {seconds:.1f} s", flush=True)
     true = OnDeviceIndex(index, device=device, dtype=torch.float32)
-    truth = {kind: true.search_batch(queries, k=TOP_K) for kind, queries in kinds.items()}
+    truth = {kind: places(true.search_batch(queries, k=TOP_K)) for kind, queries in kinds.items()}
     del true
     for limit in (None, index.n_tokens * (rows[0].shape[1] + 5)):  # in bfloat16, and where only int8 fits
         began = time.perf_counter()
@@ -90,13 +88,13 @@ def measure(folder: Path, rows: list[Tensor], kinds: dict[str, list[Tensor]], de
         sent = time.perf_counter() - began
         search = partial(held.search_batch, k=TOP_K)
         for kind, queries in kinds.items():
-            recall = share_found(truth[kind], search(queries))
+            share = recall(places(search(queries)), truth[kind], TOP_K)
             alone = median_ms(search, [[query] for query in queries[:REPEATS]])
             together = median_ms(search, [queries] * 5) / len(queries)
             memory = torch.cuda.memory_allocated(device) / 1e6 if device.type == "cuda" else 0.0
             print(
                 f"{len(rows):>9,} {held.row_dtype!s:14} {kind:5} {alone:8.2f} ms alone, {together:8.2f} ms each of "
-                f"{len(queries)}, R@100 {recall:.4f}, {memory:8,.0f} MB, sent in {sent:.1f} s",
+                f"{len(queries)}, R@100 {share:.4f}, {memory:8,.0f} MB, sent in {sent:.1f} s",
                 flush=True,
             )
         del search, held
