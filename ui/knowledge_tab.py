@@ -89,12 +89,13 @@ def add_knowledge_tab(page: gr.Blocks, application: Application) -> None:
     def listed() -> Any:  # noqa: ANN401 - a component's update
         return gr.Dropdown(names(var))
 
-    page.load(listed, None, base, **_READING)  # what changes them here sets this list itself
+    searched = [base, words, number]
+    # What changes the list here sets it itself. Passages come after it, so that nothing settles later than they do.
+    page.load(listed, None, base, **_READING).then(find, searched, table, **_READING)
     gr.on([page.load, base.change, editor.changed.change], look, base, facts, **_READING)
     form = [*editor.fields, editor.opened]
-    searched = [base, words, number]
     base.change(another, None, [*form, words, number], **_READING).then(find, searched, table, **_READING)
-    gr.on([page.load, words.submit, number.submit, editor.changed.change], find, searched, table, **_READING)
+    gr.on([words.submit, number.submit, editor.changed.change], find, searched, table, **_READING)
     table.select(choose, base, [*form, editor.said], **_READING)
     add_reading_api(application, in_use)
     add_import(application, in_use, base, editor.changed)

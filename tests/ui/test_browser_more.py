@@ -155,6 +155,7 @@ def test_a_knowledge_base_is_made_from_files(
     (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     page.goto(address)
     page.get_by_role("tab", name="Knowledge").click()
+    expect(page.locator("#kb-passages")).to_contain_text("Page 1 of", timeout=PATIENCE)
     page.get_by_role("button", name="Make or extend one from files").click()
     page.locator("#kb-files input[type=file]").set_input_files(tmp_path / "rows.jsonl")
     expect(page.locator("#kb-files")).to_contain_text("rows", timeout=PATIENCE)
