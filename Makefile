@@ -46,9 +46,8 @@ check: $(VENV)/.dev
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
 
-# What fails in the browser is tried once more by itself: some waits depend on how busy the machine is.
 browser-test: $(VENV)/.dev
-	$(PY) -m pytest -q -m browser || $(PY) -m pytest -q -m browser --last-failed --last-failed-no-failures none
+	$(PY) -m pytest -q -m browser
 
 # Short versions, some minutes in all; docs/performance.md has the long runs.
 bench: $(VENV)/.dev
