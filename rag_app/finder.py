@@ -10,8 +10,8 @@ from torch import Tensor
 
 from knowledge_bases.records import Passage, ScoredPassage, VisualQuestion
 from rag_app.errors import InputError, reported_as_input
-from rag_app.indexing import index_key, passage_id_of, passage_picture
-from rag_app.stores import Passages, SharedStore
+from rag_app.indexing import index_key, passage_id_of
+from rag_app.stores import Passages, SharedStore, passage_picture
 from rag_app.timing import Stopwatch
 from retriever.encoder import Encoder
 from retriever.explanation import Explanation, QueryRow, RowKind, explain

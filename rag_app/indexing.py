@@ -13,20 +13,16 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 
-import torch
-from PIL import Image
-
 from knowledge_bases.records import Passage
-from rag_app.errors import InputError, one_line
+from rag_app.errors import one_line
 from rag_app.locking import folder_lock
-from rag_app.pictures import decode_picture
 from rag_app.progress import duration
-from rag_app.stores import Passages, SharedStore
+from rag_app.stores import SharedStore, passage_picture
 from retriever.encoder import Encoder, OpenPicture
 from retriever.index.exact import ExactIndex
 from retriever.index.opening import COMPRESS_FROM, StoredIndex, compress, estimate, open_index
 
-__all__ = ["SyncReport", "index_key", "index_keys", "passage_id_of", "passage_picture", "sync"]
+__all__ = ["SyncReport", "index_key", "index_keys", "passage_id_of", "sync"]
 
 logger = logging.getLogger(__name__)
 Progress = Callable[[int, int], None]
@@ -113,7 +109,7 @@ def sync(
     path = folder / encoder.fingerprint
     current = _open_if_current(store, encoder, path) if not force else None
     if current is not None:
-        current = _compressed_if_large(current, folder, notify, encoder.model.device)
+        current = _compressed_if_large(current, store, encoder, folder, notify)
         return current, SyncReport(added=0, deleted=0, repaired="", seconds=time.monotonic() - started)
     folder.mkdir(parents=True, exist_ok=True)
     with folder_lock(folder):
@@ -121,7 +117,7 @@ def sync(
             shutil.rmtree(path)
         index, repaired = _open_or_create(encoder, path)
         deleted, added = _bring_up_to_date(index, store, encoder, progress)
-    index = _compressed_if_large(index, folder, notify, encoder.model.device)
+    index = _compressed_if_large(index, store, encoder, folder, notify)
     report = SyncReport(added=added, deleted=deleted, repaired=repaired, seconds=time.monotonic() - started)
     logger.info("index %s: %s", path, report)
     return index, report
@@ -191,35 +187,27 @@ def _pictures(store: SharedStore, passages: Sequence[Passage], shown: Container[
     }
 
 
-def passage_picture(store: Passages, passage_id: str) -> Image.Image | None:
-    """The picture of a passage; None, with a warning, where it cannot be read.
-
-    Raises:
-        StoreError: the store is damaged.
-    """
-    content = store.picture(passage_id)
-    try:
-        return None if content is None else decode_picture(content, name=f"the picture of passage {passage_id!r}")
-    except InputError as error:
-        logger.warning("%s; the passage is found by its text alone", error)
-        return None
-
-
-def _compressed_if_large(index: StoredIndex, folder: Path, notify: Notify, device: torch.device) -> StoredIndex:
+def _compressed_if_large(
+    index: StoredIndex, store: SharedStore, encoder: Encoder, folder: Path, notify: Notify
+) -> StoredIndex:
     """The index itself, or the compressed one in its place; where that cannot be written, the exact one serves."""
     if not isinstance(index, ExactIndex) or index.n_tokens < COMPRESS_FROM:
         return index
+    from rag_app.sample_questions import sample_questions  # few processes need it
+
     try:
         with folder_lock(folder):
             current = open_index(index.path, fingerprint=index.fingerprint)  # another process may have done it
             if not isinstance(current, ExactIndex):
                 return current
+            device = encoder.model.device
             expected = estimate(len(current), current.n_tokens, current.dim, device=device)
             notify(
                 f"compressing the index of {len(current):,} passages: about {duration(expected.seconds)}, "
                 f"{expected.disk_bytes / 1e6:,.0f} MB of disk and {expected.memory_bytes / 1e6:,.0f} MB of memory"
             )
-            return compress(current, device=device)
+            questions = sample_questions(store, [passage_id_of(key) for key in current.ids], encoder)
+            return compress(current, queries=questions, device=device)
     except OSError as error:
         notify(f"the index stays uncompressed and is slow to search: {one_line(error)}")
         return index

@@ -6,16 +6,23 @@ The web page answers in threads, and SQLite connections stay in theirs.
 from __future__ import annotations
 
 import hashlib
+import logging
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
+from PIL import Image
+
 from knowledge_bases.records import Passage
 from knowledge_bases.store import PassageStore, StoreError
+from rag_app.errors import InputError
+from rag_app.pictures import decode_picture
 
-__all__ = ["JoinedStore", "Passages", "SharedStore", "full_id", "join_stores", "joined_passage"]
+__all__ = ["JoinedStore", "Passages", "SharedStore", "full_id", "join_stores", "joined_passage", "passage_picture"]
+
+logger = logging.getLogger(__name__)
 
 _SLASH = "/"
 
@@ -157,3 +164,17 @@ def full_id(name: str, passage_id: str) -> str:
 def joined_passage(name: str, passage: Passage) -> Passage:
     """A passage of a knowledge base under its full id."""
     return replace(passage, passage_id=full_id(name, passage.passage_id))
+
+
+def passage_picture(store: Passages, passage_id: str) -> Image.Image | None:
+    """The picture of a passage; None, with a warning, where it cannot be read.
+
+    Raises:
+        StoreError: the store is damaged.
+    """
+    content = store.picture(passage_id)
+    try:
+        return None if content is None else decode_picture(content, name=f"the picture of passage {passage_id!r}")
+    except InputError as error:
+        logger.warning("%s; the passage is found by its text alone", error)
+        return None

@@ -3,7 +3,8 @@
 Queries for measuring are made up from noisy rows of one passage, of those beside it and of any, for two lengths. Short
 ones, like ColBERT's, consist of a few rows repeated, since padding rows resemble each other and their errors do not
 cancel out. In long ones, like PreFLMR's, rows come in fours that are alike, as patches of a picture do. The noise was
-chosen so that they take as many candidates as real questions: docs/performance.md. Real queries can be given instead.
+chosen so that they take as many candidates as real questions: docs/performance.md. Queries of a length that are given
+take the place of those.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from torch import Tensor
 from retriever.index.codec import Codec
 from retriever.index.exact import ExactIndex
 from retriever.index.manifest import Calibration
+from retriever.index.pooling import pooled
 from retriever.index.search import Searcher
 from retriever.index.stored import StoredPassages
 
@@ -29,6 +31,7 @@ RECALLS = (0.8, 0.9, 0.95, 0.98, 0.99)
 BEST = 100  # passages that recall is measured on
 N_QUERIES = 8  # of each length
 MEASURED = 10  # passages that pooled rows find best among which each of the best is looked for
+CAREFUL = 0.7  # share of the loss that a recall allows: other queries will be asked
 LEAST = 500  # candidates without a calibration
 SPARE = 4  # passages rescored for each that is asked for, without a calibration
 LEAST_RESCORED = 32
@@ -102,24 +105,27 @@ def calibrated(
         stored: the passages.
         codec: that encoded them.
         searcher: of them.
-        queries: to measure with; without any, some are made up.
+        queries: to measure with; for a length of `MADE_UP` that none comes near, some are made up.
         seed: of what is made up.
-        exact: of the same passages, to measure what encoding them lost.
+        exact: of the same passages, to measure what encoding them lost; it is asked `N_QUERIES` of each length.
     """
     if stored.n_passages == 0:
         return ()
     by_length: dict[int, list[NDArray[np.float32]]] = {}
-    if not queries:
-        for length in MADE_UP:
-            by_length[length] = [_made_up(stored, codec, length, seed + number) for number in range(N_QUERIES)]
-    else:
-        for query in queries:
-            by_length.setdefault(len(query), []).append(query.detach().cpu().float().numpy())
+    for query in queries:
+        by_length.setdefault(len(query), []).append(query.detach().cpu().float().numpy())
+    for length in MADE_UP.keys() - {_nearest(given) for given in by_length}:
+        by_length[length] = [_made_up(stored, codec, length, seed + number) for number in range(N_QUERIES)]
     return tuple(
         entry
         for length, rows in sorted(by_length.items())
         for entry in _measured(stored, searcher, length, rows, exact)
     )
+
+
+def _nearest(n_rows: int) -> int:
+    """The length of `MADE_UP` that is nearest to a query's."""
+    return min(MADE_UP, key=lambda length: abs(np.log(length / max(1, n_rows))))
 
 
 def _measured(
@@ -129,45 +135,63 @@ def _measured(
     queries: list[NDArray[np.float32]],
     exact: ExactIndex | None,
 ) -> list[Calibration]:
-    """Ranks that the scan and the pooled rows give to the best passages, of all queries together.
+    """The cheapest numbers of passages that lose no more of the best, of all queries together, than a recall allows.
 
-    Each of the two steps may lose half of what a recall allows, less what encoding lost, of which half counts at most.
+    What encoding lost is part of that; of it half counts at most.
     """
     living = np.flatnonzero(stored.alive)
     best = min(BEST, max(1, len(living) // 2))
     scanned, thinned, lost = [], [], []
+    truths = [] if exact is None else _best_of(exact, queries[:N_QUERIES], best)
     for number, query in enumerate(queries):
         ranks = _ranks(searcher.rescore_pooled(query, living))
         promising = living[ranks < MEASURED * best]
         first = np.argsort(-searcher.rescore(query, promising), kind="stable")[:best]
-        if exact is not None and number < N_QUERIES:
+        if number < len(truths):
             found = {stored.names[place] for place in promising[first]}
-            lost.append(1 - len(found.intersection(_best_of(exact, query, best))) / best)
+            lost.append(1 - len(found & truths[number]) / best)
         first = np.searchsorted(living, promising[first])
         scanned.append(_ranks(searcher.approximate(query)[living])[first])
         thinned.append(ranks[first])
     gone = float(np.mean(lost)) if lost else 0.0
-    return [
-        Calibration(n_rows, recall, _quantile(scanned, share), len(living), _quantile(thinned, share))
-        for recall in RECALLS
-        for share in [1 - max(1 - recall - gone, (1 - recall) / 2) / 2]
-    ]
+    dearer = n_rows / float(np.mean([len(pooled(query)[0]) for query in queries]))
+    entries, counts = [], Counts(1, 1)
+    for recall in RECALLS:
+        kept = 1 - CAREFUL * max(1 - recall - gone, (1 - recall) / 2)
+        counts = _cheapest(np.concatenate(scanned), np.concatenate(thinned), kept, dearer, at_least=counts)
+        entries.append(Calibration(n_rows, recall, counts.n_candidates, len(living), counts.n_rescored))
+    return entries
 
 
-def _best_of(exact: ExactIndex, query: NDArray[np.float32], k: int) -> list[str]:
-    return [name for name, _ in exact.search(torch.from_numpy(query), k=k)]
+def _cheapest(
+    scanned: NDArray[np.int64], thinned: NDArray[np.int64], kept: float, dearer: float, *, at_least: Counts
+) -> Counts:
+    """The counts that keep a share of the best passages at the least cost.
+
+    Args:
+        scanned: rank of each of the best passages after the scan.
+        thinned: its rank by pooled rows.
+        kept: the share that neither step may lose.
+        dearer: cost of rescoring a passage, as a multiple of that of scoring a candidate.
+        at_least: what a smaller share takes.
+    """
+    n_kept = int(np.ceil(kept * len(scanned)))
+    choices = []
+    for n_rescored in np.unique(np.sort(thinned)[n_kept - 1 :]) + 1:
+        n_candidates = np.sort(scanned[thinned < n_rescored])[n_kept - 1] + 1
+        choices.append(Counts(*map(max, zip((int(n_candidates), int(n_rescored)), at_least, strict=True))))
+    return min(choices, key=lambda counts: counts.n_candidates + dearer * counts.n_rescored)
+
+
+def _best_of(exact: ExactIndex, queries: list[NDArray[np.float32]], k: int) -> list[set[str]]:
+    found = exact.search_batch([torch.from_numpy(query) for query in queries], k=k)
+    return [{name for name, _ in hits} for hits in found]
 
 
 def _ranks(scores: NDArray[Any]) -> NDArray[np.int64]:
     ranks = np.empty(len(scores), dtype=np.int64)
     ranks[np.argsort(-scores, kind="stable")] = np.arange(len(scores))
     return ranks
-
-
-def _quantile(ranks: list[NDArray[np.int64]], share: float) -> int:
-    """How many of the first ranks hold a share of all."""
-    together = np.sort(np.concatenate(ranks))
-    return int(together[int(np.ceil(share * len(together))) - 1]) + 1
 
 
 def _made_up(stored: StoredPassages, codec: Codec, n_rows: int, seed: int) -> NDArray[np.float32]:

@@ -101,7 +101,7 @@ class LateInteractionIndex:
             files=files,
         )
         index = cls(stored, codec)
-        index._calibrate(queries, seed=settings.seed, exact=exact if codec.n_bits == 4 else None)
+        index._calibrate(queries, seed=settings.seed, exact=exact)
         return index
 
     @classmethod

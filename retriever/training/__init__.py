@@ -1,1 +1,1 @@
-"""Training of the retriever: pictures, data, losses, stages. Answering imports nothing of it but `losses`."""
+"""Training of the retriever: pictures, data, losses, stages; the application itself uses `losses` and `cloze` alone."""
