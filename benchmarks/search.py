@@ -6,8 +6,9 @@
 Embeddings and queries are those of `benchmarks/corpus.py`. Every engine has a process of its own; they take turns in
 rounds, after warm-ups, with the same number of threads. R@10 and R@100 are shares of what exact MaxSim over the float16
 embeddings finds; success@5 counts questions whose passage is among the first five. Our compressed indexes are built
-with `--samples` of other questions than those asked. Prints one table; `--output` gets it as JSON and as a plot. A
-machine that is busy with other things is told in all of them: compare ratios then.
+with `--samples` of other questions than those asked; `--keep` takes indexes that an earlier run left in `--output`,
+with what building them took. Prints one table; `--output` gets it as JSON and as a plot. A machine that is busy with
+other things is told in all of them: compare ratios then.
 """
 
 from __future__ import annotations
@@ -183,6 +184,7 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--samples", type=int, default=40, help="other queries of each kind, that our compressed indexes are built with"
     )
+    parser.add_argument("--keep", action="store_true", help="search indexes of an earlier run, build what is missing")
     parser.add_argument("--quick", action="store_true", help="three minutes: 500 passages with copies, few queries")
     parser.add_argument("--cache", type=Path, default=ROOT / "runs" / "benchmarks", help="embeddings, environments")
     parser.add_argument("--output", type=Path, default=ROOT / "runs" / "benchmarks" / "search")
@@ -210,20 +212,19 @@ def _saved(corpus: Corpus, options: argparse.Namespace) -> Path:
 def _built(engine: str, python: Path, corpus: Path, options: argparse.Namespace) -> tuple[dict[str, float], Worker]:
     """Builds in one process, and opens in a fresh one."""
     folder: Path = options.output / engine.replace(" ", "-")
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
-    builder = Worker(engine, python, corpus, folder, options.threads)
-    made = builder.ask(do="build")
-    builder.close()
-    size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+    kept = folder / "build.json"
+    if not (options.keep and kept.exists()):
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        builder = Worker(engine, python, corpus, folder, options.threads)
+        made = builder.ask(do="build")
+        builder.close()
+        size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+        built = {"build_seconds": made["seconds"], "build_peak_mb": made["peak_mb"], "disk_bytes": size}
+        kept.write_text(json.dumps(built) + "\n", encoding="utf-8")
     worker = Worker(engine, python, corpus, folder, options.threads)
     opened = worker.ask(do="open")
-    return {
-        "build_seconds": made["seconds"],
-        "build_peak_mb": made["peak_mb"],
-        "disk_bytes": size,
-        "open_seconds": opened["seconds"],
-    }, worker
+    return {**json.loads(kept.read_text(encoding="utf-8")), "open_seconds": opened["seconds"]}, worker
 
 
 def _measured(
