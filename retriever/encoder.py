@@ -17,6 +17,7 @@ from retriever.modeling import FLMRModelForRetrieval, Rows
 from retriever.parts import Parts
 from retriever.processing import FLMRProcessor
 from retriever.region import Look, RegionFinder
+from retriever.remembered import RememberedPictures
 
 __all__ = ["Encoder", "OpenPicture"]
 
@@ -58,6 +59,7 @@ class Encoder:
         self.processor = processor
         self._regions = regions
         self._identify = identify
+        self._remembered = RememberedPictures()
 
     @property
     def dim(self) -> int:
@@ -125,9 +127,31 @@ class Encoder:
                 batch = members[start : start + QUERIES_A_BATCH]
                 inputs = self.processor.queries([questions[index] for index in batch])
                 with torch.inference_mode():
+                    if "pixel_values" in inputs and self.model.config.query_concat_output_from_vision_encoder:
+                        inputs |= self._picture_features(inputs.pop("pixel_values"))
                     rows = self.model.query(**self._to_device(inputs))  # type: ignore[arg-type]
                 encoded.update(zip(batch, _ragged(rows), strict=True))
         return [encoded[index] for index in range(len(questions))]
+
+    def forget_pictures(self) -> None:
+        """Forgets what was computed of pictures. A picture that is encoded beside others again, rather than looked up,
+        may get other last digits; who wants results that do not depend on what was asked before calls this."""
+        self._remembered.forget()
+        if self._regions is not None:
+            self._regions.forget()
+
+    def _picture_features(self, pixel_values: Tensor) -> dict[str, Tensor]:
+        """What `FLMRModelForRetrieval.query` takes instead of pixels (with regions: five dimensions)."""
+        shape = pixel_values.shape[:-3]
+        features, patches = self._remembered.of(pixel_values.flatten(0, -4), self._see)
+        return {
+            "image_features": features.reshape(*shape, *features.shape[1:]),
+            "patch_features": patches.reshape(*shape, *patches.shape[1:]),
+        }
+
+    def _see(self, pixel_values: Tensor) -> tuple[Tensor, Tensor]:
+        seen = self.model.vision_encoder(pixel_values.to(self.model.device, self.model.dtype))
+        return seen.global_feature, seen.patches
 
     def seen(self, question: VisualQuestion, look: Look | None) -> tuple[float, float, float, float] | None:
         """The part of a question's picture that its rows stand for.

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from retriever.configuration import read_json_object
 from retriever.images import ImageProcessor
 from retriever.layers import VisionEncoder
+from retriever.remembered import RememberedPictures
 from retriever.weights import WEIGHTS_FILE, read_weights, stored_names
 
 __all__ = [
@@ -144,18 +145,27 @@ class RegionFinder:
 
     def __init__(self, head: RegionHead, vision: VisionEncoder, images: ImageProcessor) -> None:
         self._head, self._vision, self._images = head, vision, images
+        self._remembered = RememberedPictures()
+
+    def forget(self) -> None:
+        """Forgets what was estimated for pictures that were seen before."""
+        self._remembered.forget()
 
     @torch.inference_mode()
     def find(self, pictures: Sequence[Image.Image]) -> list[Look]:
         """What to look at in each picture; the whole of it where no object is likely."""
-        like, settings = self._head.positions, self._head.settings
-        pixels = self._images(pictures).to(like.device, like.dtype)
-        regions = self._head(self._vision.patches_after(settings.vision_layer, pixels))
-        boxes, scores = regions.boxes.float().clamp(0, 1).tolist(), regions.object_logits.float().tolist()
+        boxes, scores = self._remembered.of(self._images(pictures), self._estimate)
         return [
-            Look(self._pixels(box, picture) if score > settings.least_score else None, score)
-            for box, score, picture in zip(boxes, scores, pictures, strict=True)
+            Look(self._pixels(box, picture) if score > self._head.settings.least_score else None, score)
+            for box, score, picture in zip(boxes.tolist(), scores.tolist(), pictures, strict=True)
         ]
+
+    def _estimate(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """(n_pictures, 4) boxes in 0..1 and (n_pictures,) log odds of an object, float32."""
+        like = self._head.positions
+        patches = self._vision.patches_after(self._head.settings.vision_layer, pixels.to(like.device, like.dtype))
+        regions = self._head(patches)
+        return regions.boxes.float().clamp(0, 1), regions.object_logits.float()
 
     def _pixels(self, box: Sequence[float], picture: Image.Image) -> Box | None:
         seen = self._images.seen(*picture.size)

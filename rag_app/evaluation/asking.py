@@ -130,11 +130,14 @@ class Asker:
     def ask(self, prepared: Prepared) -> Asked:
         """Answers a batch in one pass; where the generator's server refuses a question, reads them one by one.
 
-        Passages are found for the whole batch in either case, so what the others get does not depend on it.
+        Passages are found for the whole batch in either case, so what the others get does not depend on it, nor on the
+        batches before.
 
         Raises:
             InputError: the index, the store or the generator's server fails.
         """
+        if self._pipeline.finder is not None:
+            self._pipeline.finder.encoder.forget_pictures()
         try:
             return Asked(answered=tuple(zip(prepared.examples, self._at_once(prepared), strict=True)))
         except RefusedError:
