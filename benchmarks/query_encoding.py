@@ -2,9 +2,10 @@
 
     python -m benchmarks.query_encoding [--threads 2] [--batch 1] [--repeats 15]
 
-One query is a picture of 224 pixels and a text of 32 tokens; the same picture again is looked up. The variants take turns, so that a busy machine slows all
-of them; medians are compared. An idle machine gives steadier numbers. The straightforward forward is
-`benchmarks/straightforward.py`: the whole encoders, eager attention, masks made token by token.
+One query is a picture of 224 pixels and a text of 32 tokens; the same picture again is looked up. The variants take
+turns, so that a busy machine slows all of them; medians are compared. An idle machine gives steadier numbers. The
+straightforward forward is `benchmarks/straightforward.py`: the whole encoders, eager attention, masks made token by
+token.
 """
 
 from __future__ import annotations
