@@ -12,7 +12,7 @@ QUESTIONS := knowledge_bases/world_flags/questions
 DATASET ?= $(QUESTIONS)/test.jsonl
 OUTPUT ?= runs/evaluate
 
-.PHONY: demo ask evaluate test check browser-test bench clean
+.PHONY: demo ask evaluate retrain test check browser-test bench clean
 
 demo: $(VENV)/.indexed
 	$(PY) -m rag_app demo --host $(HOST) --port $(PORT)
@@ -37,6 +37,33 @@ evaluate: $(VENV)/.dev runs/pictures/.made
 runs/pictures/.made: $(DATASET) $(QUESTIONS)/own_words.jsonl | $(VENV)/.dev
 	$(PY) -m rag_app train pictures --dataset $(DATASET) --output runs/pictures
 	$(PY) -m rag_app train pictures --dataset $(QUESTIONS)/own_words.jsonl --output runs/pictures
+	touch $@
+
+# Both embedded models from nothing into $(RETRAIN), beside each other, a thread each: make -j2 retrain TEXT=passages.jsonl.gz
+# (JSON Lines with a text; without it, the passages of World Flags serve). Goes on where it was stopped.
+RETRAIN ?= runs/retrain
+TRAIN := env OMP_NUM_THREADS=1 $(PY) -m rag_app train
+TEXT_PAIRS := $(if $(TEXT),--text-pairs $(TEXT))
+VALIDATION := $(QUESTIONS)/validation.jsonl
+
+retrain: $(RETRAIN)/.region $(RETRAIN)/.reader
+	$(PY) -m rag_app train pictures --dataset $(VALIDATION) --output runs/pictures
+	$(PY) -m rag_app train calibrate --images runs/pictures --retriever $(RETRAIN)/preflmr-mini --reader $(RETRAIN)/reader-mini
+
+$(RETRAIN)/.vision: | $(VENV)/.dev
+	$(TRAIN) vision --runs $(RETRAIN)
+	touch $@
+
+$(RETRAIN)/.stages: $(RETRAIN)/.vision
+	$(TRAIN) retriever --runs $(RETRAIN) --output $(RETRAIN)/preflmr-mini $(TEXT_PAIRS)
+	touch $@
+
+$(RETRAIN)/.region: $(RETRAIN)/.stages
+	$(TRAIN) region --runs $(RETRAIN) --checkpoint $(RETRAIN)/preflmr-mini
+	touch $@
+
+$(RETRAIN)/.reader: | $(VENV)/.dev
+	$(TRAIN) reader --runs $(RETRAIN) --output $(RETRAIN)/reader-mini $(TEXT_PAIRS)
 	touch $@
 
 test: check

@@ -83,6 +83,12 @@ def add_arguments(subparsers: argparse._SubParsersAction[argparse.ArgumentParser
         "--dataset", type=Path, default=VALIDATION, metavar="FILE.jsonl", help="(default: %(default)s)"
     )
     calibrate.add_argument("--images", type=Path, required=True, metavar="DIR", help="folder of its pictures")
+    calibrate.add_argument(
+        "--retriever", type=Path, default=EMBEDDED_RETRIEVER, metavar="DIR", help="(default: %(default)s)"
+    )
+    calibrate.add_argument(
+        "--reader", type=Path, default=READER_CHECKPOINT, metavar="DIR", help="which gets it (default: %(default)s)"
+    )
     calibrate.set_defaults(run=_calibrate)
     pictures = subparsers.add_parser("pictures", help="render the pictures that a dataset names")
     pictures.add_argument("--dataset", type=Path, required=True, metavar="FILE.jsonl")
@@ -194,6 +200,8 @@ def _train_blip2(arguments: argparse.Namespace) -> int:
 
 
 def _calibrate(arguments: argparse.Namespace) -> int:
+    from dataclasses import replace
+
     from rag_app.assembly import open_application
     from rag_app.calibrating import fit, read_dataset, read_questions
     from rag_app.config import DEFAULT_PRESET, load_preset, var_folder
@@ -204,6 +212,7 @@ def _calibrate(arguments: argparse.Namespace) -> int:
 
     _start_logging()
     preset, var = load_preset(DEFAULT_PRESET), var_folder()
+    preset = replace(preset, retriever=str(arguments.retriever.resolve()), generator=str(arguments.reader.resolve()))
     dataset = load_dataset(arguments.dataset, images=arguments.images)
     application = open_application(
         preset, find_knowledge(preset.knowledge_base, var), var=var, progress=ProgressLine("passages encoded")
@@ -214,7 +223,7 @@ def _calibrate(arguments: argparse.Namespace) -> int:
     progress = ProgressLine("questions without an answer read")
     reads += read_questions(application.pipeline, lacking, nothing, progress=progress)
     calibration, accuracy = fit(reads)
-    calibration.save(READER_CHECKPOINT)
+    calibration.save(arguments.reader)
     logging.getLogger(__name__).info("VQA accuracy by temperature %s; kept %s", accuracy, calibration)
     return 0
 
