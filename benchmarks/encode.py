@@ -30,8 +30,9 @@ from benchmarks.plot import bars
 from retriever.checkpoints import load_processor
 from retriever.configuration import FLMRConfig, FLMRTextConfig
 from retriever.encoder import Encoder
-from retriever.int8 import has_native_bfloat16, use_int8
+from retriever.int8 import use_int8
 from retriever.modeling import FLMRModelForRetrieval
+from retriever.precision import has_native_bfloat16
 from retriever.processing import FLMRProcessor
 
 __all__ = ["main", "published_way"]

@@ -21,8 +21,9 @@ from torch import Tensor
 
 from benchmarks.straightforward import query_rows
 from retriever.configuration import FLMRConfig
-from retriever.int8 import has_native_bfloat16, use_int8
+from retriever.int8 import use_int8
 from retriever.modeling import FLMRModelForRetrieval
+from retriever.precision import has_native_bfloat16
 from retriever.remembered import RememberedPictures
 
 __all__ = ["main"]

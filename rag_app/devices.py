@@ -10,9 +10,9 @@ from importlib.util import find_spec
 import torch
 
 from rag_app.errors import InputError
-from retriever.int8 import has_native_bfloat16 as cpu_has_bfloat16
+from retriever.precision import has_native_bfloat16
 
-__all__ = ["Placement", "cpu_has_bfloat16", "reason_not_to_run", "resolve_placement"]
+__all__ = ["Placement", "reason_not_to_run", "resolve_placement"]
 
 _DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16, "float32": torch.float32}
 
@@ -39,7 +39,7 @@ def resolve_placement(device: str = "auto", dtype: str = "auto") -> Placement:
     """
     chosen = _resolve_device(device)
     if dtype == "auto":
-        has_bfloat16 = chosen.type == "cuda" or (chosen.type == "cpu" and cpu_has_bfloat16())
+        has_bfloat16 = chosen.type == "cuda" or (chosen.type == "cpu" and has_native_bfloat16())
         return Placement(device=chosen, dtype=torch.bfloat16 if has_bfloat16 else torch.float32)
     if dtype not in _DTYPES:
         raise InputError(f"unknown dtype {dtype!r}; choose one of auto, {', '.join(sorted(_DTYPES))}")

@@ -159,13 +159,13 @@ def _train_reader(arguments: argparse.Namespace) -> int:
     from dataclasses import replace
 
     from generator.training.reader import ReaderTrainingSettings, train_reader
-    from rag_app.devices import cpu_has_bfloat16
+    from retriever.precision import has_native_bfloat16
 
     _start_logging()
     settings = ReaderTrainingSettings(
         output=arguments.output, run=arguments.runs / "reader", wikipedia=arguments.text_pairs, start=arguments.start
     )
-    settings = replace(settings, loop=replace(settings.loop, seed=arguments.seed, amp=cpu_has_bfloat16()))
+    settings = replace(settings, loop=replace(settings.loop, seed=arguments.seed, amp=has_native_bfloat16()))
     if arguments.steps:
         settings = replace(settings, loop=replace(settings.loop, steps=arguments.steps))
     train_reader(settings, progress=logging.getLogger(__name__).info)

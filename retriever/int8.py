@@ -12,7 +12,7 @@ import warnings
 import torch
 from torch import Tensor, nn
 
-__all__ = ["Int8Linear", "has_native_bfloat16", "use_int8"]
+__all__ = ["Int8Linear", "use_int8"]
 
 _SMALLEST = 1e-12
 
@@ -41,11 +41,6 @@ class Int8Linear(nn.Module):
         output = output if self._bias is None else output.add_(self._bias)
         converted: Tensor = output.to(rows.dtype)
         return converted
-
-
-def has_native_bfloat16() -> bool:
-    """Whether this processor multiplies bfloat16 itself (AMX or AVX512-BF16)."""
-    return bool(torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported())
 
 
 def use_int8(model: nn.Module) -> None:

@@ -23,11 +23,11 @@ from retriever.index.manifest import (
     sha256,
 )
 from retriever.index.metric import metric_of
-from retriever.index.precision import CPU, multiply_dtype
 from retriever.index.ranking import check_new_rows, check_queries
 from retriever.index.search import Searcher
 from retriever.index.segments import Coordinates, Rows
 from retriever.index.stored import StoredPassages
+from retriever.precision import CPU, multiply_dtype
 
 __all__ = ["IndexDamagedError", "IndexMismatchError", "LateInteractionIndex"]
 

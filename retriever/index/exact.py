@@ -17,10 +17,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from retriever.index.manifest import IndexDamagedError, IndexMismatchError, Manifest
-from retriever.index.precision import BFLOAT16_ERROR, multiply_dtype
 from retriever.index.ranking import best_places, check_new_rows, check_queries, in_groups
 from retriever.index.segments import Coordinates, Field, Layout, Rows, Segment
 from retriever.index.stored import StoredPassages
+from retriever.precision import BFLOAT16_ERROR, multiply_dtype
 
 __all__ = ["ExactIndex", "IndexDamagedError", "IndexMismatchError"]
 

@@ -15,6 +15,7 @@ from retriever.index.exact import ExactIndex
 from retriever.index.manifest import Manifest
 from retriever.index.segments import Coordinates, Rows
 from retriever.index.stored import StoredPassages
+from retriever.precision import CPU, multiply_dtype
 
 if TYPE_CHECKING:
     from retriever.index.codec import CodecSettings
@@ -30,7 +31,6 @@ __all__ = [
     "searched_on",
 ]
 
-CPU = torch.device("cpu")
 COMPRESS_FROM = 500_000  # embeddings: docs/performance.md says why
 
 
@@ -184,14 +184,12 @@ def estimate(
     """What `compress` will take; a product of matrices is timed to know how fast the device is (some 50 ms)."""
     from retriever.index.centroid_tree import comparisons
     from retriever.index.codec import CodecSettings, centroids_for, sample_size
-    from retriever.int8 import has_native_bfloat16
 
     settings = settings or CodecSettings()
     n_centroids = settings.n_centroids or centroids_for(n_tokens, settings.n_bits)
     sampled = min(n_tokens, sample_size(n_centroids))
     products = (settings.iterations + 2) * sampled + n_tokens
-    in_16_bits = device.type == "cuda" or has_native_bfloat16()
-    rate = _multiplications_a_second(dim, torch.bfloat16 if in_16_bits else torch.float32, device)
+    rate = _multiplications_a_second(dim, multiply_dtype(device), device)
     a_token = dim * settings.n_bits // 8 + 5
     return BuildEstimate(
         disk_bytes=n_tokens * a_token + n_centroids * dim + n_passages * 32,

@@ -7,9 +7,10 @@ import pytest
 import torch
 
 from rag_app.atomic import write_json
-from rag_app.devices import cpu_has_bfloat16, resolve_placement
+from rag_app.devices import resolve_placement
 from rag_app.errors import InputError
 from rag_app.progress import ProgressLine, duration
+from retriever.precision import has_native_bfloat16
 
 
 class Terminal(io.StringIO):
@@ -80,7 +81,7 @@ def test_processes_that_are_started_together_take_a_gpu_each(monkeypatch: pytest
 
 @pytest.mark.parametrize(("native", "dtype"), [(True, torch.bfloat16), (False, torch.float32)])
 def test_bfloat16_needs_the_right_processor(native: bool, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rag_app.devices.cpu_has_bfloat16", lambda: native)
+    monkeypatch.setattr("rag_app.devices.has_native_bfloat16", lambda: native)
     assert resolve_placement("cpu").dtype is dtype
 
 
@@ -88,7 +89,7 @@ def test_torch_and_the_kernel_say_the_same_of_the_processor() -> None:
     cpuinfo = Path("/proc/cpuinfo")
     text = cpuinfo.read_text(encoding="ascii", errors="replace") if cpuinfo.is_file() else ""
     flags = next((line.split(":", 1)[1].split() for line in text.splitlines() if line.startswith("flags")), [])
-    assert cpu_has_bfloat16() == ("amx_bf16" in flags or "avx512_bf16" in flags)
+    assert has_native_bfloat16() == ("amx_bf16" in flags or "avx512_bf16" in flags)
 
 
 def test_json_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
