@@ -2,9 +2,11 @@
 
     python -m benchmarks.abstaining [--pictures runs/pictures]
 
-Two kinds of questions have no right answer: those that no passage answers (asked about the pictures of the test
-split), and good questions about pictures that show no flag (drawn here: plain colours, noise, shapes, faces of shapes,
-stripes of text). What abstaining costs on answerable questions is in the report of `make evaluate`.
+Some questions have no right answer: those that no passage answers (about the pictures of the test split, or without a
+picture by the country's name), good questions about pictures that show no flag (drawn here: plain colours, noise,
+shapes, faces of shapes, stripes of text), and, without a picture, what has nothing to do with a country. What
+abstaining costs on answerable questions with a picture is in the report of `make evaluate`; on those without one (the
+test split's, with the country's name) it is told here.
 """
 
 from __future__ import annotations
@@ -23,13 +25,17 @@ from rag_app.assembly import open_application
 from rag_app.config import DEFAULT_PRESET, load_preset, var_folder
 from rag_app.datasets import load_dataset
 from rag_app.knowledge import find_knowledge
+from rag_app.metrics import vqa_accuracy
 from rag_app.pictures import open_picture
 from rag_app.pipeline import RagPipeline
 from rag_app.progress import ProgressLine
+from rag_app.text_questions import about_nothing, named_questions, unanswerable_text_questions
 
 TEST = Path("knowledge_bases/world_flags/questions/test.jsonl")
 SIZE = 256  # side of a drawn picture, pixels
 N_PICTURES = 240
+N_TEXTS = 240  # without a picture, that no passage answers
+N_NAMED = 400  # without a picture, that one does
 BATCH = 16
 
 
@@ -95,6 +101,17 @@ def abstained(pipeline: RagPipeline, questions: Sequence[VisualQuestion]) -> flo
     return count / len(questions)
 
 
+def told(pipeline: RagPipeline, asked: Sequence[tuple[VisualQuestion, tuple[str, ...]]]) -> tuple[float, float, float]:
+    """VQA accuracy with every answer given, with those that abstaining leaves, and the share that it withholds."""
+    every, left, withheld = 0.0, 0.0, 0
+    for start in range(0, len(asked), BATCH):
+        few = asked[start : start + BATCH]
+        for answer, (_, accepted) in zip(pipeline.batch([question for question, _ in few]), few, strict=True):
+            score = vqa_accuracy(answer.text, accepted)
+            every, left, withheld = every + score, left + score * (not answer.abstained), withheld + answer.abstained
+    return every / len(asked), left / len(asked), withheld / len(asked)
+
+
 def main() -> None:
     """Prints a row a kind."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -103,10 +120,10 @@ def main() -> None:
     examples = load_dataset(TEST, images=folder).examples
     rng = random.Random(5)
     texts = load_unanswerable("test")
-    named = rng.sample(sorted({str(one.image) for one in examples}), 4 * len(texts))
+    shown = rng.sample(sorted({str(one.image) for one in examples}), 4 * len(texts))
     unanswerable = [
         VisualQuestion(text=texts[place % len(texts)], image=open_picture(folder / name))
-        for place, name in enumerate(named)
+        for place, name in enumerate(shown)
     ]
     flagless = [
         VisualQuestion(text=rng.choice(examples).question, image=DRAWERS[place % len(DRAWERS)](rng))
@@ -116,9 +133,19 @@ def main() -> None:
     application = open_application(
         preset, find_knowledge(preset.knowledge_base, var), var=var, progress=ProgressLine("passages encoded")
     )
-    print(f"{'kind':40} {'questions':>9} {'abstained':>9}")
-    for kind, questions in (("no passage answers", unanswerable), ("the picture shows no flag", flagless)):
-        print(f"{kind:40} {len(questions):>9} {abstained(application.pipeline, questions):>9.3f}")
+    print(f"{'kind':41} {'questions':>9} {'abstained':>9}")
+    kinds = {
+        "no passage answers": unanswerable,
+        "the picture shows no flag": flagless,
+        "no picture: no passage answers": unanswerable_text_questions("test", N_TEXTS, rng),
+        "no picture: not about a country, nonsense": about_nothing("test", rng),
+    }
+    for kind, questions in kinds.items():
+        print(f"{kind:41} {len(questions):>9} {abstained(application.pipeline, questions):>9.3f}")
+    named = named_questions(rng.sample(examples, N_NAMED), rng)
+    every, left, withheld = told(application.pipeline, named)
+    print(f"\n{len(named)} answerable questions with the country's name instead of a picture: {every:.3f} right, ")
+    print(f"{left:.3f} where abstaining withholds some, {withheld:.3f} withheld")
 
 
 if __name__ == "__main__":

@@ -50,6 +50,7 @@ class Calibration:
         intercept: of the logistic model.
         means: feature -> what stands in for it where it is not known.
         threshold: a confidence below it abstains.
+        without_picture: what holds for questions without a picture, whose scores have other sizes; None: all of this.
     """
 
     temperature: float = 1.0
@@ -57,6 +58,7 @@ class Calibration:
     intercept: float = 0.0
     means: Mapping[str, float] = field(default_factory=dict)
     threshold: float = 0.0
+    without_picture: Calibration | None = None
 
     def __post_init__(self) -> None:
         if not self.temperature > 0:
@@ -66,6 +68,10 @@ class Calibration:
         unknown = sorted(set(self.weights) - set(FEATURES))
         if unknown:
             raise ValueError(f"unknown features {', '.join(unknown)}; known are {', '.join(FEATURES)}")
+
+    def of(self, *, pictured: bool) -> Calibration:
+        """What holds for questions with, or without, a picture."""
+        return self if pictured or self.without_picture is None else self.without_picture
 
     def confidence(self, features: Mapping[str, float]) -> float:
         """Probability that the chosen answer is right, in [0, 1]."""
@@ -80,7 +86,7 @@ class Calibration:
 
     def save(self, checkpoint: Path) -> None:
         """Write `calibration.json` into the checkpoint folder."""
-        text = json.dumps({**asdict(self), "weights": dict(self.weights), "means": dict(self.means)}, indent=2)
+        text = json.dumps(asdict(self), indent=2)
         part = checkpoint / f"{CALIBRATION_FILE}.part"
         part.write_text(text + "\n", encoding="utf-8")
         part.replace(checkpoint / CALIBRATION_FILE)
@@ -96,8 +102,10 @@ class Calibration:
         if not path.exists():
             return cls()
         try:
-            return cls(**json.loads(path.read_text(encoding="utf-8")))
-        except (TypeError, ValueError) as error:
+            values = json.loads(path.read_text(encoding="utf-8"))
+            alone = values.pop("without_picture", None)
+            return cls(**values, without_picture=None if alone is None else cls(**alone))
+        except (TypeError, ValueError, AttributeError) as error:
             raise ValueError(f"{path} is damaged ({error}); fit it again or delete it") from error
 
 

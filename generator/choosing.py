@@ -71,6 +71,7 @@ def choose(
     *,
     picture_scores: Sequence[float | None] = (),
     object_scores: Sequence[float | None] = (),
+    pictured: bool = True,
     calibration: Calibration | None = None,
     merge_equal: bool = False,
 ) -> Choice:
@@ -82,6 +83,7 @@ def choose(
         picture_scores: the part of each retrieval score that is the picture's; None or empty where it is not known.
         object_scores: for each passage, log odds that the picture shows an object of the kind that the retriever
             knows; None or empty where that is not known or does not matter.
+        pictured: whether the question has a picture.
         calibration: of the confidence; None leaves it uncalibrated and never abstains by threshold.
         merge_equal: add up the probabilities of equal answers before comparing (the reference does not).
 
@@ -92,7 +94,7 @@ def choose(
         raise ValueError("there is no candidate to choose from")
     if any(c.passage_index is not None and c.passage_index >= len(retrieval_scores) for c in candidates):
         raise ValueError(f"a candidate names a passage beyond the {len(retrieval_scores)} retrieval scores")
-    calibration = calibration or Calibration()
+    calibration = (calibration or Calibration()).of(pictured=pictured)
     scores = joint_scores(candidates, retrieval_scores, temperature=calibration.temperature)
     exact = joint_scores(candidates, retrieval_scores, temperature=calibration.temperature, exact=True)
     merged = [_mass(candidates, exact, candidate.answer) for candidate in candidates]

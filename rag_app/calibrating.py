@@ -33,6 +33,7 @@ class Read:
     picture_scores: tuple[float | None, ...]
     answers: tuple[str, ...]
     object_scores: tuple[float | None, ...] = ()
+    pictured: bool = True
 
     def choose(self, calibration: Calibration) -> tuple[Choice, float]:
         """The choice under a calibration, and its VQA accuracy."""
@@ -41,6 +42,7 @@ class Read:
             self.scores,
             picture_scores=self.picture_scores,
             object_scores=self.object_scores,
+            pictured=self.pictured,
             calibration=calibration,
         )
         return choice, vqa_accuracy(choice.answer, self.answers) if self.answers else 0.0
@@ -83,7 +85,7 @@ def read_questions(
     while batch := list(islice(coming, BATCH)):
         found = pipeline.finder.find(batch, k=pipeline.k)
         proposed = pipeline.generator.propose_batch(batch, [[one.passage for one in few] for few in found])
-        for passages, candidates in zip(found, proposed, strict=True):
+        for question, passages, candidates in zip(batch, found, proposed, strict=True):
             reads.append(
                 Read(
                     candidates=tuple(candidates),
@@ -91,6 +93,7 @@ def read_questions(
                     picture_scores=tuple(passage.picture_score for passage in passages),
                     answers=answers[len(reads)],
                     object_scores=tuple(passage.object_score for passage in passages),
+                    pictured=question.image is not None,
                 )
             )
         if progress is not None:
@@ -102,18 +105,27 @@ def fit(reads: Sequence[Read], *, most_lost: float = 0.02) -> tuple[Calibration,
     """The highest temperature with all but the best VQA accuracy, then the confidence, then the threshold.
 
     Questions that nothing answers teach the confidence what speaks against an answer; how high it is on the whole is
-    then set by the answerable ones alone, since people mostly ask what can be answered.
+    then set by the answerable ones alone, since people mostly ask what can be answered. Questions without a picture, if
+    there are any, get a calibration of their own.
 
     Args:
         reads: of a validation split, and of questions that nothing answers.
         most_lost: share of the answerable questions that abstaining may lose.
 
     Returns:
-        The calibration, and VQA accuracy by temperature.
+        The calibration, and VQA accuracy by temperature, of questions with a picture.
 
     Raises:
         InputError: all answers are right, or all are wrong.
     """
+    alone = [read for read in reads if not read.pictured]
+    pictured = [read for read in reads if read.pictured]
+    calibration, accuracy = _fit_one_kind(pictured, most_lost)
+    without_picture = _fit_one_kind(alone, most_lost)[0] if alone else None
+    return replace(calibration, without_picture=without_picture), accuracy
+
+
+def _fit_one_kind(reads: Sequence[Read], most_lost: float) -> tuple[Calibration, dict[str, float]]:
     answerable = [bool(read.answers) for read in reads]
     accuracy = {
         temperature: sum(read.choose(Calibration(temperature=temperature))[1] for read in reads)

@@ -171,13 +171,13 @@ class RagPipeline(Runnable[VisualQuestion, Answer]):
                     break
                 if isinstance(part, Candidate):
                     so_far.append(part)
-                    shown = self._choose(so_far, passages)
+                    shown = self._choose(question, so_far, passages)
                 else:
                     shown = Answer(text=part, confidence=0.0, passages=passages)
                 timings = watch.timings_ms()
                 yield replace(shown, confidence=0.0, abstained=False, timings_ms=timings, complete=False)
         with watch.stage("choose"):
-            answer = self._choose(candidates, passages)
+            answer = self._choose(question, candidates, passages)
         yield replace(answer, timings_ms=watch.timings_ms())
 
     def _find(self, questions: Sequence[VisualQuestion], watch: Stopwatch) -> list[Passages]:
@@ -193,16 +193,17 @@ class RagPipeline(Runnable[VisualQuestion, Answer]):
                 questions, [[one.passage for one in passages] for passages in found]
             )
         with watch.stage("choose"):
-            answers = [self._choose(candidates, passages) for candidates, passages in zip(proposed, found, strict=True)]
+            answers = [self._choose(*one) for one in zip(questions, proposed, found, strict=True)]
         timings = watch.timings_ms(shared_by=len(questions))
         return [replace(answer, timings_ms=dict(timings)) for answer in answers]
 
-    def _choose(self, candidates: Sequence[Candidate], passages: Passages) -> Answer:
+    def _choose(self, question: VisualQuestion, candidates: Sequence[Candidate], passages: Passages) -> Answer:
         choice = choose(
             candidates,
             [found.score for found in passages],
             picture_scores=[found.picture_score for found in passages],
             object_scores=[found.object_score for found in passages],
+            pictured=question.image is not None,
             calibration=self._calibration,
         )
         return Answer(

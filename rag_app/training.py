@@ -200,6 +200,7 @@ def _train_blip2(arguments: argparse.Namespace) -> int:
 
 
 def _calibrate(arguments: argparse.Namespace) -> int:
+    import random
     from dataclasses import replace
 
     from rag_app.assembly import open_application
@@ -209,6 +210,7 @@ def _calibrate(arguments: argparse.Namespace) -> int:
     from rag_app.flag_training import unanswerable_questions
     from rag_app.knowledge import find_knowledge
     from rag_app.progress import ProgressLine
+    from rag_app.text_questions import about_nothing, named_questions, unanswerable_text_questions
 
     _start_logging()
     preset, var = load_preset(DEFAULT_PRESET), var_folder()
@@ -218,10 +220,14 @@ def _calibrate(arguments: argparse.Namespace) -> int:
         preset, find_knowledge(preset.knowledge_base, var), var=var, progress=ProgressLine("passages encoded")
     )
     reads = read_dataset(application.pipeline, dataset, progress=ProgressLine("questions read"))
+    rng = random.Random(0)
     lacking = unanswerable_questions(dataset, arguments.runs)
-    nothing: list[tuple[str, ...]] = [()] * len(lacking)
-    progress = ProgressLine("questions without an answer read")
-    reads += read_questions(application.pipeline, lacking, nothing, progress=progress)
+    lacking += [*unanswerable_text_questions("validation", len(lacking) // 2, rng), *about_nothing("validation", rng)]
+    named = named_questions(dataset.examples, rng)
+    questions = [*(question for question, _ in named), *lacking]
+    answers = [*(accepted for _, accepted in named), *([()] * len(lacking))]
+    progress = ProgressLine("questions without a picture or an answer read")
+    reads += read_questions(application.pipeline, questions, answers, progress=progress)
     calibration, accuracy = fit(reads)
     calibration.save(arguments.reader)
     logging.getLogger(__name__).info("VQA accuracy by temperature %s; kept %s", accuracy, calibration)

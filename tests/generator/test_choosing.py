@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -114,6 +115,11 @@ def test_calibration_survives_its_file(tmp_path: Path) -> None:
     made = Calibration(temperature=2.5, weights={"reading": 0.5}, intercept=-1.0, threshold=0.4)
     made.save(tmp_path)
     assert Calibration.load(tmp_path) == made
+    both = replace(made, without_picture=Calibration(temperature=1.5, threshold=0.7))
+    both.save(tmp_path)
+    assert Calibration.load(tmp_path) == both
+    assert (both.of(pictured=True).threshold, both.of(pictured=False).threshold) == (0.4, 0.7)
+    assert made.of(pictured=False) == made
     assert Calibration.load(tmp_path / "elsewhere") == Calibration()
     (tmp_path / "calibration.json").write_text('{"temperatur": 1}')
     with pytest.raises(ValueError, match=r"calibration\.json is damaged .*fit it again or delete it"):

@@ -35,7 +35,7 @@ from knowledge_bases.world_flags.questions import (
     ten_answers,
 )
 from knowledge_bases.world_flags.relations import SPLITS, asks_about, find_answer, load_phrasings
-from knowledge_bases.world_flags.unanswerable import load_misleading, load_unanswerable
+from knowledge_bases.world_flags.unanswerable import load_misleading, load_off_topic, load_unanswerable
 from knowledge_bases.world_flags.wording import SIDES
 from rag_app.datasets import load_dataset
 
@@ -159,6 +159,13 @@ def test_unanswerable_questions_belong_to_one_split_and_name_sides() -> None:
     for question in load_unanswerable("test"):
         asked = set(re.findall(r"\w+", question.lower()))
         assert max(len(asked & one) / len(asked | one) for one in words) < 0.6, question
+
+
+def test_questions_off_the_topic_belong_to_one_split() -> None:
+    splits = {split: load_off_topic(split) for split in ("validation", "test")}
+    keys = {split: {plain(question) for question in questions} for split, questions in splits.items()}
+    assert all(len(keys[split]) == len(questions) >= 60 for split, questions in splits.items())
+    assert not keys["validation"] & keys["test"]
 
 
 def test_test_phrasings_are_no_small_edits_of_training_ones() -> None:

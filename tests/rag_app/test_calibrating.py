@@ -54,6 +54,21 @@ def test_one_kind_of_outcome_cannot_be_calibrated() -> None:
         fit([read, read])
 
 
+def test_questions_without_a_picture_have_a_calibration_of_their_own() -> None:
+    """Their scores are smaller: what is a wide lead for them would be a narrow one with a picture."""
+    few_rows = [replace(read, scores=(read.scores[0] / 8, read.scores[1] / 8), pictured=False) for read in _reads(100)]
+    both, _ = fit([*_reads(100), *few_rows])
+    assert replace(both, without_picture=None) == fit(_reads(100))[0]
+    assert both.without_picture == fit([replace(read, pictured=True) for read in few_rows])[0]
+    chosen = [read.choose(both) for read in few_rows]
+    right = [choice.confidence for choice, score in chosen if score == 1]
+    wrong = [choice.confidence for choice, score in chosen if score == 0]
+    assert sum(right) / len(right) > sum(wrong) / len(wrong) + 0.3
+    assert [choice.abstained for choice, _ in chosen] == [
+        choice.confidence < both.without_picture.threshold for choice, _ in chosen
+    ]
+
+
 def test_a_picture_that_matches_nothing_lowers_the_confidence() -> None:
     flagless = [replace(read, answers=()) for read in _reads(60, picture=5.0)]
     calibration, _ = fit([*_reads(60, picture=30.0), *flagless])
