@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from generator.fitting import fit_knowledge
+from generator.fitting import fit_knowledge, within_positions
 from generator.generation import (
     BatchSize,
     Generated,
@@ -129,17 +129,25 @@ class Blip2Generator(SingleQuestions):
         device: torch.device = next(iter(self.model.parameters())).device
         return device
 
+    @property
+    def _room(self) -> int:
+        """Tokens of a prompt's text at most: as set, where the language model has positions for them.
+
+        As in RA-VQA, the picture's query tokens do not count among those set. One that only decodes has them, the text
+        and the answer in one sequence.
+        """
+        if not self.model.config.use_decoder_only_language_model:
+            return self.settings.max_prompt_tokens
+        taken = self.model.config.num_query_tokens + self.settings.max_new_tokens
+        return within_positions(self.settings.max_prompt_tokens, self.model.config.text_config, taken=taken)
+
     def _parts(self, prompt: Prompt) -> tuple[str, str | None]:
         """Question and knowledge, cut so that all of the prompt fits and the answer after it."""
-        room = self.settings.max_prompt_tokens
-        if self._no_answer is not None:
-            room = min(room, self.model.config.text_config.max_position_embeddings - self.settings.max_new_tokens)
-        room -= self.model.config.num_query_tokens
         return fit_knowledge(
             self.tokenizer,
             prompt.question.text,
             prompt.knowledge,
-            n_tokens=room,
+            n_tokens=self._room,
             template=knowledge_prompt,
             single=prompt.passage_index is not None,
         )

@@ -16,6 +16,7 @@ __all__ = [
     "shorten",
     "shorten_at_sentence",
     "spelled_apart",
+    "within_positions",
 ]
 
 _SENTENCE_END = re.compile(r"[.!?][\"'”’)\]]*(?=\s|$)|[。！？][\"'”’)\]」』）】》]*")
@@ -63,6 +64,19 @@ def _last_end(text: str, length: int) -> int:
     return max(takewhile(lambda end: end <= length, ends), default=0)
 
 
+def within_positions(n_tokens: int, text_config: Any, *, taken: int) -> int:  # noqa: ANN401
+    """The budget of a prompt's text, lowered to what a language model was trained for: beyond, a learned table of
+    positions ends, and others give nonsense.
+
+    Args:
+        n_tokens: the budget.
+        text_config: of the language model; without `max_position_embeddings` nothing is lowered.
+        taken: positions that something other than the text takes: the picture, the answer.
+    """
+    positions: int | None = getattr(text_config, "max_position_embeddings", None)
+    return n_tokens if positions is None else max(1, min(n_tokens, positions - taken))
+
+
 def fit_prompt(
     tokenizer: Any,  # noqa: ANN401
     question: str,
@@ -72,7 +86,7 @@ def fit_prompt(
     template: Any,  # noqa: ANN401  (question, knowledge) -> prompt
     single: bool = False,
 ) -> str:
-    """A prompt of at most about `n_tokens` tokens: the question keeps up to half of them, knowledge gets what is left.
+    """A prompt of at most `n_tokens` tokens: the question keeps up to half of them, knowledge gets what is left.
 
     Args:
         tokenizer: a fast tokenizer of transformers.
@@ -99,10 +113,18 @@ def fit_knowledge(
     question = shorten(tokenizer, harmless(tokenizer, question), n_tokens // 2)
     if knowledge is None:
         return question, None
-    bare = len(tokenizer(template(question, ""), add_special_tokens=False, verbose=False)["input_ids"])
-    room = max(1, n_tokens - bare - tokenizer.num_special_tokens_to_add())
-    lines = passage_line if single else knowledge_lines
-    return question, shorten_at_sentence(tokenizer, lines(harmless(tokenizer, knowledge)), room)
+    text = (passage_line if single else knowledge_lines)(harmless(tokenizer, knowledge))
+    room = n_tokens - _n_tokens(tokenizer, template(question, ""))
+    fitting = shorten_at_sentence(tokenizer, text, max(1, room))
+    while room > 1 and (over := _n_tokens(tokenizer, template(question, fitting)) - n_tokens) > 0:
+        room -= over  # parts that are joined may have more tokens than apart
+        fitting = shorten_at_sentence(tokenizer, text, max(1, room))
+    return question, fitting
+
+
+def _n_tokens(tokenizer: Any, prompt: str) -> int:  # noqa: ANN401
+    """Of a prompt, special ones with it."""
+    return len(tokenizer(prompt, verbose=False)["input_ids"])
 
 
 def fit_characters(

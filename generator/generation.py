@@ -58,7 +58,7 @@ class GenerationSettings:
     mode: ReadingMode = ReadingMode.RA_VQA
     beams: int = 5
     max_new_tokens: int = 10
-    max_prompt_tokens: int = 512  # longer knowledge is cut at its end
+    max_prompt_tokens: int = 512  # of text; longer knowledge is cut at its end
     batch_size: int = 8  # prompts generated for at once
 
     def __post_init__(self) -> None:

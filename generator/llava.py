@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+from PIL import Image
 
-from generator.fitting import fit_prompt
+from generator.fitting import fit_prompt, within_positions
 from generator.generation import (
     BatchSize,
     Generated,
@@ -43,7 +44,8 @@ class LlavaGenerator(SingleQuestions):
         Args:
             model: a `Llava...ForConditionalGeneration`.
             processor: its processor.
-            settings: how answers are generated; `max_prompt_tokens` counts the text without the picture.
+            settings: how answers are generated; `max_prompt_tokens` counts the text without the picture,
+                and is lowered where the language model has too few positions for both.
         """
         self.model = model.eval()
         self.processor = processor
@@ -85,11 +87,13 @@ class LlavaGenerator(SingleQuestions):
             self.processor.tokenizer,
             prompt.question.text,
             prompt.knowledge,
-            n_tokens=self.settings.max_prompt_tokens,
+            n_tokens=self._room(prompt.question.image),
             template=chat_prompt,
             single=prompt.passage_index is not None,
         )
-        has_image = prompt.question.image is not None
+        return self._in_chat_format(text, has_image=prompt.question.image is not None)
+
+    def _in_chat_format(self, text: str, *, has_image: bool) -> str:
         if self.processor.chat_template is None:
             return f"USER: {self.processor.image_token}\n{text} ASSISTANT:" if has_image else f"USER: {text} ASSISTANT:"
         content = [*([{"type": "image"}] if has_image else []), {"type": "text", "text": text}]
@@ -97,6 +101,16 @@ class LlavaGenerator(SingleQuestions):
             [{"role": "user", "content": content}], add_generation_prompt=True, tokenize=False
         )
         return rendered
+
+    def _room(self, image: Image.Image | None) -> int:
+        """Tokens of a prompt's text at most: as set, where the language model has positions for them too."""
+        frame = self._in_chat_format("", has_image=image is not None)
+        taken = len(self.processor.tokenizer(frame, add_special_tokens=False, verbose=False)["input_ids"])
+        if image is not None:
+            sizes = [(image.height, image.width)]
+            taken += self.processor._get_num_multimodal_tokens(image_sizes=sizes).num_image_tokens[0]
+        taken += self.settings.max_new_tokens
+        return within_positions(self.settings.max_prompt_tokens, self.model.config.text_config, taken=taken)
 
     @torch.inference_mode()
     def _generate(self, prompts: Sequence[Prompt], streamer: Any = None) -> list[Generated]:  # noqa: ANN401

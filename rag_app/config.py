@@ -61,8 +61,8 @@ class Preset:
         batch_size: questions or passages that go through the models at once.
         mode: how a generating model reads the passages: `ra_vqa`, one prompt each and a choice, or `long_context`, all
             in one prompt.
-        max_prompt_tokens: longest prompt of a generating model in tokens, to which passages are cut; 0 takes its mode's
-            (512, or 3,072 in `long_context`).
+        max_prompt_tokens: longest prompt of a generating model in tokens of text, to which passages are cut; 0 takes
+            its mode's (512, or 3,072 in `long_context`). Fewer where the model has no positions for so many.
         max_knowledge_characters: the same for a server, whose tokens cannot be counted: characters of the passages in
             one prompt; 0 takes its mode's (2,000, or 12,000 in `long_context`).
         adapter: folder of a LoRA adapter that is merged into the generator; "" for none.

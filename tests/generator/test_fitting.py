@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from transformers import OPTConfig, T5Config
 
-from generator.fitting import shorten, shorten_at_sentence
+from generator.fitting import fit_prompt, shorten, shorten_at_sentence, within_positions
+from generator.prompts import knowledge_prompt
 from tests.generator.tiny import language_tokenizer
 
 TOKENIZER = language_tokenizer()  # a token a byte
@@ -35,3 +37,16 @@ def test_chinese_is_cut_at_the_end_of_a_sentence(end: str) -> None:
 
 def test_a_point_within_a_number_ends_no_sentence() -> None:
     assert shorten_at_sentence(TOKENIZER, "It is old. It has 3.5 million people.", 22) == "It is old."
+
+
+@pytest.mark.parametrize("budget", range(60, 76))
+def test_a_prompt_keeps_its_budget_when_its_parts_are_joined(budget: int) -> None:
+    tokenizer = language_tokenizer(merges=[("\u0120", "a"), ("a", "b"), ("ab", "c"), ("abc", "d")])
+    prompt = fit_prompt(tokenizer, "who?", "abcd " * 90, n_tokens=budget, template=knowledge_prompt)
+    assert budget - 3 <= len(tokenizer(prompt)["input_ids"]) <= budget
+
+
+def test_a_budget_ends_where_the_positions_do() -> None:
+    assert within_positions(3072, OPTConfig(max_position_embeddings=2048), taken=52) == 1996
+    assert within_positions(512, OPTConfig(max_position_embeddings=2048), taken=52) == 512
+    assert within_positions(9000, T5Config(), taken=52) == 9000

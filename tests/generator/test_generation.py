@@ -17,6 +17,7 @@ from generator.fitting import harmless, shorten_at_sentence
 from generator.generation import BatchSize, Generated, GenerationSettings, Prompt, propose_prompts
 from generator.llava import LlavaGenerator
 from generator.loading import load_generator
+from generator.modes import ReadingMode
 from generator.prompts import knowledge_prompt
 from generator.protocol import Candidate, Generator
 from knowledge_bases.records import Passage, VisualQuestion
@@ -172,7 +173,43 @@ def test_long_knowledge_is_cut_and_the_prompt_stays_whole(blip2: Blip2Generator)
     text = blip2._text(prompt)
     assert text.startswith("Question: which city? Knowledge: many people")
     assert text.endswith(" Answer:")
-    assert 490 <= len(blip2.tokenizer(text)["input_ids"]) + 4 <= 512
+    assert 490 <= len(blip2.tokenizer(text)["input_ids"]) <= 512  # of text alone, as in RA-VQA
+    assert len(blip2.inputs([text], [None])["attention_mask"][0]) <= 512 + 4
+
+
+LONG = [Passage(passage_id=str(number), text="Rome has many people. " * 150) for number in range(3)]
+TRAINED = {"t5": None, "opt": 700, "llava": 900, "llava-next": 900, "llava-onevision": 900}  # positions, see tiny.py
+
+
+@pytest.mark.parametrize("kind", TRAINED)
+@pytest.mark.parametrize("max_prompt_tokens", [0, 9000])
+def test_no_prompt_leaves_the_positions_of_its_language_model(
+    kind: str, max_prompt_tokens: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = (
+        LLAVA_KINDS[kind](tmp_path / "m")
+        if kind in LLAVA_KINDS
+        else save_blip2_checkpoint(tmp_path / "m", language_model=kind)
+    )
+    options: dict[str, Any] = {"mode": ReadingMode.LONG_CONTEXT, "max_prompt_tokens": max_prompt_tokens}
+    generator: Any = load_generator(folder, device=CPU, dtype=torch.float32, **options)
+    model = generator.model if kind in LLAVA_KINDS else generator.model.language_model
+    lengths: list[int] = []
+
+    def counted(self: Any, **arguments: Any) -> Any:  # noqa: ANN401
+        lengths.append(arguments["attention_mask"].shape[1] + arguments["max_new_tokens"])
+        return generate(**arguments)
+
+    generate = model.generate
+    monkeypatch.setattr(type(model), "generate", counted)
+    for image in (Image.new("RGB", (90, 31)), Image.new("RGB", (30, 30)), None):
+        (candidate,) = generator.propose(VisualQuestion(text="which city?", image=image), LONG)
+        assert candidate.log_likelihood <= 0
+    positions = TRAINED[kind]
+    if positions is None:  # relative positions have no end
+        assert min(lengths) > (9000 if max_prompt_tokens else 3000)
+    else:
+        assert all(positions - 30 < length <= positions for length in lengths)
 
 
 def test_knowledge_is_cut_at_the_end_of_a_sentence(blip2: Blip2Generator) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -79,12 +80,14 @@ def save_reader_checkpoint(folder: Path, *, positions: int = 96) -> Path:
     return folder
 
 
-def language_tokenizer(*extra: str, bos: bool = False) -> PreTrainedTokenizerFast:
+def language_tokenizer(
+    *extra: str, bos: bool = False, merges: Sequence[tuple[str, str]] = ()
+) -> PreTrainedTokenizerFast:
     """A byte-level tokenizer that can spell anything; </s> ends what it encodes, or <s> opens it."""
     specials = ["<pad>", "<s>", "</s>", "<unk>", *extra]
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    vocabulary = {piece: number for number, piece in enumerate([*specials, *alphabet])}
-    tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=[], unk_token="<unk>"))
+    vocabulary = {piece: number for number, piece in enumerate([*specials, *alphabet, *map("".join, merges)])}
+    tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=list(merges), unk_token="<unk>"))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     template = "<s> $A" if bos else "$A </s>"
