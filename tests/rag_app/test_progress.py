@@ -2,12 +2,13 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 from rag_app.atomic import write_json
-from rag_app.devices import resolve_placement
+from rag_app.devices import reason_not_to_run, resolve_placement
 from rag_app.errors import InputError
 from rag_app.progress import ProgressLine, duration
 from retriever.precision import has_native_bfloat16
@@ -73,10 +74,38 @@ def test_processes_that_are_started_together_take_a_gpu_each(monkeypatch: pytest
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     monkeypatch.delenv("LOCAL_RANK", raising=False)
     assert resolve_placement().device == torch.device("cuda")
+    assert resolve_placement("cuda").device == torch.device("cuda")
     for rank, device in (("0", "cuda:0"), ("1", "cuda:1"), ("2", "cuda:0")):
         monkeypatch.setenv("LOCAL_RANK", rank)
-        assert resolve_placement().device == torch.device(device)
+        assert resolve_placement().device == resolve_placement("cuda").device == torch.device(device)
     assert resolve_placement("cuda:0").device == torch.device("cuda:0")
+
+
+@pytest.mark.parametrize(
+    ("gib", "needed", "said"),
+    [
+        (14.75, 16, ""),  # a T4
+        (22.06, 24, ""),  # an A10G
+        (14.75, 18, "needs a GPU with 18 GB and this one has 15.8; --set gpu_gb=0 tries it all the same"),
+        (14.75, 17.5, "needs a GPU with 17.5 GB and this one has 15.8;"),
+        (14.75, 0, ""),
+    ],
+)
+def test_a_gpu_has_what_it_is_sold_with(gib: float, needed: float, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[torch.device] = []
+
+    def properties(device: torch.device) -> SimpleNamespace:
+        asked.append(device)
+        return SimpleNamespace(total_memory=int(gib * 2**30))
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", properties)
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    reason = reason_not_to_run(needed)
+    assert said in reason
+    assert bool(said) == bool(reason)
+    assert set(asked) <= {torch.device("cuda:1")}
 
 
 @pytest.mark.parametrize(("native", "dtype"), [(True, torch.bfloat16), (False, torch.float32)])
