@@ -8,14 +8,30 @@ from collections.abc import Mapping
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from torch import Tensor
+if TYPE_CHECKING:
+    from torch import Tensor
 
-__all__ = ["merge_adapter"]
+__all__ = ["check_adapter", "merge_adapter"]
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 _ROUNDING = 0.02
+
+
+def check_adapter(folder: Path) -> None:
+    """Finds out whether an adapter can be merged as far as nothing has to be loaded for it.
+
+    Raises:
+        ValueError: the folder holds none, or peft is not installed.
+    """
+    if not folder.is_dir():
+        raise ValueError(f"there is no folder {folder} with an adapter; give the one that peft saved it in")
+    for name in (CONFIG, WEIGHTS):
+        if not (folder / name).is_file():
+            raise ValueError(f"{folder} holds no adapter: there is no {name} in it")
+    if find_spec("peft") is None:
+        raise ValueError("an adapter is merged with peft; install it with `pip install peft`")
 
 
 def merge_adapter(model: Any, folder: Path) -> Any:  # noqa: ANN401  (transformers ships no types)
@@ -28,11 +44,7 @@ def merge_adapter(model: Any, folder: Path) -> Any:  # noqa: ANN401  (transforme
     Raises:
         ValueError: peft is not installed, the folder holds no such adapter, or it is of another model.
     """
-    for name in (CONFIG, WEIGHTS):
-        if not (folder / name).is_file():
-            raise ValueError(f"{folder} holds no adapter: there is no {name} in it")
-    if find_spec("peft") is None:
-        raise ValueError("an adapter is merged with peft; install it with `pip install peft`")
+    check_adapter(folder)
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from generator.adapters import merge_adapter
+from generator.adapters import check_adapter, merge_adapter
 from generator.blip2 import Blip2Generator
 from generator.calibration import Calibration
 from generator.catalog import PRESETS, Quantization
@@ -56,7 +56,7 @@ def load_generator(
         settings: how it generates or reads; None takes the defaults of its kind and mode.
         mode: how it gets to read the passages; only generating models read them all at once.
         adapter: folder of a LoRA adapter that is merged into the weights.
-        device_map: how accelerate spreads it over several GPUs, such as `auto` or `balanced`; "" puts it on `device`.
+        device_map: how accelerate spreads it over GPUs, such as `auto` or `balanced`; "" puts it on `device`.
         api_key: for a server that wants one.
         max_prompt_tokens: of a generating model, the longest prompt, to which knowledge is cut; 0 takes its mode's.
         max_knowledge_characters: of a server, the longest knowledge of one prompt; 0 takes its mode's.
@@ -83,6 +83,10 @@ def load_generator(
         name = PRESETS[name].checkpoint
     if adapter is not None and quantization is not None:
         raise CheckpointError("an adapter is merged into whole weights; take the checkpoint that is not quantised")
+    if device_map and device.type == "cpu":
+        raise CheckpointError("device_map spreads a generator over GPUs and this is the CPU; leave it out here")
+    if adapter is not None:
+        _as_checkpoint_error(lambda: check_adapter(adapter))
     config = _read_config(name)
     arguments = _arguments(device, dtype, quantization, device_map)
     if any(str(kind).endswith("ForQuestionAnswering") for kind in config.architectures or ()):
@@ -218,8 +222,12 @@ def _extractive(name: str, arguments: dict[str, Any], settings: ExtractiveSettin
 
 
 def _adapted(model: Any, adapter: Path | None) -> Any:  # noqa: ANN401
+    return model if adapter is None else _as_checkpoint_error(lambda: merge_adapter(model, adapter))
+
+
+def _as_checkpoint_error(use: Callable[[], Any]) -> Any:  # noqa: ANN401
     try:
-        return model if adapter is None else merge_adapter(model, adapter)
+        return use()
     except ValueError as error:
         raise CheckpointError(str(error)) from error
 

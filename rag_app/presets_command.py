@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
+from pathlib import Path
 
+from generator.adapters import check_adapter
 from generator.modes import ReadingMode
-from rag_app.config import Preset, load_preset, preset_names
+from rag_app.config import Preset, checkpoint_location, load_preset, preset_names
 from rag_app.errors import InputError
 
 __all__ = ["add_presets", "cannot_run", "check_preset"]
@@ -33,7 +35,6 @@ def check_preset(preset: Preset) -> None:
 def cannot_run(preset: Preset) -> str:
     """Why a preset cannot run here; "" when it can. Nothing is loaded to find out."""
     from generator.catalog import PRESETS as GENERATORS
-    from rag_app.config import checkpoint_location
     from rag_app.devices import reason_not_to_run
     from retriever.checkpoints import check_name
 
@@ -49,8 +50,22 @@ def cannot_run(preset: Preset) -> str:
         return "an adapter is merged into whole weights; take the generator without quantization"
     if quantised and preset.device.startswith("cpu"):
         return "quantised weights need a GPU; take the generator without quantization on the CPU"
+    if preset.device_map and preset.device.startswith("cpu"):
+        return "device_map spreads a generator over GPUs; leave it out on the CPU"
     needs = [*(["bitsandbytes"] if quantised else []), *(["peft"] if preset.adapter else [])]
-    return reason_not_to_run(preset.gpu_gb, device=preset.device, needs=needs)
+    reason = reason_not_to_run(preset.gpu_gb, device=preset.device, needs=needs)
+    return reason or _adapter_missing(preset)
+
+
+def _adapter_missing(preset: Preset) -> str:
+    """Why the preset's adapter cannot be merged; "" when it can, has none, or leaves it to a server to say so."""
+    if not preset.adapter or preset.generator.startswith(("http://", "https://")):
+        return ""
+    try:
+        check_adapter(Path(checkpoint_location(preset.adapter)))
+    except ValueError as error:
+        return str(error)
+    return ""
 
 
 def _reading(preset: Preset) -> str:

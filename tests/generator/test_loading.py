@@ -141,6 +141,8 @@ def test_a_generator_lies_on_one_device_or_is_spread_over_several() -> None:
     assert loading._arguments(gpu, torch.bfloat16, None, "")["device_map"] == {"": "cuda:1"}
     assert loading._arguments(gpu, torch.bfloat16, None, "balanced")["device_map"] == "balanced"
     assert "device_map" not in loading._arguments(CPU, torch.float32, None, "auto")
+    with pytest.raises(CheckpointError, match="over GPUs and this is the CPU; leave it out here"):
+        load_generator("reader-mini", device=CPU, dtype=torch.float32, device_map="auto")
 
 
 def test_settings_must_be_of_the_right_kind(folder: Path) -> None:

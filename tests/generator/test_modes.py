@@ -180,6 +180,22 @@ def test_an_adapter_is_merged(folder: Path, tmp_path: Path) -> None:
     assert score(loaded(folder, adapter=neutral)) == pytest.approx(score(plain), abs=1e-5)
 
 
+def test_an_adapter_is_checked_before_anything_is_loaded(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    adapter = save_adapter(folder, tmp_path / "adapter")
+    (folder / "config.json").rename(tmp_path / "config.json")  # what is read first
+    try:
+        with pytest.raises(CheckpointError, match=r"there is no folder .*none with an adapter; give the one that peft"):
+            loaded(folder, adapter=tmp_path / "none")
+        find = importlib.util.find_spec
+        monkeypatch.setattr("generator.adapters.find_spec", lambda name: None if name == "peft" else find(name))
+        with pytest.raises(CheckpointError, match="install it with `pip install peft`"):
+            loaded(folder, adapter=adapter)
+    finally:
+        (tmp_path / "config.json").rename(folder / "config.json")
+
+
 def test_adapters_that_cannot_be_merged(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(CheckpointError, match=r"holds no adapter: there is no adapter_config\.json"):
         loaded(folder, adapter=tmp_path)

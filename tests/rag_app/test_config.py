@@ -209,6 +209,21 @@ def test_a_preset_that_cannot_run_says_so_before_anything_is_loaded(monkeypatch:
         check_preset(replace(few_bits, adapter="runs/lora"))
 
 
+def test_an_adapter_that_is_not_there_is_said_before_anything_is_loaded(tmp_path: Path) -> None:
+    preset = replace(load_preset("preflmr-l-llava"), device="cpu")
+    with pytest.raises(InputError, match=r"cannot run here: there is no folder .*lora with an adapter; give the one"):
+        check_preset(replace(preset, adapter=str(tmp_path / "lora")))
+    with pytest.raises(InputError, match=r"holds no adapter: there is no adapter_config\.json in it"):
+        check_preset(replace(preset, adapter=str(tmp_path)))
+    check_preset(replace(load_preset("remote"), adapter=str(tmp_path)))  # refused where the server is opened
+
+
+def test_several_gpus_and_the_cpu_are_not_asked_for_together() -> None:
+    preset = with_settings(load_preset("preflmr-l-llava"), ["device_map=balanced", "device=cpu"])
+    with pytest.raises(InputError, match=r"device_map spreads a generator over GPUs; leave it out on the CPU"):
+        check_preset(preset)
+
+
 def test_settings_of_a_closed_set_are_listed_when_unknown() -> None:
     preset = load_preset("preflmr-l-llava")
     assert with_settings(preset, ["quantization=8-bit", "device_map=balanced"]).quantization == "8-bit"
