@@ -79,6 +79,9 @@ def main(argv: Sequence[str] | None = None, *, serve: Serve | None = None) -> in
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:
+        if _out_of_memory(error):
+            print(f"error: the device's memory ran out ({one_line(error)}); try --device cpu", file=sys.stderr)
+            return 2
         if debug:
             raise
         print(
@@ -86,6 +89,11 @@ def main(argv: Sequence[str] | None = None, *, serve: Serve | None = None) -> in
             file=sys.stderr,
         )
         return 1
+
+
+def _out_of_memory(error: Exception) -> bool:
+    torch = sys.modules.get("torch")  # without it, none of its errors came
+    return torch is not None and isinstance(error, torch.OutOfMemoryError)
 
 
 def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:

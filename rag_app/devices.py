@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 
@@ -12,7 +13,7 @@ import torch
 from rag_app.errors import InputError
 from retriever.precision import has_native_bfloat16
 
-__all__ = ["Placement", "reason_not_to_run", "resolve_placement"]
+__all__ = ["Placement", "out_of_memory_reported", "reason_not_to_run", "resolve_placement"]
 
 _HELD_BACK = 0.08  # of the memory that a GPU is sold with, by its driver: a T4 of 16 GB has 15.8
 _DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16, "float32": torch.float32}
@@ -67,6 +68,24 @@ def reason_not_to_run(gpu_gb: float, *, device: str = "auto", needs: Sequence[st
     if there >= gpu_gb * (1 - _HELD_BACK):
         return ""
     return f"it needs a GPU with {gpu_gb:g} GB and this one has {there:.1f}; --set gpu_gb=0 tries it all the same"
+
+
+@contextmanager
+def out_of_memory_reported(doing: str, *remedies: str) -> Iterator[None]:
+    """Turns memory of the device that ran out into an `InputError`.
+
+    Args:
+        doing: what was done, such as "the answer was generated".
+        remedies: what takes less, beside the CPU.
+
+    Raises:
+        InputError: memory ran out.
+    """
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        others = ", ".join(remedies) + (", or " if remedies else "")
+        raise InputError(f"the device's memory ran out while {doing}; try {others}--device cpu") from error
 
 
 def _resolve_device(name: str) -> torch.device:

@@ -18,6 +18,7 @@ from generator.remote import PromptRefusedError, RemoteError
 from generator.streaming import stream_candidates
 from knowledge_bases.records import Passage, ScoredPassage, VisualQuestion
 from rag_app.answers import Answer, AnswerCandidate
+from rag_app.devices import out_of_memory_reported
 from rag_app.errors import InputError, RefusedError, reported_as_input
 from rag_app.finder import Explanation, Finder
 from rag_app.timing import Stopwatch
@@ -26,12 +27,22 @@ __all__ = ["RagPipeline"]
 
 Passages = tuple[ScoredPassage, ...]
 
+# What is done, and what takes less memory of the device for it.
+_FEWER = "fewer questions at once (--set batch_size=1)"
+_FINDING = ("passages were looked for", _FEWER)
+_READING = (
+    "the answer was generated",
+    "a generator in 4 bits (--set quantization=4-bit)",
+    "shorter prompts (--set max_prompt_tokens=256)",
+    _FEWER,
+)
+
 
 @contextmanager
 def _reading() -> Iterator[None]:
-    """Turns what a generator's server does wrong into an `InputError`."""
+    """Turns what a generator's server does wrong, and want of memory, into an `InputError`."""
     try:
-        with reported_as_input("generator", kinds=(RemoteError,)):
+        with reported_as_input("generator", kinds=(RemoteError,)), out_of_memory_reported(*_READING):
             yield
     except InputError as error:
         if isinstance(error.__cause__, PromptRefusedError):
@@ -92,7 +103,8 @@ class RagPipeline(Runnable[VisualQuestion, Answer]):
         """
         if self.finder is None:
             raise InputError("nothing is retrieved here, so there is no score to explain")
-        return self.finder.explain(question, passage)
+        with out_of_memory_reported(*_FINDING):
+            return self.finder.explain(question, passage)
 
     def invoke(self, input: VisualQuestion, config: RunnableConfig | None = None, **kwargs: Any) -> Answer:  # noqa: ANN401 - the base class's signature
         """Answers one question.
@@ -185,7 +197,8 @@ class RagPipeline(Runnable[VisualQuestion, Answer]):
             raise InputError("the question has neither a text nor a picture; give at least one of them")
         if self.finder is None:
             return [() for _ in questions]
-        return self.finder.find(questions, k=self.k, watch=watch)
+        with out_of_memory_reported(*_FINDING):
+            return self.finder.find(questions, k=self.k, watch=watch)
 
     def _read(self, questions: Sequence[VisualQuestion], found: Sequence[Passages], watch: Stopwatch) -> list[Answer]:
         with watch.stage("read"), _reading():

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from PIL import Image
 
 from rag_app.cli import main
@@ -80,6 +81,23 @@ def test_missing_picture(world: Path, capsys: pytest.CaptureFixture[str]) -> Non
 def test_words_named_png(world: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "words.png").write_text("these are words", encoding="utf-8")
     assert "is not a picture" in fails(capsys, ask(world, image=tmp_path / "words.png"))
+
+
+@pytest.mark.parametrize(
+    ("where", "told"),
+    [
+        ("retriever.encoder.Encoder.encode_queries", "ran out while passages were looked for; try fewer questions at"),
+        ("rag_app.assembly.load_encoder", "the device's memory ran out (CUDA out of memory); try --device cpu"),
+    ],
+)
+def test_memory_that_runs_out_is_one_line(
+    world: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, where: str, told: str
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(where, full)
+    assert told in fails(capsys, ask(world))
 
 
 def test_truncated_jpeg(world: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

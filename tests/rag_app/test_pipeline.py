@@ -4,6 +4,7 @@ import threading
 from dataclasses import replace
 
 import pytest
+import torch
 from PIL import Image
 
 from knowledge_bases.records import VisualQuestion
@@ -48,6 +49,35 @@ def test_answers_have_evidence(application: Application) -> None:
     assert 0.0 <= answer.confidence <= 1.0
     assert list(answer.timings_ms) == ["encode", "search", "fetch", "read", "choose", "total"]
     assert answer.timings_ms["total"] >= answer.timings_ms["read"] > 0
+
+
+def full(*_: object, **__: object) -> None:
+    raise torch.OutOfMemoryError("CUDA out of memory")
+
+
+def test_memory_that_runs_out_while_reading_says_what_takes_less(
+    application: Application, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipeline = application.pipeline
+    monkeypatch.setattr(pipeline.generator, "propose_batch", full)
+    message = r"ran out while the answer was generated; try .*quantization=4-bit.*max_prompt_tokens=256.*--device cpu"
+    with pytest.raises(InputError, match=message):
+        pipeline.invoke(QUESTIONS[0])
+    with pytest.raises(InputError, match=message):
+        list(pipeline.stream(QUESTIONS[0]))
+
+
+def test_memory_that_runs_out_in_the_encoder_says_what_takes_less(
+    application: Application, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer = application.pipeline.invoke(QUESTIONS[0])
+    monkeypatch.setattr("retriever.encoder.Encoder.encode_queries", full)
+    message = r"ran out while passages were looked for; try fewer .*--set batch_size=1\), or --device cpu"
+    with pytest.raises(InputError, match=message):
+        application.pipeline.batch(QUESTIONS)
+    monkeypatch.setattr("rag_app.finder.explain", full)
+    with pytest.raises(InputError, match=message):
+        application.pipeline.explain(QUESTIONS[0], answer.passages[0].passage)
 
 
 def test_candidates_say_their_two_probabilities(application: Application) -> None:
