@@ -60,7 +60,8 @@ def main(argv: Sequence[str] | None = None, *, serve: Serve | None = None) -> in
     try:
         parsed = _parser(arguments).parse_args(arguments)
         logging.basicConfig(level=logging.INFO if debug else logging.ERROR, format="%(name)s: %(message)s")
-        os.environ.setdefault("TRANSFORMERS_VERBOSITY", "info" if debug else "error")
+        for library in ("TRANSFORMERS", "HF_HUB"):  # read when they are imported
+            os.environ.setdefault(f"{library}_VERBOSITY", "info" if debug else "error")
         if parsed.command == "demo":
             return commands.run_demo(parsed, serve)
         status: int = parsed.run(parsed)

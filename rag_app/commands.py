@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from generator.catalog import Quantization, known_generator
 from knowledge_bases.records import VisualQuestion
 from rag_app.answers import Answer
 from rag_app.config import Preset, load_preset, var_folder, with_settings
@@ -91,8 +92,17 @@ def _preset(args: argparse.Namespace) -> Preset:
     changed = with_settings(changed, args.set)
     if (changed.retriever, changed.generator) != (preset.retriever, preset.generator):
         # what the preset's own pair needs says nothing of another
-        changed = replace(changed, gpu_gb=0.0, download_gb=0.0, license="")
+        changed = with_settings(_needing_what_its_generator_does(changed), args.set)
     return changed
+
+
+def _needing_what_its_generator_does(preset: Preset) -> Preset:
+    """The preset with what is known of its generator's needs; 0 where nothing is."""
+    known = known_generator(preset.generator)
+    if known is None:
+        return replace(preset, gpu_gb=0.0, download_gb=0.0, license="")
+    quantization = Quantization(preset.quantization) if preset.quantization else None
+    return replace(preset, gpu_gb=known.gpu_gb_in(quantization), download_gb=known.download_gb, license="")
 
 
 def _open(args: argparse.Namespace, *, retrieve: bool = True) -> Application:

@@ -29,7 +29,9 @@ def check_preset(preset: Preset) -> None:
     """
     reason = cannot_run(preset)
     if reason:
-        raise InputError(f"preset {preset.name} cannot run here: {reason}")
+        own = preset.name not in preset_names() or load_preset(preset.name).generator == preset.generator
+        called = preset.name if own else f"{preset.name} with {preset.generator}"
+        raise InputError(f"preset {called} cannot run here: {reason}")
 
 
 def cannot_run(preset: Preset) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from huggingface_hub.utils.logging import _get_default_logging_level
 from PIL import Image
 
 from rag_app.cli import main
@@ -98,6 +100,15 @@ def test_memory_that_runs_out_is_one_line(
 
     monkeypatch.setattr(where, full)
     assert told in fails(capsys, ask(world))
+
+
+def test_the_hub_writes_no_lines_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("HF_HUB_VERBOSITY", raising=False)
+    assert main(["kb", "list"]) == 0
+    assert _get_default_logging_level() == logging.ERROR  # type: ignore[no-untyped-call]
+    monkeypatch.setenv("HF_HUB_VERBOSITY", "warning")
+    assert main(["kb", "list"]) == 0
+    assert _get_default_logging_level() == logging.WARNING  # type: ignore[no-untyped-call]
 
 
 def test_truncated_jpeg(world: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

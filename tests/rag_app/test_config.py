@@ -8,7 +8,9 @@ import pytest
 import torch
 
 from generator.catalog import PRESETS as GENERATORS
-from rag_app.cli import main
+from generator.catalog import known_generator
+from rag_app.cli import _parser, main
+from rag_app.commands import _preset
 from rag_app.config import (
     CHECKOUT,
     DEFAULT_PRESET,
@@ -207,6 +209,39 @@ def test_a_preset_that_cannot_run_says_so_before_anything_is_loaded(monkeypatch:
         check_preset(replace(few_bits, device="cpu"))
     with pytest.raises(InputError, match="an adapter is merged into whole weights"):
         check_preset(replace(few_bits, adapter="runs/lora"))
+
+
+def preset_of(*arguments: str) -> Preset:
+    """What `ask` opens with these arguments."""
+    parsed = _parser(["ask"]).parse_args(["ask", "--image", "x.png", "--question", "x", *arguments])
+    return _preset(parsed)
+
+
+def test_another_generator_needs_what_is_known_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    message = r"preset embedded with blip2-flan-t5-xl cannot run here: it needs a GPU with 10 GB .*--device cpu"
+    with pytest.raises(InputError, match=message):
+        check_preset(preset_of("--generator", "blip2-flan-t5-xl"))
+    check_preset(preset_of("--generator", "blip2-flan-t5-xl", "--device", "cpu"))
+    by_id = preset_of("--set", "generator=Salesforce/blip2-flan-t5-xl")
+    assert (by_id.gpu_gb, by_id.download_gb, by_id.license) == (10.0, 15.8, "")
+    assert preset_of("--generator", "llava-1.5-7b", "--set", "quantization=4-bit").gpu_gb == pytest.approx(8.1)
+    assert preset_of("--generator", "llava-1.5-7b-4bit", "--set", "quantization=4-bit").gpu_gb == 8.0
+    assert preset_of("--generator", "blip2-flan-t5-xl", "--set", "gpu_gb=0").gpu_gb == 0
+    assert preset_of("--generator", "someone/some-model").gpu_gb == 0
+    small = preset_of("--preset", "preflmr-l-blip2", "--generator", "reader-mini")
+    assert (small.gpu_gb, small.download_gb) == (0, 0)
+    assert preset_of("--preset", "preflmr-l-blip2", "--k", "3").gpu_gb == load_preset("preflmr-l-blip2").gpu_gb
+
+
+def test_generators_need_no_more_than_the_presets_that_take_them() -> None:
+    for preset in map(load_preset, preset_names()):
+        known = known_generator(preset.generator)
+        if known is not None:
+            assert known.gpu_gb <= preset.gpu_gb
+            assert known.download_gb <= preset.download_gb
+    assert known_generator("llava-hf/llava-1.5-7b-hf") is GENERATORS["llava-1.5-7b"]
+    assert known_generator("someone/some-model") is None
 
 
 def test_an_adapter_that_is_not_there_is_said_before_anything_is_loaded(tmp_path: Path) -> None:
