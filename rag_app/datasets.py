@@ -11,6 +11,7 @@ from typing import Any
 
 from knowledge_bases.records import VqaExample
 from rag_app.errors import InputError, one_line
+from rag_app.picture_places import check_inside
 from rag_app.questions import check_question
 
 __all__ = ["Dataset", "GivenRow", "RowProblem", "collect_dataset", "load_dataset", "scan_dataset"]
@@ -91,7 +92,7 @@ def load_dataset(path: Path, *, images: Path | None = None) -> Dataset:
 def scan_dataset(path: Path, *, images: Path | None = None) -> Dataset:
     """Reads rows `{"question_id", "image", "question", "answers"}`, optionally with `pos_passage_ids`,
     `question_type` and `instruction`, and sets apart the rows that cannot be asked: those with a fault, without a
-    question, with a question_id that an earlier row has, or with a picture that is not there.
+    question, with a question_id that an earlier row has, or with a picture that is not there or not inside `images`.
 
     Args:
         path: the JSON Lines file.
@@ -180,6 +181,8 @@ class _Scan:
         asks = example.image is not None and example.instruction  # without a question
         if example.question.strip() or not asks:
             check_question(example.question)
+        if example.image is not None:
+            check_inside(example.image)
         if example.image is not None and not (self.images / example.image).is_file():
             raise _NoPictureError(
                 f"there is no picture at {self.images / example.image}; give the pictures' folder with --images"
@@ -274,8 +277,7 @@ def _example(row: dict[str, Any], question_id: str) -> VqaExample:
 
 def _relative(image: str) -> Path:
     pure = PurePosixPath(image)
-    if pure.is_absolute() or ".." in pure.parts:
-        raise ValueError(f"'image' must be a path inside the picture folder, not {image!r}")
+    check_inside(pure, "'image'")
     return Path(pure)
 
 

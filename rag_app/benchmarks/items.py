@@ -10,6 +10,7 @@ from typing import Any
 from knowledge_bases.records import VqaExample
 from rag_app.datasets import RowProblem
 from rag_app.errors import InputError, one_line
+from rag_app.picture_places import check_inside
 from rag_app.scoring.columns import text_of
 from rag_app.scoring.rows import FileRow, Row
 
@@ -65,7 +66,13 @@ def number_of(row: Row, key: str) -> int:
 
 
 def with_picture(item: Item, images: Path) -> VqaExample:
-    """The example with the first place that holds its picture; with the published place where none does."""
+    """The example with the first place that holds its picture; with the published place where none does.
+
+    Raises:
+        ValueError: a place leads out of the folder.
+    """
+    for place in item.pictures:
+        check_inside(place)
     found = next((path for path in item.pictures if (images / path).is_file()), item.pictures[0])
     return replace(item.example, image=found)
 

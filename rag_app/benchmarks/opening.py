@@ -150,7 +150,7 @@ def _given(row: Item | RowProblem, images: Path) -> GivenRow | RowProblem:
         return row
     try:
         return GivenRow(line=row.line, example=with_picture(row, images))
-    except OSError as error:  # a path that is too long
+    except (OSError, ValueError) as error:  # a path that is too long, or leads out of the folder
         return RowProblem(line=row.line, question_id=row.example.question_id, problem=one_line(error))
 
 

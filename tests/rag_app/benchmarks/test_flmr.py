@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from knowledge_bases.flmr import FlmrSource
 from knowledge_bases.records import Region
+from rag_app.benchmarks.m2kr import open_m2kr
 from rag_app.benchmarks.regions import cut_regions
 from rag_app.cli import main
 from rag_app.errors import InputError
@@ -45,6 +47,14 @@ def test_boxes_elsewhere_are_errors(box: tuple[float, ...]) -> None:
 def test_an_empty_region_is_an_error() -> None:
     with pytest.raises(InputError, match="is empty"):
         cut_regions(PIXELS, [region(10, 0, 10, 30)])
+
+
+@pytest.mark.parametrize("place", ["../secret.jpg", "{}/secret.jpg"])
+def test_pictures_outside_the_folder_are_not_opened(place: str, tmp_path: Path) -> None:
+    PIXELS.save(tmp_path / "secret.jpg")
+    folder = save(tmp_path / "flmr", row(img_path=place.format(tmp_path)))
+    with pytest.raises(InputError, match="row 1: its picture must be a path inside the picture folder, not "):
+        open_m2kr(FlmrSource(folder=folder), images=folder)
 
 
 def test_from_parquet_files_to_the_report(world: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

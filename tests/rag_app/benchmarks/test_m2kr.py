@@ -180,6 +180,17 @@ def test_rows_with_a_fault_are_reported_and_the_others_asked(
     assert "1 of 4 rows are scored, 3 are reported" in captured.out
 
 
+def test_pictures_outside_the_folder_are_not_opened(folder: Path, tmp_path: Path) -> None:
+    secret = save_picture(tmp_path / "secret.png")
+    places = ["../secret.png", str(secret), "inat/../../secret.png", "inat/a.png"]
+    change_questions(folder, img_path=places, question=["What is it?"] * 4)
+    dataset = open_m2kr(M2krSource.parse("m2kr:EVQA", folder), images=folder)
+    assert [example.question_id for example in dataset.examples] == ["q4"]
+    for place, problem in zip(places, dataset.problems, strict=False):
+        assert problem.problem == f"its picture must be a path inside the picture folder, not {place!r}"
+        assert not problem.no_picture
+
+
 def test_whole_numbers_serve_as_ids_and_are_written_as_such(world: Path, folder: Path, tmp_path: Path) -> None:
     change_questions(folder, question_id=[11, 12, 13, 14])
     evaluate = ["evaluate", "--benchmark", "m2kr:EVQA", "--images", str(folder), "--folder", str(folder)]

@@ -420,6 +420,42 @@ def test_ends_of_lines_marks_and_bytes_of_other_encodings(
     assert changed.problems[0].line == 1
 
 
+def outside_evqa(folder: Path, place: str) -> None:
+    path = folder / "test.csv"
+    path.write_text(path.read_text("utf-8").replace("00cba0067c078490", place), encoding="utf-8")
+
+
+def outside_evqa_by_its_names(folder: Path, place: str) -> None:
+    path = folder / "pictures" / "inat" / "val.json"
+    path.write_text(path.read_text("utf-8").replace("val/06372_Plantae/b.jpg", f"{place}.jpg"), encoding="utf-8")
+
+
+def outside_infoseek(folder: Path, place: str) -> None:
+    path = folder / "infoseek_val.jsonl"
+    path.write_text(path.read_text("utf-8").replace("oven_04925663", place), encoding="utf-8")
+
+
+@pytest.mark.parametrize("place", ["../secret", "{}/secret"])
+@pytest.mark.parametrize(
+    ("kind", "lead_out", "question_id"),
+    [
+        ("evqa", outside_evqa, "1"),
+        ("evqa", outside_evqa_by_its_names, "0.2"),
+        ("infoseek", outside_infoseek, "infoseek_val_00000001"),
+    ],
+)
+def test_pictures_outside_the_folder_are_not_opened(
+    kind: str, lead_out: Callable[[Path, str], None], question_id: str, place: str, folder: Path
+) -> None:
+    SAVE[kind](folder, folder / "pictures")
+    picture(folder / "secret.jpg")
+    lead_out(folder, place.format(folder))
+    dataset = open_benchmark(f"{kind}:{folder}", images=folder / "pictures").dataset
+    problems = {one.question_id: one for one in dataset.problems}
+    assert "must be a path inside the picture folder, not " in problems[question_id].problem
+    assert not problems[question_id].no_picture
+
+
 def test_a_line_of_megabytes_is_a_row_like_others(folder: Path) -> None:
     infoseek(folder, folder / "pictures")
     path = folder / "infoseek_val.jsonl"
