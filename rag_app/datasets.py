@@ -11,7 +11,7 @@ from typing import Any
 
 from knowledge_bases.records import VqaExample
 from rag_app.errors import InputError, one_line
-from rag_app.picture_places import check_inside
+from rag_app.picture_places import Folders, check_inside, folders_of
 from rag_app.questions import check_question
 
 __all__ = ["Dataset", "GivenRow", "RowProblem", "collect_dataset", "load_dataset", "scan_dataset"]
@@ -55,7 +55,7 @@ class Dataset:
 
     Attributes:
         path: the file.
-        images: the folder that the examples' pictures are relative to.
+        images: the folders that the examples' pictures are relative to, tried in turn.
         examples: the questions that can be asked, in the file's order.
         lines: the line of each question in the file, from 1, by question_id.
         problems: the rows that cannot be asked.
@@ -64,7 +64,7 @@ class Dataset:
     """
 
     path: Path
-    images: Path
+    images: tuple[Path, ...]
     examples: tuple[VqaExample, ...]
     lines: dict[str, int] = field(default_factory=dict)
     problems: tuple[RowProblem, ...] = ()
@@ -73,10 +73,13 @@ class Dataset:
 
     def picture_of(self, example: VqaExample) -> Path | None:
         """Where an example's picture lies."""
-        return None if example.image is None else self.images / example.image
+        if example.image is None:
+            return None
+        paths = [folder / example.image for folder in self.images]
+        return next((path for path in paths if path.is_file()), paths[0])
 
 
-def load_dataset(path: Path, *, images: Path | None = None) -> Dataset:
+def load_dataset(path: Path, *, images: Folders | None = None) -> Dataset:
     """Reads a dataset of which every row has to be sound; see `scan_dataset`.
 
     Raises:
@@ -89,14 +92,14 @@ def load_dataset(path: Path, *, images: Path | None = None) -> Dataset:
     return dataset
 
 
-def scan_dataset(path: Path, *, images: Path | None = None) -> Dataset:
+def scan_dataset(path: Path, *, images: Folders | None = None) -> Dataset:
     """Reads rows `{"question_id", "image", "question", "answers"}`, optionally with `pos_passage_ids`,
     `question_type` and `instruction`, and sets apart the rows that cannot be asked: those with a fault, without a
     question, with a question_id that an earlier row has, or with a picture that is not there or not inside `images`.
 
     Args:
         path: the JSON Lines file.
-        images: folder of the pictures; the file's own folder when not given.
+        images: folder of the pictures, or several; the file's own folder when not given.
 
     Raises:
         InputError: the file is missing, or holds no row that can be asked.
@@ -107,25 +110,25 @@ def scan_dataset(path: Path, *, images: Path | None = None) -> Dataset:
         raise InputError(f"there is no dataset at {path}; check the path") from error
     except OSError as error:
         raise InputError(f"dataset {path} cannot be read: {one_line(error)}") from error
-    scan = _Scan(images=images or path.parent)
+    scan = _Scan(images=folders_of(images or path.parent))
     for line, raw in enumerate(content.removeprefix(b"\xef\xbb\xbf").split(b"\n"), start=1):
         if raw.strip():
             scan.take(line, raw)
     return scan.dataset(path, hashlib.sha256(content).hexdigest())
 
 
-def collect_dataset(name: str, rows: Iterable[GivenRow | RowProblem], *, images: Path) -> Dataset:
+def collect_dataset(name: str, rows: Iterable[GivenRow | RowProblem], *, images: Folders) -> Dataset:
     """A dataset of examples that come from elsewhere; see `scan_dataset` for which are set apart.
 
     Args:
         name: what to call it in reports.
         rows: the questions, and the rows that hold none.
-        images: folder of the pictures.
+        images: folder of the pictures, or several.
 
     Raises:
         InputError: there is no example that can be asked.
     """
-    scan, digest = _Scan(images=images), hashlib.sha256()
+    scan, digest = _Scan(images=folders_of(images)), hashlib.sha256()
     for row in rows:
         if isinstance(row, RowProblem):
             scan.problems.append(replace(row, question_id=_writable(row.question_id)))
@@ -143,7 +146,7 @@ class _NoPictureError(ValueError):
 class _Scan:
     """What has been read so far."""
 
-    images: Path
+    images: tuple[Path, ...]
     examples: list[VqaExample] = field(default_factory=list)
     lines: dict[str, int] = field(default_factory=dict)
     problems: list[RowProblem] = field(default_factory=list)
@@ -182,13 +185,16 @@ class _Scan:
         if example.question.strip() or not asks:
             check_question(example.question)
         if example.image is not None:
-            check_inside(example.image)
-        if example.image is not None and not (self.images / example.image).is_file():
-            raise _NoPictureError(
-                f"there is no picture at {self.images / example.image}; give the pictures' folder with --images"
-            )
+            self._check_picture(example.image)
         self.lines[example.question_id] = line
         self.examples.append(example)
+
+    def _check_picture(self, image: Path) -> None:
+        check_inside(image)
+        paths = [folder / image for folder in self.images]
+        if not any(path.is_file() for path in paths):
+            shown = " or ".join(map(str, paths))
+            raise _NoPictureError(f"there is no picture at {shown}; give the pictures' folder with --images")
 
     def reject(self, line: int, question_id: str | None, error: Exception) -> None:
         """A row that cannot be asked."""

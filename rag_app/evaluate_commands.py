@@ -45,7 +45,13 @@ def add_evaluate(evaluate: argparse.ArgumentParser) -> None:
     evaluate.add_argument(
         "--folder", type=Path, metavar="DIR", help="a copy of M2KR or FLMR on disk (default: the hub)"
     )
-    evaluate.add_argument("--images", type=Path, metavar="DIR", help="folder of the pictures (default: the dataset's)")
+    evaluate.add_argument(
+        "--images",
+        type=Path,
+        action="append",
+        metavar="DIR",
+        help="folder of the pictures (default: the dataset's); may be given several times, to be tried in turn",
+    )
     evaluate.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder of predictions and report")
     mode = evaluate.add_mutually_exclusive_group()
     mode.add_argument("--no-retrieval", action="store_true", help="answer without passages")

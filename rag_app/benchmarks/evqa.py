@@ -2,14 +2,14 @@
 
 A row names up to five pictures, each a question of its own in the published score; so they are here. Landmarks are
 found by their id; the names of iNaturalist's files stand in that data set's own `train.json` and `val.json`, which are
-looked for in `inat/` below the folder of pictures.
+looked for in `inat/` below each folder of pictures.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from knowledge_bases.records import VqaExample
@@ -27,13 +27,13 @@ _OBJECT = re.compile(r"\{[^{}]*\}")
 _CHARACTERS_AT_ONCE = 1 << 24  # iNaturalist's train.json has about a gigabyte
 
 
-def read_evqa(folder: Path, split: str, *, images: Path) -> Iterator[Item | RowProblem]:
+def read_evqa(folder: Path, split: str, *, images: Sequence[Path]) -> Iterator[Item | RowProblem]:
     """The questions in the published order, numbered from 0; further pictures of row 7 are `7.2`, `7.3` ...
 
     Args:
         folder: with `test.csv`, `val.csv` or `train.csv`.
         split: which.
-        images: folder of the pictures, in `inat/` and `google-landmark/train/`.
+        images: folders of the pictures, in `inat/` and `google-landmark/train/`.
 
     Raises:
         InputError: a file is missing or damaged.
@@ -42,8 +42,10 @@ def read_evqa(folder: Path, split: str, *, images: Path) -> Iterator[Item | RowP
     wanted = {
         picture for one in rows if one.row.get("dataset_name") == "inaturalist" for picture in _named_pictures(one.row)
     }
-    with reported_as_input(f"names of pictures in {images / 'inat'}", kinds=(OSError, ValueError, KeyError)):
-        names = _inaturalist_names(images / "inat", wanted)
+    names: dict[str, str] = {}
+    for folder_of_names in (one / "inat" for one in images):
+        with reported_as_input(f"names of pictures in {folder_of_names}", kinds=(OSError, ValueError, KeyError)):
+            names = _inaturalist_names(folder_of_names, wanted) | names
 
     def items(found: FileRow) -> Iterator[Item]:
         row = found.row

@@ -11,7 +11,7 @@ from rag_app.datasets import RowProblem
 from rag_app.scoring.columns import text_of, texts_of
 from rag_app.scoring.rows import FileRow, Row, scan_rows
 
-__all__ = ["SPLITS", "read_infoseek"]
+__all__ = ["SPLITS", "places_of_oven", "read_infoseek"]
 
 SPLITS = ("val", "human", "test", "train")
 _ENDINGS = (".jpg", ".JPEG", ".jpeg", ".png")
@@ -41,8 +41,6 @@ def read_infoseek(folder: Path, split: str) -> Iterator[Item | RowProblem]:
                 f"its type is not known, since {types_file.name}, {faulty.place}, is faulty: {faulty.problem}"
             )
         kind = kind or "String"
-        picture = text_of(row, "image_id")
-        number = picture.removeprefix("oven_")
         yield Item(
             line=found.line,
             example=VqaExample(
@@ -52,10 +50,16 @@ def read_infoseek(folder: Path, split: str) -> Iterator[Item | RowProblem]:
                 question_type=str(kind),
             ),
             reference={**row, "question_type": kind},
-            pictures=tuple(Path(place, f"{picture}{ending}") for place in (number[:2], "") for ending in _ENDINGS),
+            pictures=places_of_oven(text_of(row, "image_id")),
         )
 
     return each_item(rows, items)
+
+
+def places_of_oven(picture: str) -> tuple[Path, ...]:
+    """Where OVEN's picture of this name, such as `oven_04925662`, may lie: in `04/`, or without a folder."""
+    number = picture.removeprefix("oven_")
+    return tuple(Path(place, f"{picture}{ending}") for place in (number[:2], "") for ending in _ENDINGS)
 
 
 def _answers(row: Row) -> tuple[str, ...]:

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from knowledge_bases.records import VqaExample
 from rag_app.datasets import RowProblem
 from rag_app.errors import InputError, one_line
-from rag_app.picture_places import check_inside
 from rag_app.scoring.columns import text_of
 from rag_app.scoring.rows import FileRow, Row
 
-__all__ = ["Item", "each_item", "number_of", "only_file", "with_picture"]
+__all__ = ["Item", "each_item", "number_of", "only_file"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,18 +62,6 @@ def number_of(row: Row, key: str) -> int:
     if not (text.isascii() and text.isdecimal()):
         raise ValueError(f"{key!r} must be a whole number, not {text!r}")
     return int(text)
-
-
-def with_picture(item: Item, images: Path) -> VqaExample:
-    """The example with the first place that holds its picture; with the published place where none does.
-
-    Raises:
-        ValueError: a place leads out of the folder.
-    """
-    for place in item.pictures:
-        check_inside(place)
-    found = next((path for path in item.pictures if (images / path).is_file()), item.pictures[0])
-    return replace(item.example, image=found)
 
 
 def only_file(folder: Path, names: Iterable[str], what: str) -> Path:

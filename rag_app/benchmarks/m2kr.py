@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 from knowledge_bases.records import VqaExample
 from knowledge_bases.sources import Source
+from rag_app.benchmarks.infoseek import places_of_oven
 from rag_app.datasets import Dataset, GivenRow, RowProblem, collect_dataset
 from rag_app.errors import one_line, reported_as_input
 from rag_app.metrics.evqa import evqa_exact_match, split_references
@@ -15,6 +17,7 @@ from rag_app.metrics.infoseek import infoseek_match
 from rag_app.metrics.judging import EXACT
 from rag_app.metrics.okvqa import STEMMED, UNSTEMMED, okvqa_accuracies
 from rag_app.metrics.questions import Extra
+from rag_app.picture_places import Folders, folders_of, place_of_picture
 
 __all__ = ["INFOSEEK_STRING", "RECALL_AT", "extra_scores", "headlines", "open_m2kr"]
 
@@ -26,32 +29,43 @@ INFOSEEK_STRING = "InfoSeek string match"
 _OF_ANSWERS = {"EVQA": ("E-VQA exact match",), "OKVQA": (STEMMED, UNSTEMMED), "Infoseek": (EXACT, INFOSEEK_STRING)}
 
 
-def open_m2kr(source: Source, *, images: Path | None) -> Dataset:
+def open_m2kr(source: Source, *, images: Folders | None) -> Dataset:
     """The questions of a dataset of M2KR or FLMR.
 
     Args:
         source: which dataset.
-        images: what the questions' `img_path` is relative to; the working folder when not given.
+        images: what the questions' `img_path` is relative to, or several such folders; the working folder when not
+            given. OVEN's pictures, which Infoseek asks about too, are found in its two-digit folders and without them.
 
     Raises:
         InputError: it cannot be read, or no question can be asked.
     """
-    with reported_as_input(), closing(_rows(source)) as rows:
-        return collect_dataset(source.slug, rows, images=images or Path())
+    folders = folders_of(images or Path())
+    with reported_as_input(), closing(_rows(source, folders)) as rows:
+        return collect_dataset(source.slug, rows, images=folders)
 
 
-def _rows(source: Source) -> Generator[GivenRow | RowProblem]:
+def _rows(source: Source, folders: Sequence[Path]) -> Generator[GivenRow | RowProblem]:
     with closing(source.questions()) as rows:
         for line, row in enumerate(rows, start=1):
             question_id = row.get("question_id")
             is_number = isinstance(question_id, int) and not isinstance(question_id, bool)
             given: GivenRow | RowProblem
             try:
-                given = GivenRow(line=line, example=source.example_of(row), integer_id=is_number)
-            except (ValueError, TypeError) as error:
+                example = _with_picture(source.example_of(row), folders)
+                given = GivenRow(line=line, example=example, integer_id=is_number)
+            except (ValueError, TypeError, OSError) as error:  # OSError: a path that is too long
                 known = str(question_id) if is_number or isinstance(question_id, str) else None
                 given = RowProblem(line=line, question_id=known, problem=one_line(error))
             yield given
+
+
+def _with_picture(example: VqaExample, folders: Sequence[Path]) -> VqaExample:
+    """With the place of OVEN's picture, which OVEN names in a two-digit folder and Infoseek without one."""
+    image = example.image
+    if image is None or not image.stem.startswith("oven_"):
+        return example
+    return replace(example, image=place_of_picture((image, *places_of_oven(image.stem)), folders))
 
 
 def headlines(name: str) -> list[str]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from rag_app.benchmarks.evqa import SPLITS as EVQA_SPLITS
 from rag_app.benchmarks.evqa import read_evqa
 from rag_app.benchmarks.infoseek import SPLITS as INFOSEEK_SPLITS
 from rag_app.benchmarks.infoseek import read_infoseek
-from rag_app.benchmarks.items import Item, with_picture
+from rag_app.benchmarks.items import Item
 from rag_app.benchmarks.m2kr import RECALL_AT, extra_scores, headlines, open_m2kr
 from rag_app.benchmarks.okvqa import SPLITS as OKVQA_SPLITS
 from rag_app.benchmarks.okvqa import read_okvqa
@@ -26,6 +26,7 @@ from rag_app.metrics.infoseek import infoseek_metric
 from rag_app.metrics.judging import EXACT
 from rag_app.metrics.okvqa import published_stems
 from rag_app.metrics.questions import Extra
+from rag_app.picture_places import Folders, folders_of, place_of_picture
 from rag_app.scoring.columns import annotations_of
 from rag_app.scoring.scorers import SCORERS, Context
 
@@ -58,7 +59,7 @@ class Benchmark:
 @dataclass(frozen=True, kw_only=True)
 class _Kind:
     splits: tuple[str, ...]  # the one that papers report first
-    read: Callable[[Path, str, Path], Iterator[Item | RowProblem]]
+    read: Callable[[Path, str, Sequence[Path]], Iterator[Item | RowProblem]]
     headline: tuple[str, ...]
 
 
@@ -87,7 +88,7 @@ KINDS = {
 
 
 def open_benchmark(
-    name: str, *, split: str | None = None, folder: Path | None = None, images: Path | None
+    name: str, *, split: str | None = None, folder: Path | None = None, images: Folders | None
 ) -> Benchmark:
     """The benchmark of this name.
 
@@ -96,7 +97,7 @@ def open_benchmark(
             of its published files.
         split: of the latter; the one that papers report when not given.
         folder: of M2KR's parquet files.
-        images: folder of the pictures; for published files, their own folder when not given.
+        images: folder of the pictures, or several; for published files, their own folder when not given.
 
     Raises:
         InputError: it is unknown, cannot be read, or holds no question that can be asked.
@@ -110,10 +111,10 @@ def open_benchmark(
         raise InputError(f"--folder belongs to m2kr:NAME; write {kind}:FOLDER with the folder of the published files")
     if not place or not Path(place).is_dir():
         raise InputError(f"there is no folder {place!r}; write {kind}:FOLDER with the folder of the published files")
-    return _published(kind, Path(place), split or KINDS[kind].splits[0], images or Path(place))
+    return _published(kind, Path(place), split or KINDS[kind].splits[0], folders_of(images or Path(place)))
 
 
-def _m2kr(name: str, folder: Path | None, images: Path | None) -> Benchmark:
+def _m2kr(name: str, folder: Path | None, images: Folders | None) -> Benchmark:
     try:
         source = parse_source(name, folder)
     except ValueError as error:
@@ -132,7 +133,7 @@ def _m2kr(name: str, folder: Path | None, images: Path | None) -> Benchmark:
     )
 
 
-def _published(kind: str, folder: Path, split: str, images: Path) -> Benchmark:
+def _published(kind: str, folder: Path, split: str, images: Sequence[Path]) -> Benchmark:
     published = KINDS[kind]
     if split not in published.splits:
         raise InputError(f"{kind} has no split {split!r}; choose one of {', '.join(published.splits)}")
@@ -145,11 +146,12 @@ def _published(kind: str, folder: Path, split: str, images: Path) -> Benchmark:
     )
 
 
-def _given(row: Item | RowProblem, images: Path) -> GivenRow | RowProblem:
+def _given(row: Item | RowProblem, images: Sequence[Path]) -> GivenRow | RowProblem:
     if isinstance(row, RowProblem):
         return row
     try:
-        return GivenRow(line=row.line, example=with_picture(row, images))
+        image = place_of_picture(row.pictures, images)
+        return GivenRow(line=row.line, example=replace(row.example, image=image))
     except (OSError, ValueError) as error:  # a path that is too long, or leads out of the folder
         return RowProblem(line=row.line, question_id=row.example.question_id, problem=one_line(error))
 

@@ -191,6 +191,46 @@ def test_pictures_outside_the_folder_are_not_opened(folder: Path, tmp_path: Path
         assert not problem.no_picture
 
 
+@pytest.mark.parametrize("name", ["Infoseek", "OVEN"])
+def test_ovens_pictures_are_found_in_its_folders_and_without_them(name: str, folder: Path) -> None:
+    with_folder, without = "04/oven_04000000.jpg", "oven_04000000.jpg"
+    change_questions(folder, img_path=[with_folder, without, "oven_05000000.jpg", None], question=["Which?"] * 4)
+    (folder / "EVQA_data").rename(folder / f"{name}_data")
+    (folder / "04").mkdir()
+    for place, instead in ((with_folder, without), (without, with_folder)):
+        save_picture(folder / place)
+        dataset = open_m2kr(M2krSource.parse(f"m2kr:{name}", folder), images=folder)
+        assert [str(example.image) for example in dataset.examples] == [place, place, "None"]
+        (problem,) = dataset.problems
+        assert problem.no_picture
+        assert f"there is no picture at {folder / 'oven_05000000.jpg'}; give" in problem.problem
+        (folder / place).unlink()
+        assert not (folder / instead).exists()
+
+
+def test_folders_of_pictures_are_tried_in_turn(
+    world: Path, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = tmp_path / "first"
+    (first / "inat").mkdir(parents=True)
+    save_picture(first / "inat" / "gone.png")
+    dataset = open_m2kr(M2krSource.parse("m2kr:EVQA", folder), images=[first, folder])
+    assert [dataset.picture_of(example) for example in dataset.examples if example.question_id in ("q1", "q3")] == [
+        folder / "inat" / "a.png",
+        first / "inat" / "gone.png",
+    ]
+    (first / "inat" / "gone.png").unlink()
+    evaluate = ["evaluate", "--benchmark", "m2kr:EVQA", "--folder", str(folder), "--no-retrieval"]
+    evaluate += ["--images", str(first), "--images", str(folder), "--output", str(tmp_path / "out")]
+    assert main([*evaluate, "--preset", str(world / "tiny.toml"), "--var", str(tmp_path / "var")]) == 0
+    captured = capsys.readouterr()
+    gone = Path("inat", "gone.png")
+    assert (
+        f"(question q3) was not asked: there is no picture at {first / gone} or {folder / gone}; give" in captured.err
+    )
+    assert "3 of 4 rows are scored" in captured.out
+
+
 def test_whole_numbers_serve_as_ids_and_are_written_as_such(world: Path, folder: Path, tmp_path: Path) -> None:
     change_questions(folder, question_id=[11, 12, 13, 14])
     evaluate = ["evaluate", "--benchmark", "m2kr:EVQA", "--images", str(folder), "--folder", str(folder)]

@@ -420,6 +420,18 @@ def test_ends_of_lines_marks_and_bytes_of_other_encodings(
     assert changed.problems[0].line == 1
 
 
+def test_folders_of_pictures_are_tried_in_turn(folder: Path) -> None:
+    """Those of iNaturalist's names as well."""
+    evqa_files(folder, folder / "pictures")
+    (folder / "pictures" / "google-landmark").rename(folder / "google-landmark")
+    benchmark = open_benchmark(f"evqa:{folder}", images=[folder, folder / "pictures"])
+    assert [benchmark.dataset.picture_of(example) for example in benchmark.dataset.examples] == [
+        folder / "pictures" / "inat" / "val" / "06372_Plantae" / "a.jpg",
+        folder / "pictures" / "inat" / "val" / "06372_Plantae" / "b.jpg",
+        folder / "google-landmark" / "train" / "0" / "0" / "c" / "00cba0067c078490.jpg",
+    ]
+
+
 def outside_evqa(folder: Path, place: str) -> None:
     path = folder / "test.csv"
     path.write_text(path.read_text("utf-8").replace("00cba0067c078490", place), encoding="utf-8")
