@@ -27,7 +27,8 @@ class M2krSource:
         split: `train`, `valid` or `test`. Not every dataset has every one.
         chinese: whether it is taken from the Chinese edition.
         folder: parquet files of a copy on disk, under folders named `EVQA_data` and `EVQA_passages` (or in those
-            folders' place themselves); None asks the hub.
+            folders' place themselves); None asks the hub. Where it holds both editions, that in a folder named like
+            the hub's repository, `M2KR` or `M2KR_CN`, is read.
     """
 
     name: str
@@ -85,8 +86,9 @@ class M2krSource:
         return example_from_m2kr(row, self.slug)
 
     def _rows(self, part: str, split: str) -> Generator[Row]:
-        repository = M2KR_HUB + ("_CN" if self.chinese else "")
-        return stream_rows(repository, f"{self.name}_{part}", split, folder=self.folder)
+        editions = M2KR_HUB, f"{M2KR_HUB}_CN"
+        asked, other = reversed(editions) if self.chinese else editions
+        return stream_rows(asked, f"{self.name}_{part}", split, folder=self.folder, others=[other])
 
 
 def passage_from_m2kr(row: Row, place: str = "M2KR row") -> Passage:

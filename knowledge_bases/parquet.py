@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -11,9 +11,12 @@ __all__ = ["Row", "id_of", "list_of", "optional", "required", "stream_rows"]
 
 Row = Mapping[str, Any]
 _ROWS_AT_ONCE = 256
+_MOST_CHARACTERS = 1000  # of an error
 
 
-def stream_rows(repository: str, configuration: str, split: str, *, folder: Path | None) -> Generator[Row]:
+def stream_rows(
+    repository: str, configuration: str, split: str, *, folder: Path | None, others: Sequence[str] = ()
+) -> Generator[Row]:
     """The rows of one split, one at a time. Close it when reading ends early.
 
     Args:
@@ -21,20 +24,22 @@ def stream_rows(repository: str, configuration: str, split: str, *, folder: Path
         configuration: its part, or the repository's own name where it has no parts.
         split: such as `test` or `test_passages`.
         folder: parquet files of a copy on disk, under a folder named like the configuration (or in its place itself);
-            None asks the hub, and keeps its files in the hub's cache.
+            None asks the hub, and keeps its files in the hub's cache. Where several of its folders are, one in a folder
+            named like the repository (or like the end of its name, `M2KR_CN`) goes before others, then the nearest.
+        others: repositories with parts of the same names. What lies in a folder named like one of them is not read.
 
     Raises:
         ValueError: the source cannot be read.
     """
     try:
-        in_folder = None if folder is None else _parquet_files(folder, configuration, split)
+        in_folder = None if folder is None else _parquet_files(folder, repository, configuration, split, others)
         for path in in_folder or _hub_files(repository, configuration, split):
             with closing(_rows_of(path)) as rows:
                 yield from rows
     except ImportError as error:
         raise ValueError("M2KR and FLMR are read with datasets; install it with `pip install datasets`") from error
     except (OSError, ValueError, KeyError, ConnectionError) as error:
-        reason = " ".join(str(error).split())[:200]
+        reason = " ".join(str(error).split())[:_MOST_CHARACTERS]
         raise ValueError(f"cannot read {configuration} ({split}): {reason}") from error
 
 
@@ -50,7 +55,7 @@ def _hub_files(repository: str, configuration: str, split: str) -> Iterator[Path
         for address in files[split]:
             yield Path(DownloadManager(record_checksums=False).download(address))
     except Exception as error:  # of the hub's libraries, or of whatever HTTP client they use
-        raise ValueError(str(error) or type(error).__name__) from error
+        raise ValueError((" ".join(str(error).split()) or type(error).__name__)[:200]) from error
 
 
 def _rows_of(path: Path) -> Generator[Row]:
@@ -66,18 +71,38 @@ def _rows_of(path: Path) -> Generator[Row]:
             yield from batch.to_pylist()
 
 
-def _parquet_files(folder: Path, configuration: str, split: str) -> list[Path]:
+def _parquet_files(folder: Path, repository: str, configuration: str, split: str, others: Sequence[str]) -> list[Path]:
     """The parquet files of one configuration and split, as the hub lays them out or in a folder by themselves."""
-    places = sorted(path for path in folder.rglob(configuration) if path.is_dir())
+    places = [path for path in folder.rglob(configuration) if path.is_dir() and not _is_in(path, folder, others)]
     if folder.name == configuration:
-        places.insert(0, folder)
-    for place in places:
-        files = sorted(place.rglob("*.parquet"))
-        chosen = [path for path in files if path.name.startswith(f"{split}-") or path.parent.name == split]
-        chosen = chosen or [path for path in files if path.stem == split]
-        if chosen:
-            return chosen
-    raise FileNotFoundError(f"{folder} has no parquet file of {configuration} for the split {split}")
+        places.append(folder)
+    found: dict[tuple[bool, int], list[tuple[Path, list[Path]]]] = {}
+    for place in sorted(places):
+        if files := _files_of_split(place, split):
+            rank = place != folder and not _is_in(place, folder, [repository]), len(place.relative_to(folder).parts)
+            found.setdefault(rank, []).append((place, files))
+    if not found:
+        copies = ", ".join(name.rpartition("/")[2] for name in others)
+        passed_over = f" (folders named {copies} are passed over)" if copies else ""
+        raise FileNotFoundError(f"{folder} has no parquet file of {configuration} for the split {split}{passed_over}")
+    best = found[min(found)]
+    if len(best) > 1:
+        places_found = ", ".join(str(place.relative_to(folder)) for place, _ in best)
+        raise ValueError(f"{folder} holds it in several places; give one of these folders: {places_found}")
+    return best[0][1]
+
+
+def _is_in(place: Path, folder: Path, repositories: Sequence[str]) -> bool:
+    """Whether a place, or a folder above it within `folder`, is called like one of the repositories."""
+    names = [name.rpartition("/")[2].lower() for name in repositories]
+    parts = [part.lower().replace("-", "_") for part in place.relative_to(folder).parts]
+    return any(part.endswith(f"_{name}") or f"_{name}".endswith(f"_{part}") for part in parts for name in names)
+
+
+def _files_of_split(place: Path, split: str) -> list[Path]:
+    files = sorted(place.rglob("*.parquet"))
+    chosen = [path for path in files if path.name.startswith(f"{split}-") or path.parent.name == split]
+    return chosen or [path for path in files if path.stem == split]
 
 
 def required(row: Row, column: str, place: str) -> str:

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from knowledge_bases.m2kr import M2krSource
+from knowledge_bases.m2kr import M2KR_HUB, M2krSource
 from knowledge_bases.store import PassageStore
 from rag_app.cli import main
 
@@ -82,6 +82,56 @@ def test_passages_and_questions_of_the_split(folder: Path) -> None:
 def test_a_folder_without_the_split_is_one_line(folder: Path) -> None:
     with pytest.raises(ValueError, match=r"no parquet file of EVQA_passages for the split valid"):
         list(M2krSource.parse("m2kr:EVQA/valid", folder).passages())
+
+
+EVQA_FILE = Path("EVQA_passages", "test_passages-00000-of-00001.parquet")
+
+
+def save_edition(root: Path, text: str) -> None:
+    (root / EVQA_FILE).parent.mkdir(parents=True)
+    pq.write_table(pa.table({"passage_id": ["1"], "passage_content": [text]}), root / EVQA_FILE)
+
+
+def texts(name: str, root: Path) -> list[str]:
+    source = M2krSource.parse(name, root)
+    return [source.passage_of(row).text for row in source.passages()]
+
+
+@pytest.mark.parametrize(
+    ("english", "chinese"),
+    [
+        ("M2KR", "M2KR_CN"),
+        ("z/M2KR", "CN"),
+        (".", "m2kr-cn"),
+        ("deeper/than/the/other", "M2KR_CN"),
+        (f"datasets--{M2KR_HUB.replace('/', '--')}/snapshots/1", f"{M2KR_HUB}_CN"),
+    ],
+)
+def test_of_both_editions_the_one_that_was_asked_for_is_read(english: str, chinese: str, tmp_path: Path) -> None:
+    save_edition(tmp_path / english, "English")
+    save_edition(tmp_path / chinese, "Chinese")
+    assert texts("m2kr:EVQA", tmp_path) == ["English"]
+    assert texts("m2kr:EVQA_CN", tmp_path) == ["Chinese"]
+    assert texts("m2kr:EVQA_CN", tmp_path / english / "EVQA_passages") == ["English"]  # as it was named itself
+
+
+def test_the_other_edition_does_not_stand_in(tmp_path: Path) -> None:
+    save_edition(tmp_path / "M2KR", "English")
+    message = r"no parquet file of EVQA_passages for the split test_passages \(folders named .*_M2KR are passed over\)"
+    with pytest.raises(ValueError, match=message):
+        texts("m2kr:EVQA_CN", tmp_path)
+    assert texts("m2kr:EVQA", tmp_path) == ["English"]
+
+
+def test_the_nearest_copy_is_read_and_equally_near_ones_are_an_error(tmp_path: Path) -> None:
+    for place in ("a/deep/copy", "near", "empty/EVQA_passages"):
+        save_edition(tmp_path / place, place)
+    (tmp_path / "empty" / "EVQA_passages" / EVQA_FILE).unlink()
+    assert texts("m2kr:EVQA", tmp_path) == ["near"]
+    save_edition(tmp_path / "as near", "other")
+    with pytest.raises(ValueError, match="in several places; give one of these folders: as near/EVQA_passages, near/E"):
+        texts("m2kr:EVQA", tmp_path)
+    assert texts("m2kr:EVQA", tmp_path / "near") == ["near"]
 
 
 def build(folder: Path, var: Path, *more: str) -> list[str]:
