@@ -26,6 +26,7 @@ from rag_app.progress import ProgressLine
 __all__ = ["add_import_arguments", "add_index_arguments", "run_add", "run_build", "run_sync"]
 
 EMBEDDED = "world_flags"
+_OVERLAP, _ENCODING = 1, "utf-8-sig"  # unless others are given
 _ROLES = ("id", "title", "text", "source", "picture")
 _KILOBYTE = 1000
 _CONTENT = 200  # characters of a bad row that are kept
@@ -52,11 +53,15 @@ def add_import_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--words", type=int, help="most words a passage, 0 for no splitting (default: documents 120, rows of tables 0)"
     )
-    parser.add_argument("--overlap", type=int, default=1, help="sentences repeated where a text is split")
-    parser.add_argument("--encoding", default="utf-8-sig", help="of text files (default: UTF-8)")
+    parser.add_argument("--overlap", type=int, help=f"sentences repeated where a text is split (default: {_OVERLAP})")
+    parser.add_argument("--encoding", help="of text files (default: UTF-8)")
     known = parser.add_mutually_exclusive_group()
     known.add_argument("--replace", action="store_true", help="passages whose id is known take the old one's place")
-    known.add_argument("--skip-known", action="store_true", help="passages whose id is known are passed over")
+    known.add_argument(
+        "--skip-known",
+        action="store_true",
+        help="passages whose id is known are passed over (a benchmark's are unless --replace is given)",
+    )
     parser.add_argument("--strict", action="store_true", help="take in nothing where a row is bad")
 
 
@@ -94,10 +99,11 @@ def run_build(args: argparse.Namespace) -> int:
         if _take_from_hub(args, var) is None:
             return 0
     elif args.source:
+        _refuse_reading(args)
         with reported_as_input():
             source = parse_source(args.source, args.folder)
         args.kb = args.kb or source.slug
-        _take_benchmark(source, args.kb, var, strict=args.strict)
+        _take_benchmark(source, args.kb, var, replace_known=args.replace, strict=args.strict)
     elif args.files:
         if not args.kb:
             raise InputError("the new knowledge base needs a name; give one with --kb NAME")
@@ -115,6 +121,14 @@ def _check_given(args: argparse.Namespace, *, hub: bool) -> None:
         raise InputError("--folder is a benchmark's copy on disk; give a data set's folder alone, as a file")
     if args.folder and not args.source:
         raise InputError("--folder is a copy of what --from names; give that, or the folder alone, as a file")
+
+
+def _refuse_reading(args: argparse.Namespace) -> None:
+    """How files are read cannot be chosen of a benchmark, whose columns are its own and whose passages are whole."""
+    values = {"--column": args.column or None, "--words": args.words, "--overlap": args.overlap}
+    given = [name for name, value in {**values, "--encoding": args.encoding}.items() if value is not None]
+    if given:
+        raise InputError(f"{', '.join(given)} says how files are read; leave it out with --from {args.source}")
 
 
 def run_sync(args: argparse.Namespace) -> int:
@@ -158,8 +172,8 @@ def _take_opened(
     with reported_as_input():
         settings = ReadSettings(
             columns=_columns(args.column),
-            splitting=Splitting(words=args.words, overlap=args.overlap),
-            encoding=args.encoding,
+            splitting=Splitting(words=args.words, overlap=_OVERLAP if args.overlap is None else args.overlap),
+            encoding=_ENCODING if args.encoding is None else args.encoding,
         )
         source = opened()
     with source:
@@ -185,11 +199,14 @@ def _known(args: argparse.Namespace) -> Known:
     return Known.REPLACE if args.replace else Known.SKIP if args.skip_known else Known.REPORT
 
 
-def _take_benchmark(source: Source, name: str, var: Path, *, strict: bool) -> None:
-    """Takes the passages of a benchmark into a knowledge base; those that it holds already are passed over."""
+def _take_benchmark(source: Source, name: str, var: Path, *, replace_known: bool, strict: bool) -> None:
+    """Takes the passages of a benchmark into a knowledge base; those that it holds are replaced or passed over."""
+    done = 0
 
     def items() -> Iterator[Entry | BadRow]:
+        nonlocal done
         for number, row in enumerate(rows, start=1):
+            done = number
             try:
                 yield Entry(passage=source.passage_of(row), file=source.slug, line=number)
             except ValueError as error:
@@ -197,10 +214,25 @@ def _take_benchmark(source: Source, name: str, var: Path, *, strict: bool) -> No
                 yield BadRow(file=source.slug, line=number, problem=problem, content=str(dict(row))[:_CONTENT])
 
     with closing(source.passages()) as rows:
-        report = take_in(items(), name, var, known=Known.SKIP, strict=strict)
-    given = report.added + report.skipped + report.bad
-    taken = f"took in {report.added:,} of {given:,} passages; it holds {report.holds:,}"
-    print("\n".join([f"{name}: {taken}", *_bad_rows_lines(report)]))
+        report = take_in(
+            items(),
+            name,
+            var,
+            position=lambda: (done, 0),
+            known=Known.REPLACE if replace_known else Known.SKIP,
+            strict=strict,
+            progress=_told("rows read", 1),
+        )
+    print("\n".join([f"{name}: {_taken_text(report)}", *_bad_rows_lines(report)]))
+
+
+def _taken_text(report: ImportReport) -> str:
+    given = report.added + report.replaced + report.skipped + report.bad
+    parts = [f"took in {report.added + report.replaced:,} of {given:,} passages; it holds {report.holds:,}"]
+    parts += [f"{report.replaced:,} were replaced"] if report.replaced else []
+    if report.skipped:
+        parts.append(f"{report.skipped:,} were there already and passed over (--replace takes them in anew)")
+    return "; ".join(parts)
 
 
 def _build_index(args: argparse.Namespace, name: str, var: Path) -> int:

@@ -179,6 +179,55 @@ def test_a_knowledge_base_is_built_from_it_and_again(
         assert store.get(["EVQA_2"])[0].text == "Pines keep their needles."
 
 
+def test_known_passages_are_passed_over_or_replaced(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("rag_app.kb_import_commands._build_index", lambda *_: 0)
+    command = build(folder, tmp_path / "var")
+    assert main(command) == 0
+    columns = {"passage_id": ["EVQA_2", "EVQA_4"], "passage_content": ["Changed.", "New."]}
+    pq.write_table(pa.table(columns), folder / EVQA_FILE)
+    path = tmp_path / "var" / "knowledge_bases" / "m2kr-evqa-test.sqlite"
+    for more, said, text in (
+        ([], "took in 1 of 2 passages; it holds 4; 1 were there already and passed over (--replace", "Pines"),
+        (["--skip-known"], "took in 0 of 2 passages; it holds 4; 2 were there already and passed over", "Pines"),
+        (["--replace"], "took in 2 of 2 passages; it holds 4; 2 were replaced\n", "Changed"),
+    ):
+        capsys.readouterr()
+        assert main([*command, *more]) == 0
+        assert said in capsys.readouterr().out
+        with PassageStore.open(path) as store:
+            assert store.get(["EVQA_2"])[0].text.startswith(text)
+
+
+@pytest.mark.parametrize(
+    ("more", "named"),
+    [
+        (["--words", "0"], "--words"),
+        (["--overlap", "1"], "--overlap"),
+        (["--column", "text=passage_content"], "--column"),
+        (["--encoding", "utf-8", "--words", "50"], "--words, --encoding"),
+    ],
+)
+def test_how_files_are_read_is_refused(
+    more: list[str], named: str, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(build(folder, tmp_path / "var", *more)) == 2
+    error = capsys.readouterr().err
+    assert f"{named} says how files are read; leave it out with --from m2kr:evqa" in error
+    assert error.strip().count("\n") == 0
+    assert not (tmp_path / "var").exists()
+
+
+def test_progress_is_told_while_passages_are_read(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("rag_app.kb_import_commands._build_index", lambda *_: 0)
+    monkeypatch.setattr("rag_app.kb_import_commands._A_MOMENT", 0.0)
+    assert main(build(folder, tmp_path / "var")) == 0
+    assert "rows read: 3 of 3, took 0 s, 3 passages" in capsys.readouterr().err
+
+
 def test_a_wrong_name_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["kb", "build", "--from", "m2kr:flags", "--var", str(tmp_path)]) == 2
     error = capsys.readouterr().err.strip()
