@@ -45,6 +45,7 @@ def merge_adapter(model: Any, folder: Path) -> Any:  # noqa: ANN401  (transforme
         ValueError: peft is not installed, the folder holds no such adapter, or it is of another model.
     """
     check_adapter(folder)
+    import torch
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
@@ -54,6 +55,8 @@ def merge_adapter(model: Any, folder: Path) -> Any:  # noqa: ANN401  (transforme
         with warnings.catch_warnings():  # of keys that do not fit, which are an error below
             warnings.simplefilter("ignore", UserWarning)
             adapted = peft.PeftModel.from_pretrained(model, str(folder))
+    except torch.OutOfMemoryError:
+        raise
     except (ValueError, RuntimeError, KeyError, TypeError, OSError, SafetensorError) as error:
         raise ValueError(f"adapter {folder} does not fit the model: {' '.join(str(error).split())[:200]}") from error
     taken = peft.get_peft_model_state_dict(adapted, save_embedding_layers=False)

@@ -64,6 +64,7 @@ def load_generator(
     Raises:
         CheckpointError: it cannot be used; one line says why and what to do.
         ValueError: the settings are of another kind of generator, or a server's address is malformed.
+        torch.OutOfMemoryError: the device has no memory for it.
     """
     name = str(checkpoint)
     if name.startswith(("http://", "https://")):
@@ -140,7 +141,7 @@ def _guarded(name: str, load: Callable[[], Any]) -> Any:  # noqa: ANN401
 
     try:
         return load()
-    except CheckpointError:
+    except (CheckpointError, torch.OutOfMemoryError):
         raise
     except (OSError, ValueError, RuntimeError, KeyError, TypeError, ImportError, SafetensorError) as error:
         reason = " ".join(str(error).split())[:300] or type(error).__name__

@@ -81,7 +81,8 @@ def main(argv: Sequence[str] | None = None, *, serve: Serve | None = None) -> in
         return 0
     except Exception as error:
         if _out_of_memory(error):
-            print(f"error: the device's memory ran out ({one_line(error)}); try --device cpu", file=sys.stderr)
+            remedies = "a generator in 4 bits (--set quantization=4-bit), or --device cpu"
+            print(f"error: the device's memory ran out ({one_line(error)}); try {remedies}", file=sys.stderr)
             return 2
         if debug:
             raise

@@ -89,7 +89,11 @@ def test_words_named_png(world: Path, tmp_path: Path, capsys: pytest.CaptureFixt
     ("where", "told"),
     [
         ("retriever.encoder.Encoder.encode_queries", "ran out while passages were looked for; try fewer questions at"),
-        ("rag_app.assembly.load_encoder", "the device's memory ran out (CUDA out of memory); try --device cpu"),
+        (
+            "rag_app.assembly.load_encoder",
+            "the device's memory ran out (CUDA out of memory); try a generator in 4 bits",
+        ),
+        ("transformers.PreTrainedModel.from_pretrained", "memory ran out (CUDA out of memory); try a generator in 4"),
     ],
 )
 def test_memory_that_runs_out_is_one_line(
@@ -98,6 +102,8 @@ def test_memory_that_runs_out_is_one_line(
     def full(*_: object, **__: object) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory")
 
+    assert main(ask(world)) == 0  # the passages are encoded
+    capsys.readouterr()
     monkeypatch.setattr(where, full)
     assert told in fails(capsys, ask(world))
 
