@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from knowledge_bases.m2kr import passage_from_m2kr
-from knowledge_bases.parquet import Row, id_of, list_of, optional, required, stream_rows
+from knowledge_bases.parquet import Row, answers_of, id_of, ids_of, list_of, optional, required, stream_rows
 from knowledge_bases.records import Passage, Region, VqaExample
 
 __all__ = ["FlmrSource", "description_of", "example_from_flmr", "region_of"]
@@ -92,8 +92,8 @@ def example_from_flmr(row: Row, place: str = "FLMR row") -> VqaExample:
         question_id=id_of(row, "question_id", place),
         question=required(row, "question", place),
         image=Path(required(row, "img_path", place)),
-        answers=list_of(row, "answers", place),
-        pos_passage_ids=list_of(row, "pos_item_ids", place),
+        answers=answers_of(row, "answers", place),
+        pos_passage_ids=ids_of(row, "pos_item_ids", place),
         question_type=optional(row, "question_type", place),
         regions=tuple(region_of(text, place) for text in list_of(row, "ROIs", place)),
         description=description_of(row, place),

@@ -6,7 +6,7 @@ from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 
-from knowledge_bases.parquet import Row, id_of, list_of, optional, required, stream_rows
+from knowledge_bases.parquet import Row, answer_of, answers_of, id_of, ids_of, optional, required, stream_rows
 from knowledge_bases.records import Passage, VqaExample
 
 __all__ = ["M2KR_NAMES", "M2krSource", "example_from_m2kr", "passage_from_m2kr"]
@@ -95,30 +95,31 @@ def passage_from_m2kr(row: Row, place: str = "M2KR row") -> Passage:
     """A row of a `_passages` configuration: passage_id, passage_content. It is indexed as stored, so it has no title.
 
     Raises:
-        ValueError: a column is missing or not text.
+        ValueError: a column is missing or not text (passage_id: nor a whole number).
     """
     content = required(row, "passage_content", place)
-    return Passage(passage_id=required(row, "passage_id", place), text=content, source="M2KR")
+    return Passage(passage_id=id_of(row, "passage_id", place), text=content, source="M2KR")
 
 
 def example_from_m2kr(row: Row, place: str = "M2KR row") -> VqaExample:
     """A row of a `_data` configuration: question_id, question, instruction, img_path, pos_item_ids, answers.
 
     The question of an image-captioning row is null, and so is the picture of a text-only row; gold_answer stands in
-    for answers where those are missing.
+    for answers where those are missing. Ids may be whole numbers and answers numbers, which are taken as texts; a null
+    among the answers is passed over.
 
     Raises:
-        ValueError: question_id is missing, or a column has the wrong type: a null among the answers as well.
+        ValueError: question_id is missing, or a column has the wrong type.
     """
-    answers = list_of(row, "answers", place)
-    gold = optional(row, "gold_answer", place)
+    answers = answers_of(row, "answers", place)
+    gold = answer_of(row, "gold_answer", place)
     image = optional(row, "img_path", place)
     return VqaExample(
         question_id=id_of(row, "question_id", place),
         question=optional(row, "question", place),
         image=Path(image) if image else None,
         answers=answers or ((gold,) if gold else ()),
-        pos_passage_ids=list_of(row, "pos_item_ids", place),
+        pos_passage_ids=ids_of(row, "pos_item_ids", place),
         question_type=optional(row, "question_type", place),
         instruction=optional(row, "instruction", place) or None,
     )

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
+from math import isnan
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
-__all__ = ["Row", "id_of", "list_of", "optional", "required", "stream_rows"]
+__all__ = ["Row", "answer_of", "answers_of", "id_of", "ids_of", "list_of", "optional", "required", "stream_rows"]
 
 Row = Mapping[str, Any]
 _ROWS_AT_ONCE = 256
 _MOST_CHARACTERS = 1000  # of an error
+_ADVICE = "check the configuration"
 
 
 def stream_rows(
@@ -121,33 +124,97 @@ def id_of(row: Row, column: str, place: str) -> str:
     """An id that must be there: a text, or a whole number.
 
     Raises:
-        ValueError: it is missing or something else.
+        ValueError: it is missing or something else; the message names what the column holds.
     """
     value = row.get(column)
-    return str(value) if isinstance(value, int) and not isinstance(value, bool) else required(row, column, place)
+    if value is None or value == "":
+        return required(row, column, place)
+    if not _is_id(value):
+        raise ValueError(f"{place}: {column} holds {_kind(value)}, not a text or a whole number; {_ADVICE}")
+    return str(value)
 
 
 def optional(row: Row, column: str, place: str) -> str:
     """A text; "" where it is missing.
 
     Raises:
-        ValueError: it is no text.
+        ValueError: it is no text; the message names what the column holds.
     """
     value = row.get(column)
     if value is None or isinstance(value, str):
         return value or ""
-    raise ValueError(f"{place}: {column} is {type(value).__name__}, not text; check the configuration")
+    raise ValueError(f"{place}: {column} is {type(value).__name__}, not text; {_ADVICE}")
 
 
 def list_of(row: Row, column: str, place: str) -> tuple[str, ...]:
     """A list of texts; empty where it is missing.
 
     Raises:
-        ValueError: it is something else.
+        ValueError: it is something else; the message names what the column holds.
     """
+    return tuple(map(str, _items(row, column, place, lambda item: isinstance(item, str), "texts")))
+
+
+def ids_of(row: Row, column: str, place: str) -> tuple[str, ...]:
+    """A list of ids, each a text or a whole number; empty where it is missing.
+
+    Raises:
+        ValueError: it is something else; the message names what the column holds.
+    """
+    return tuple(map(str, _items(row, column, place, _is_id, "texts or whole numbers")))
+
+
+def answers_of(row: Row, column: str, place: str) -> tuple[str, ...]:
+    """A list of texts or numbers, these written as Python does (`1.0`); empty where it is missing.
+
+    Nulls in it, and what is no number (NaN), are passed over.
+
+    Raises:
+        ValueError: it is something else; the message names what the column holds.
+    """
+    items = _items(row, column, place, lambda item: _is_nothing(item) or _is_answer(item), "texts or numbers")
+    return tuple(str(item) for item in items if not _is_nothing(item))
+
+
+def answer_of(row: Row, column: str, place: str) -> str:
+    """A text or a number; "" where it is missing.
+
+    Raises:
+        ValueError: it is something else; the message names what the column holds.
+    """
+    value = row.get(column)
+    if _is_nothing(value):
+        return ""
+    if not _is_answer(value):
+        raise ValueError(f"{place}: {column} holds {_kind(value)}, not a text or a number; {_ADVICE}")
+    return str(value)
+
+
+def _items(row: Row, column: str, place: str, is_good: Callable[[Any], bool], wanted: str) -> Sequence[Any]:
     value = row.get(column)
     if value is None:
         return ()
-    if isinstance(value, (list, tuple)) and all(isinstance(item, str) for item in value):
-        return tuple(value)
-    raise ValueError(f"{place}: {column} is not a list of texts; check the configuration")
+    if isinstance(value, (list, tuple)) and all(map(is_good, value)):
+        return value
+    raise ValueError(f"{place}: {column} is not a list of {wanted} but {_kind(value)}; {_ADVICE}")
+
+
+def _is_id(value: object) -> bool:
+    return isinstance(value, (str, int)) and not isinstance(value, bool)
+
+
+def _is_answer(value: object) -> bool:
+    return isinstance(value, (str, int, float)) and not isinstance(value, bool)
+
+
+def _is_nothing(value: object) -> bool:
+    """Whether it is null, or NaN, which some tables have in its place."""
+    return value is None or (isinstance(value, float) and isnan(value))
+
+
+def _kind(value: object) -> str:
+    """What a value is, for people: `a list of float and null`."""
+    if isinstance(value, (list, tuple)):
+        kinds = dict.fromkeys("null" if item is None else type(item).__name__ for item in value)
+        return f"a list of {' and '.join(kinds)}" if kinds else "an empty list"
+    return "null" if value is None else f"{type(value).__name__} ({shorten(str(value), 40)})"

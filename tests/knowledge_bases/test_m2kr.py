@@ -5,14 +5,17 @@ from __future__ import annotations
 import csv
 import re
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from knowledge_bases.m2kr import M2KR_HUB, M2krSource
+from knowledge_bases.m2kr import M2KR_HUB, M2krSource, example_from_m2kr, passage_from_m2kr
 from knowledge_bases.store import PassageStore
 from rag_app.cli import main
+
+EVQA_FILE = Path("EVQA_passages", "test_passages-00000-of-00001.parquet")
 
 
 @pytest.fixture
@@ -79,12 +82,53 @@ def test_passages_and_questions_of_the_split(folder: Path) -> None:
     assert second.pos_passage_ids == ("EVQA_2", "EVQA_3")
 
 
+def test_whole_numbers_are_ids_and_numbers_answers(folder: Path) -> None:
+    columns = {
+        "question_id": [1, 2],
+        "pos_item_ids": [[10], [11, 12]],
+        "answers": [[300.0, None, 1.5], [None]],
+        "gold_answer": [300.0, 7.0],
+    }
+    pq.write_table(pa.table(columns), folder / "EVQA_data" / "test-00000-of-00001.parquet")
+    pq.write_table(pa.table({"passage_id": [0, 11], "passage_content": ["a", "b"]}), folder / EVQA_FILE)
+    source = M2krSource.parse("m2kr:EVQA", folder)
+    first, second = map(source.example_of, source.questions())
+    assert (first.question_id, first.pos_passage_ids, first.answers) == ("1", ("10",), ("300.0", "1.5"))
+    assert (second.pos_passage_ids, second.answers) == (("11", "12"), ("7.0",))
+    assert [source.passage_of(row).passage_id for row in source.passages()] == ["0", "11"]
+
+
+def test_nulls_among_answers_are_passed_over() -> None:
+    given = {"question_id": "q", "answers": ["6", None, float("nan"), 6], "gold_answer": float("nan")}
+    assert example_from_m2kr(given).answers == ("6", "6")
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "message"),
+    [
+        ("question_id", True, "question_id holds bool (True), not a text or a whole number; check"),
+        ("question_id", 1.0, "question_id holds float (1.0), not a text or a whole number; check"),
+        ("question_id", None, "no question_id; check"),
+        ("pos_item_ids", [1.0], "pos_item_ids is not a list of texts or whole numbers but a list of float; check"),
+        ("pos_item_ids", "EVQA_1", "pos_item_ids is not a list of texts or whole numbers but str (EVQA_1); check"),
+        ("answers", [["a"], "b"], "answers is not a list of texts or numbers but a list of list and str; check"),
+        ("answers", [True], "answers is not a list of texts or numbers but a list of bool; check"),
+        ("gold_answer", ["a"], "gold_answer holds a list of str, not a text or a number; check"),
+    ],
+)
+def test_other_columns_are_named_with_what_they_hold(column: str, value: Any, message: str) -> None:  # noqa: ANN401
+    with pytest.raises(ValueError, match=f"^here: {re.escape(message)}"):
+        example_from_m2kr({"question_id": "q", column: value}, "here")
+
+
+def test_a_passage_id_that_is_none_is_named() -> None:
+    with pytest.raises(ValueError, match=r"^here: passage_id holds float \(2.5\), not a text or a whole number"):
+        passage_from_m2kr({"passage_id": 2.5, "passage_content": "text"}, "here")
+
+
 def test_a_folder_without_the_split_is_one_line(folder: Path) -> None:
     with pytest.raises(ValueError, match=r"no parquet file of EVQA_passages for the split valid"):
         list(M2krSource.parse("m2kr:EVQA/valid", folder).passages())
-
-
-EVQA_FILE = Path("EVQA_passages", "test_passages-00000-of-00001.parquet")
 
 
 def save_edition(root: Path, text: str) -> None:

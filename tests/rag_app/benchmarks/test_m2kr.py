@@ -168,14 +168,15 @@ def test_rows_with_a_fault_are_reported_and_the_others_asked(
         folder,
         question_id=["q1", None, "q3", "q1"],
         img_path=["inat/a.png"] * 4,
-        answers=[["3"], ["4"], ["6", None], ["7"]],
+        pos_item_ids=[["EVQA_3"], ["EVQA_4"], ["EVQA_6", None], ["EVQA_7"]],
     )
     evaluate = ["evaluate", "--benchmark", "m2kr:EVQA", "--images", str(folder), "--folder", str(folder)]
     evaluate += ["--preset", str(world / "tiny.toml"), "--var", str(tmp_path / "var"), "--no-retrieval"]
     assert main([*evaluate, "--output", str(tmp_path / "out")]) == 0
     captured = capsys.readouterr()
     assert "row 2 was not asked: m2kr-evqa-test: no question_id; check" in captured.err
-    assert "row 3 (question q3) was not asked: m2kr-evqa-test: answers is not a list of texts" in captured.err
+    what = "pos_item_ids is not a list of texts or whole numbers but a list of str and null; check"
+    assert f"row 3 (question q3) was not asked: m2kr-evqa-test: {what}" in captured.err
     assert "row 4 (question q1) was not asked: question_id 'q1' is already in row 1" in captured.err
     assert "1 of 4 rows are scored, 3 are reported" in captured.out
 
