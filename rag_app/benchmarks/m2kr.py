@@ -7,6 +7,7 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
+from knowledge_bases.m2kr import M2krSource
 from knowledge_bases.records import VqaExample
 from knowledge_bases.sources import Source
 from rag_app.benchmarks.infoseek import places_of_oven
@@ -19,8 +20,9 @@ from rag_app.metrics.okvqa import STEMMED, UNSTEMMED, okvqa_accuracies
 from rag_app.metrics.questions import Extra
 from rag_app.picture_places import Folders, folders_of, place_of_picture
 
-__all__ = ["INFOSEEK_STRING", "RECALL_AT", "extra_scores", "headlines", "open_m2kr"]
+__all__ = ["INFOSEEK_STRING", "PICTURE_ONLY", "RECALL_AT", "extra_scores", "headlines", "open_m2kr"]
 
+PICTURE_ONLY = ("WIT", "IGLUE", "KVQA", "CC")  # image-to-text retrieval in PreFLMR's table of tasks
 RECALL_AT = (1, 5, 10, 20, 50, 100, 500)
 
 _HEADLINES = {"WIT": ("Recall@10",), "IGLUE": ("Recall@1",), "LLaVA": ("Recall@1",)}
@@ -30,7 +32,7 @@ _OF_ANSWERS = {"EVQA": ("E-VQA exact match",), "OKVQA": (STEMMED, UNSTEMMED), "I
 
 
 def open_m2kr(source: Source, *, images: Folders | None) -> Dataset:
-    """The questions of a dataset of M2KR or FLMR.
+    """The questions of a dataset of M2KR or FLMR. A question without a text is a fault but in `PICTURE_ONLY`.
 
     Args:
         source: which dataset.
@@ -52,12 +54,20 @@ def _rows(source: Source, folders: Sequence[Path]) -> Generator[GivenRow | RowPr
             is_number = isinstance(question_id, int) and not isinstance(question_id, bool)
             given: GivenRow | RowProblem
             try:
-                example = _with_picture(source.example_of(row), folders)
+                example = _with_picture(_asking(source, source.example_of(row)), folders)
                 given = GivenRow(line=line, example=example, integer_id=is_number)
             except (ValueError, TypeError, OSError) as error:  # OSError: a path that is too long
                 known = str(question_id) if is_number or isinstance(question_id, str) else None
                 given = RowProblem(line=line, question_id=known, problem=one_line(error))
             yield given
+
+
+def _asking(source: Source, example: VqaExample) -> VqaExample:
+    """The example, if its data set asks as it does; a ValueError says why not."""
+    may_be_blank = isinstance(source, M2krSource) and source.name in PICTURE_ONLY
+    if not (may_be_blank or example.question.strip()):
+        raise ValueError(f"the question is empty; of M2KR only {', '.join(PICTURE_ONLY)} ask with a picture alone")
+    return example
 
 
 def _with_picture(example: VqaExample, folders: Sequence[Path]) -> VqaExample:

@@ -36,7 +36,7 @@ def folder(tmp_path: Path) -> Path:
         "pos_item_ids": [["EVQA_3"], ["EVQA_4", "EVQA_5"], ["EVQA_6"], ["EVQA_7"]],
         "img_path": ["inat/a.png", None, "inat/gone.png", "inat/a.png"],
         "question_id": ["q1", "q2", "q3", "q4"],
-        "question": ["How many leaves?", "How many leaves has tree 4?", "Which tree?", None],
+        "question": ["How many leaves?", "How many leaves has tree 4?", "Which tree?", "What is its number?"],
         "answers": [["3", "three|3 leaves"], ["4&&5"], ["6"], ["7"]],
         "gold_answer": ["3", "4", "6", "7"],
         "question_type": ["automatic", "multi_answer", "templated", "templated"],
@@ -190,6 +190,28 @@ def test_pictures_outside_the_folder_are_not_opened(folder: Path, tmp_path: Path
     for place, problem in zip(places, dataset.problems, strict=False):
         assert problem.problem == f"its picture must be a path inside the picture folder, not {place!r}"
         assert not problem.no_picture
+
+
+@pytest.mark.parametrize("name", ["EVQA", "OKVQA", "Infoseek", "OVEN", "LLaVA", "MSMARCO"])
+def test_a_question_without_a_text_is_a_fault(name: str, folder: Path) -> None:
+    change_questions(folder, question=["How many leaves?", "How many?", None, "  "], img_path=["inat/a.png"] * 4)
+    (folder / "EVQA_data").rename(folder / f"{name}_data")
+    dataset = open_m2kr(M2krSource.parse(f"m2kr:{name}", folder), images=folder)
+    assert [example.question_id for example in dataset.examples] == ["q1", "q2"]
+    message = "the question is empty; of M2KR only WIT, IGLUE, KVQA, CC ask with a picture alone"
+    assert [(one.line, one.problem) for one in dataset.problems] == [(3, message), (4, message)]
+
+
+@pytest.mark.parametrize("name", ["WIT", "IGLUE", "KVQA", "CC"])
+def test_a_picture_alone_asks_where_that_is_the_task(name: str, folder: Path) -> None:
+    pictures = ["inat/a.png", "inat/a.png", None, "inat/gone.png"]
+    change_questions(folder, question=[None, "", None, None], img_path=pictures)
+    (folder / "EVQA_data").rename(folder / f"{name}_data")
+    dataset = open_m2kr(M2krSource.parse(f"m2kr:{name}", folder), images=folder)
+    assert [(example.question_id, example.question) for example in dataset.examples] == [("q1", ""), ("q2", "")]
+    without, absent = dataset.problems
+    assert "the question is empty; write" in without.problem
+    assert absent.no_picture
 
 
 @pytest.mark.parametrize("name", ["Infoseek", "OVEN"])
