@@ -12,7 +12,7 @@ from typing import Any
 
 from knowledge_bases.records import Passage
 
-__all__ = ["PassageStore", "StoreError", "check_passage"]
+__all__ = ["NoSuchPassageError", "PassageStore", "StoreError", "check_passage"]
 
 FORMAT = 1
 SCHEMA = (
@@ -44,6 +44,10 @@ COLUMNS = "passage_id, title, text, source"
 
 class StoreError(ValueError):
     """A store that is missing, damaged or of another kind, or passages that cannot be stored."""
+
+
+class NoSuchPassageError(StoreError):
+    """There is no passage with an id that was asked for."""
 
 
 class PassageStore:
@@ -237,7 +241,8 @@ class PassageStore:
         """The passages with these ids, in the order of the ids.
 
         Raises:
-            StoreError: an id is not there.
+            NoSuchPassageError: an id is not there.
+            StoreError: the store is damaged.
         """
         found: dict[str, Passage] = {}
         for start in range(0, len(passage_ids), 500):
@@ -247,7 +252,7 @@ class PassageStore:
             found.update((passage.passage_id, passage) for passage in map(_passage, rows))
         for passage_id in passage_ids:
             if passage_id not in found:
-                raise StoreError(
+                raise NoSuchPassageError(
                     f"no passage {passage_id!r} in {self._path}; check the id, or where an index gave it, run `kb sync`"
                 )
         return [found[passage_id] for passage_id in passage_ids]

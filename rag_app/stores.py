@@ -16,7 +16,7 @@ from typing import Protocol
 from PIL import Image
 
 from knowledge_bases.records import Passage
-from knowledge_bases.store import PassageStore, StoreError
+from knowledge_bases.store import NoSuchPassageError, PassageStore
 from rag_app.errors import InputError
 from rag_app.pictures import decode_picture
 
@@ -40,7 +40,8 @@ class Passages(Protocol):
         """The passages with these ids, in this order.
 
         Raises:
-            StoreError: an id is not there, or the store is damaged.
+            NoSuchPassageError: an id is not there.
+            StoreError: the store is damaged.
         """
 
     def picture(self, passage_id: str) -> bytes | None:
@@ -139,7 +140,7 @@ class JoinedStore:
     def _holds(self, passage_id: str) -> bool:
         try:
             self._get(passage_id)
-        except StoreError:
+        except NoSuchPassageError:
             return False
         return True
 
@@ -147,7 +148,7 @@ class JoinedStore:
         name, _, own = passage_id.partition(_SLASH)
         if name not in self.parts:
             beginnings = " or ".join(full_id(name, "") for name in self.parts)
-            raise StoreError(f"there is no passage {passage_id!r}; ids begin with {beginnings} here")
+            raise NoSuchPassageError(f"there is no passage {passage_id!r}; ids begin with {beginnings} here")
         return joined_passage(name, self.parts[name].get([own])[0])
 
 

@@ -79,7 +79,7 @@ def alone_beside(application: Application, asked: Asked | None) -> str:
     try:
         return _beside(answer_card(now.pipeline.without_retrieval().invoke(asked.open())), f", by {now.preset.name}")
     except InputError as error:
-        return _beside(error_card(problem(error, asked.picture)))
+        return _beside(error_card(problem(error, asked.picture, folders=[application.var])))
 
 
 def _reads_only(preset: str) -> str:

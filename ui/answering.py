@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from pathlib import Path
 from types import MappingProxyType
 
 from knowledge_bases.records import VisualQuestion
@@ -64,17 +65,17 @@ def answered(application: Application, picture: str | None, text: str, instructi
                 pictures,
             )
     except InputError as error:
-        yield _refused(error, picture)
+        yield _refused(error, picture, application.var)
 
 
 def checked_k(k: float, application: Application) -> int:
     """How many passages are read.
 
     Raises:
-        InputError: too many, or none.
+        InputError: too many, none, or no whole number.
     """
     most = max(MOST_PASSAGES, application.pipeline.k)
-    if not 1 <= k <= most:
+    if not 1 <= k <= most or k != int(k):
         raise InputError(f"{k:g} passages were asked for; ask for 1 to {most}")
     return int(k)
 
@@ -111,7 +112,7 @@ def corrected(application: Application, asked: Asked, entity: str) -> Parts:
         question, now = asked.open(), application.snapshot()
         answer = answered_about(now, question, entity, asked.k)
     except InputError as error:
-        return _refused(error, asked.picture)
+        return _refused(error, asked.picture, application.var)
     again = Asked(
         picture=asked.picture,
         text=asked.text,
@@ -139,8 +140,8 @@ def answered_about(application: Application, question: VisualQuestion, entity: s
     return answer_about(application.pipeline.taking(k), question, passages)
 
 
-def _refused(error: InputError, picture: str | None) -> Parts:
-    return error_card(problem(error, picture)), recognised_line(""), "", "", None
+def _refused(error: InputError, picture: str | None, var: Path) -> Parts:
+    return error_card(problem(error, picture, folders=[var])), recognised_line(""), "", "", None
 
 
 def _thumbnail(question: VisualQuestion) -> str:

@@ -15,12 +15,15 @@ from typing import Any
 
 import gradio as gr
 
+from knowledge_bases.records import Passage
+from knowledge_bases.store import NoSuchPassageError, StoreError
 from rag_app.answers import Answer
 from rag_app.assembly import Application
 from rag_app.entities import entities_found, recognised
-from rag_app.errors import InputError, reported_as_input
+from rag_app.errors import InputError, one_line
 from rag_app.feedback import MOST_TEXT, Feedback, FeedbackStore, picture_bytes
 from rag_app.finder import Explanation
+from rag_app.stores import Passages
 from ui.answering import answered_about, checked_k
 from ui.asked import problem, visual_question
 
@@ -100,6 +103,20 @@ def explanation_json(explanation: Explanation, question: str, content: str) -> J
     }
 
 
+def _passage(store: Passages, passage_id: str) -> Passage:
+    """One that a client names.
+
+    Raises:
+        InputError: there is no such passage, or the store is damaged.
+    """
+    try:
+        return store.get([passage_id])[0]
+    except NoSuchPassageError as error:
+        raise InputError(f"there is no passage {passage_id!r}; take one that ask gave") from error
+    except StoreError as error:
+        raise InputError(one_line(error)) from error
+
+
 def add_ask_api(
     application: Application,
     fields: Sequence[gr.components.Component],
@@ -126,7 +143,7 @@ def add_ask_api(
             answer (empty where the application is not sure), confidence in [0, 1], passages, candidates, timings_ms,
             recognised, preset and knowledge_base.
         """
-        with kindly(picture):
+        with kindly(picture, folder=application.var):
             asked = visual_question(picture, question, instruction)
             now = application.snapshot()
             return answer_json(now, now.pipeline.taking(checked_k(k, now)).invoke(asked))
@@ -143,12 +160,11 @@ def add_ask_api(
         Returns:
             score, and rows of kind, text, patch, passage_text and cosine; the cosines add up to the score.
         """
-        with kindly(picture):
+        with kindly(picture, folder=application.var):
             asked, now = visual_question(picture, question, instruction), application.snapshot()
             if now.store is None:
                 raise InputError("nothing is retrieved here, so there is no score to explain")
-            with reported_as_input():
-                (passage,) = now.store.get([passage_id])
+            passage = _passage(now.store, passage_id)
             explanation = now.pipeline.explain(asked, passage)
             return {"passage_id": passage_id, **explanation_json(explanation, asked.text, passage.content)}
 
@@ -162,7 +178,7 @@ def add_ask_api(
         Returns:
             As ask, without passages.
         """
-        with kindly(picture):
+        with kindly(picture, folder=application.var):
             asked, now = visual_question(picture, question, ""), application.snapshot()
             if now.pipeline.needs_passages:
                 raise InputError(f"the reader of {now.preset.name} takes its answers from passages; ask for some")
@@ -179,7 +195,7 @@ def add_ask_api(
         Returns:
             entities, names for correct.
         """
-        with kindly(picture):
+        with kindly(picture, folder=application.var):
             asked, now = visual_question(picture, question, instruction), application.snapshot()
             return {"entities": list(entities_found(now.pipeline, asked, now.knowledge_base))}
 
@@ -198,7 +214,7 @@ def add_ask_api(
         Returns:
             As ask; recognised is the entity.
         """
-        with kindly(picture):
+        with kindly(picture, folder=application.var):
             asked, now = visual_question(picture, question, instruction), application.snapshot()
             return answer_json(now, answered_about(now, asked, entity, checked_k(k, now)))
 
@@ -231,13 +247,13 @@ def _add_feedback_api(
             question: what was asked.
             answer: what was answered.
             right: whether that was right.
-            reason: what was wrong, in the person's words.
+            reason: what was wrong, or why it is right, in the person's words.
             right_answer: what would have been right.
 
         Returns:
             feedback_id.
         """
-        with kindly(picture):
+        with kindly(picture, folder=application.var):
             asked = visual_question(picture, question, "")
             said = Feedback(
                 feedback_id=Feedback.new_id(),

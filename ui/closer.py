@@ -70,7 +70,7 @@ def explained(application: Application, asked: Asked | None, rank: int | None) -
         question = asked.open()
         explanation = application.pipeline.explain(question, found.passage)
     except InputError as error:
-        return error_card(problem(error, asked.picture))
+        return error_card(problem(error, asked.picture, folders=[application.var]))
     return explanation_card(
         explanation, question=asked.text, content=found.passage.content, score=found.score, image=question.image
     )

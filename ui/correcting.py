@@ -66,7 +66,7 @@ def offered(application: Application, asked: Asked | None) -> gr.Radio:
     try:
         names = other_entities(application, asked)
     except InputError as error:
-        return gr.Radio([], visible=True, info=problem(error, asked.picture))
+        return gr.Radio([], visible=True, info=problem(error, asked.picture, folders=[application.var]))
     told = "The answer is then read from its passages." if names else "Nothing else was found."
     return gr.Radio(names, value=None, visible=True, info=told)
 

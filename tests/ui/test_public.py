@@ -406,6 +406,30 @@ def test_visitors_see_no_other_knowledge_base(
     assert set(named) == {"/ask", "/explain", "/entities", "/correct", "/answer_without_passages"}
 
 
+def test_no_refusal_tells_a_path_of_the_server(application: Application, page: Page, broken_picture: Path) -> None:
+    """Whatever is wrong with what a stranger gives; a passage that there is not is named with advice."""
+    good: dict[str, Any] = {"question": QUESTION, "instruction": "", "k": 3, "passage_id": "c1", "entity": "nope"}
+    broken = {"path": page.upload(broken_picture)[1], "meta": {"_type": "gradio.FileData"}}
+    wrong: list[dict[str, Any]] = [{"passage_id": "nope"}, {"passage_id": "a/b"}, {"passage_id": ""}, {"k": 99}]
+    wrong += [{"question": " "}, {"picture": broken}, {"picture": "a.png"}, {"k": 0}, {"k": "abc"}]
+    wrong += [{"instruction": "find " * 50}, {"instruction": "a" * 400}]
+    named = json.loads(page.send("GET", "/gradio_api/info")[2])["named_endpoints"]
+    told = Counter[str]()
+    for name, endpoint in named.items():
+        taken = {one["parameter_name"] for one in endpoint["parameters"]}
+        for changed in wrong:
+            given = {"picture": None, **good, **changed}
+            _, _, text = page.post(f"/gradio_api/call/v2{name}", {key: given[key] for key in taken})
+            event = json.loads(text).get("event_id")
+            text = page.send("GET", f"/gradio_api/call{name}/{event}")[2] if event else text
+            told[name] += text.startswith("event: error")
+            assert str(application.var) not in text
+            assert "/stores/" not in text
+            if name == "/explain" and "passage_id" in changed:
+                assert f"There is no passage {changed['passage_id']!r}; take one that ask gave." in text
+    assert min(told.values()) >= 3
+
+
 def test_models_ask_for_a_gpu_where_spaces_is_installed(
     application: Application, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
