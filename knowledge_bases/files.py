@@ -29,7 +29,7 @@ def read_entries(path: Path | str) -> Iterator[Entry]:
         ValueError: nothing there, an unknown kind of file, or a bad row; the message names file and line.
     """
     with FileSource([Path(path)]) as source:
-        for item in source.items(ReadSettings()):
+        for item in source.items(ReadSettings(), tell_left_out=False):
             if isinstance(item, BadRow):
                 raise ValueError(str(item))  # noqa: TRY004
             yield item

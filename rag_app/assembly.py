@@ -244,7 +244,7 @@ def _open_index_in(
 ) -> tuple[SharedStore, StoredIndex]:
     store = open_store(knowledge, var)
     if len(store) == 0:
-        raise InputError(f"knowledge base {knowledge.name!r} is empty; add passages with `kb add`")
+        raise InputError(f"knowledge base {knowledge.name!r} is empty; add passages to it first")
     folder = var / "indexes" / knowledge.folder
     index, report = sync(store, encoder, folder, progress=progress, notify=notify, force=force)
     if report.repaired:

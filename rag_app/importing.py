@@ -24,7 +24,7 @@ from knowledge_bases.upkeep import merge
 from rag_app.errors import InputError, one_line, reported_as_input
 from rag_app.knowledge import bad_rows_path, changing, own_store_path
 
-__all__ = ["ImportCancelled", "ImportProgress", "ImportReport", "Known", "take_in"]
+__all__ = ["BadRowsError", "ImportCancelled", "ImportProgress", "ImportReport", "Known", "take_in"]
 
 _BATCH, _BATCH_BYTES = 2000, 32_000_000  # entries, and bytes of pictures, written together
 _SHOWN = 5  # bad rows in the report
@@ -41,6 +41,18 @@ class Known(Enum):
 
 class ImportCancelled(Exception):
     """Taking in was stopped; the knowledge base is as it was."""
+
+
+class BadRowsError(InputError):
+    """Nothing was taken in, since rows are bad.
+
+    Attributes:
+        bad_rows: a CSV file that lists all of them; None where none is kept.
+    """
+
+    def __init__(self, message: str, bad_rows: Path | None) -> None:
+        super().__init__(message)
+        self.bad_rows = bad_rows
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +84,7 @@ class ImportReport:
         skipped: passages that were there already.
         bad: rows that could not be taken.
         first_bad: a few of these.
-        bad_rows: a CSV file that lists all of them; None when there are none.
+        bad_rows: a CSV file that lists all of them; None when there are none, or none is kept.
         holds: passages that the knowledge base holds now.
         seconds: how long it took.
     """
@@ -95,6 +107,7 @@ def take_in(
     position: Callable[[], tuple[int, int]] = lambda: (0, 0),
     known: Known = Known.REPORT,
     strict: bool = False,
+    keep_bad_rows: bool = True,
     progress: Callable[[ImportProgress], None] = lambda _: None,
     cancelled: Callable[[], bool] = lambda: False,
 ) -> ImportReport:
@@ -107,11 +120,13 @@ def take_in(
         position: tells (bytes read, bytes in all), or rows; see `ImportProgress`.
         known: what to do with passages whose ids are there.
         strict: take all or nothing.
+        keep_bad_rows: whether the list of bad rows takes the place of the one from the last time.
         progress: told now and then how far it is.
         cancelled: asked at each entry whether to stop.
 
     Raises:
-        InputError: nothing can be taken in, or with `strict` not everything; the message names the first bad row.
+        BadRowsError: every row is bad, or with `strict` one; the message names the first.
+        InputError: nothing can be taken in.
         ImportCancelled: `cancelled` said so.
     """
     started = time.monotonic()
@@ -122,7 +137,7 @@ def take_in(
         try:
             with _opened_if_there(path) as present, _bad_rows_file(scratch) as (bad_file, bad_path):
                 staging = _staged(part, present, known, bad_file, items, position, progress, cancelled)
-            listed = _keep_bad_rows(staging, bad_path, bad_rows_path(name, var))
+            listed = _keep_bad_rows(staging, bad_path, bad_rows_path(name, var) if keep_bad_rows else None)
             _refuse(staging, strict=strict, listed=listed)
             replaced = _commit(part, path) if staging.taken else 0
         finally:
@@ -239,7 +254,8 @@ class _Staging:
 def _refuse(staging: _Staging, *, strict: bool, listed: Path | None) -> None:
     if staging.bad and (strict or not (staging.taken or staging.skipped)):
         more = f" ({staging.bad:,} such rows, listed in {listed})" if staging.bad > 1 else ""
-        raise InputError(f"{one_line(ValueError(staging.first_bad[0]))}{more}; nothing was taken in")
+        message = f"{one_line(ValueError(staging.first_bad[0]))}{more}; nothing was taken in"
+        raise BadRowsError(message, bad_rows=listed)
     if not (staging.taken or staging.skipped):
         raise InputError("there are no passages in what was given; nothing was taken in")
 
@@ -284,10 +300,11 @@ def _bad_rows_writer(file: IO[str]) -> csv.DictWriter[str]:
     return writer
 
 
-def _keep_bad_rows(staging: _Staging, written: Path, path: Path) -> Path | None:
-    if not staging.bad:
+def _keep_bad_rows(staging: _Staging, written: Path, path: Path | None) -> Path | None:
+    if path is None or not staging.bad:
         written.unlink()
-        path.unlink(missing_ok=True)  # of an earlier time
+        if path is not None:
+            path.unlink(missing_ok=True)  # of an earlier time
         return None
     os.replace(written, path)
     return path

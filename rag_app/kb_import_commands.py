@@ -29,6 +29,7 @@ EMBEDDED = "world_flags"
 _OVERLAP, _ENCODING = 1, "utf-8-sig"  # unless others are given
 _ROLES = ("id", "title", "text", "source", "picture")
 _KILOBYTE = 1000
+_LEFT_OUT = 20  # files that are not read, in a preview
 _CONTENT = 200  # characters of a bad row that are kept
 _A_MOMENT = 2.0  # seconds
 
@@ -319,5 +320,5 @@ def preview_text(preview: Preview) -> str:
         picture = " [with picture]" if entry.picture is not None else ""
         lines.append(shown_on_a_line(f"[{passage.passage_id}] {passage.title}{picture}"))
         lines.append(f"   {shown[:200]}{'…' * (len(shown) > 200)}")
-    lines += [f"bad: {shown_on_a_line(str(bad))}" for bad in preview.bad]
+    lines += [f"bad: {shown_on_a_line(str(bad))}" for bad in (*preview.bad, *preview.left_out[:_LEFT_OUT])]
     return "\n".join(lines + ([f"problem: {preview.problem}"] if preview.problem else []))

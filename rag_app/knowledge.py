@@ -11,6 +11,7 @@ import hashlib
 import os
 import re
 import secrets
+import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -35,6 +36,7 @@ __all__ = [
     "named_knowledge",
     "open_store",
     "own_store_path",
+    "split_names",
 ]
 
 _OWN_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
@@ -87,14 +89,20 @@ def bad_rows_path(name: str, var: Path) -> Path:
 def changing(name: str, var: Path) -> Iterator[Path]:
     """Holds the lock of a knowledge base of your own; gives a folder for what is not finished.
 
+    Where there is no such knowledge base in the end, the folder goes again.
+
     Raises:
         InputError: it cannot be a name.
         OSError: `var` cannot be written.
     """
-    scratch = own_store_path(name, var).parent / f".{name}"
-    scratch.mkdir(parents=True, exist_ok=True)
+    store = own_store_path(name, var)
+    scratch = store.parent / f".{name}"
     with folder_lock(scratch):
-        yield scratch
+        try:
+            yield scratch
+        finally:
+            if not store.exists():
+                shutil.rmtree(scratch, ignore_errors=True)  # who waits for the lock makes it again
 
 
 def list_knowledge(var: Path) -> list[Knowledge]:
@@ -136,9 +144,14 @@ def find_together(names: str, var: Path) -> tuple[Knowledge, ...]:
     """
     if "," not in names or _is_path(names):
         return (find_knowledge(names, var),)
-    found = tuple(find_knowledge(name.strip(), var) for name in names.split(","))
+    found = tuple(find_knowledge(name, var) for name in split_names(names))
     check_names_differ([one.name for one in found])
     return found
+
+
+def split_names(names: str) -> tuple[str, ...]:
+    """Names that commas part; what is empty between them counts for nothing."""
+    return tuple(name for name in map(str.strip, names.split(",")) if name)
 
 
 def check_names_differ(names: Sequence[str]) -> None:

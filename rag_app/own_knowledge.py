@@ -36,7 +36,7 @@ def add_passage(
         InputError: its id is there already (and is to be reported), its text is empty, or the picture cannot be used.
     """
     entry = Entry(passage=passage, file="the new passage", picture=_read(picture))
-    return take_in(iter([entry]), name, var, known=known, strict=True)
+    return take_in(iter([entry]), name, var, known=known, strict=True, keep_bad_rows=False)
 
 
 def edit_passage(
@@ -115,7 +115,7 @@ def count_passages(name: str, var: Path) -> int:
 def _own(name: str, var: Path) -> Iterator[PassageStore]:
     path = own_store_path(name, var)
     if not path.is_file():
-        raise InputError(f"there is no knowledge base {name!r} of your own; make it with `kb add --kb {name}`")
+        raise InputError(f"there is no knowledge base {name!r} of your own; add a passage to make it")
     with reported_as_input(f"knowledge base {name!r}"), changing(name, var), PassageStore.open(path) as store:
         len(store)
         yield store

@@ -97,7 +97,14 @@ def problem(error: InputError, *paths: str | None, folders: Sequence[Path] = ())
     message = one_line(error)
     for path in paths:
         message = message.replace(path, "the file") if path else message
-    message = f"{message[:1].upper()}{message[1:]}."
+    message = f"{_begun_large(message)}."
     for folder in (get_upload_folder(), *map(str, folders)):
         message = re.sub(rf"{re.escape(folder)}(/[^/\s]+)*/", "", message)
     return message
+
+
+def _begun_large(message: str) -> str:
+    """The message with a capital in front, unless it begins with a file's name."""
+    names_a_file = re.match(r"[^,:;/]*\.\w+(, line [\d,]+)?: ", message)
+    begins_with_a_word = re.match(r"[a-z'-]+[,:;]?( |$)", message)
+    return f"{message[:1].upper()}{message[1:]}" if begins_with_a_word and not names_a_file else message

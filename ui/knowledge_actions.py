@@ -14,7 +14,7 @@ from rag_app import own_knowledge
 from rag_app.errors import InputError, reported_as_input
 from rag_app.kb_checks import KnowledgeState, counted, look, verify
 from rag_app.kb_use import KnowledgeInUse
-from rag_app.knowledge import list_knowledge, named_knowledge, open_store, own_store_path
+from rag_app.knowledge import bad_rows_path, list_knowledge, named_knowledge, open_store, own_store_path
 from rag_app.stores import SharedStore
 from ui.encoding import Encoding
 from ui.stopping import Tell
@@ -26,11 +26,12 @@ __all__ = [
     "Counts",
     "Found",
     "Shown",
+    "bad_rows_of",
     "browse",
     "check_there",
-    "copied",
     "export",
     "followed",
+    "handed_out",
     "names",
     "show",
     "state_of",
@@ -194,9 +195,31 @@ def export(name: str, var: Path, kind: str, folder: Path) -> Path:
     return path
 
 
-def copied(path: Path, folder: Path) -> Path:
-    """A copy in a folder that the page may hand out."""
-    return Path(shutil.copy(path, _fresh(folder)))
+def handed_out(bad_rows: Path, name: str, var: Path, folder: Path) -> Path:
+    """A copy of a list of bad rows in a folder that the page may hand out; all of it, where nothing was made.
+
+    Args:
+        bad_rows: the list.
+        name: of the knowledge base that it is about; where there is none, the list goes once it is copied.
+        var: folder of derived data.
+        folder: for the copy.
+    """
+    copy = Path(shutil.copy(bad_rows, _fresh(folder)))
+    if not own_store_path(name, var).exists():
+        bad_rows.unlink(missing_ok=True)
+    return copy
+
+
+def bad_rows_of(name: str, var: Path, folder: Path) -> Path:
+    """The rows that the last import into a knowledge base of your own could not take, as a file to hand out.
+
+    Raises:
+        InputError: there is no such list.
+    """
+    listed = bad_rows_path(name, var)
+    if not listed.is_file():
+        raise InputError(f"no list of bad rows is kept for {name!r}; its last import had none, or was never made")
+    return handed_out(listed, name, var, folder)
 
 
 def _fresh(folder: Path) -> Path:

@@ -11,15 +11,16 @@ from rag_app.assembly import Application
 from rag_app.errors import InputError
 from rag_app.kb_commands import as_json
 from rag_app.kb_use import KnowledgeInUse
-from rag_app.knowledge import list_knowledge
+from rag_app.knowledge import list_knowledge, split_names
 from ui.api import Json, add_endpoint, kindly, texts
-from ui.knowledge_actions import EXPORTS, browse, export, show, state_of, stored
+from ui.knowledge_actions import EXPORTS, bad_rows_of, browse, export, show, state_of, stored
 
 __all__ = ["add_reading_api", "add_upkeep_api"]
 
 
 def add_reading_api(application: Application, in_use: KnowledgeInUse) -> None:
-    """Adds the endpoints that change nothing: `kb_list`, `kb_info`, `kb_search`, `kb_show`, `kb_export`."""
+    """Adds the endpoints that change nothing: `kb_list`, `kb_info`, `kb_search`, `kb_show`, `kb_export`,
+    `kb_bad_rows`."""
     var = application.var
 
     def kb_list() -> Json:
@@ -90,7 +91,19 @@ def add_reading_api(application: Application, in_use: KnowledgeInUse) -> None:
                 raise InputError(f"kind is {kind!r}; give {', '.join(EXPORTS)}")
             return str(export(name, var, kind, Path(hidden.GRADIO_CACHE)))
 
-    hidden = gr.File(label="Exported", visible=False)
+    def kb_bad_rows(name: str) -> str:
+        """Gives the list of the rows that the last import could not take in.
+
+        Args:
+            name: of the knowledge base; where the import was refused and made none, the list is given once.
+
+        Returns:
+            a CSV file of file, line, problem and content.
+        """
+        with kindly(folder=var):
+            return str(bad_rows_of(name, var, Path(hidden.GRADIO_CACHE)))
+
+    hidden, listed = (gr.File(label=label, visible=False) for label in ("Exported", "Bad rows"))
     add_endpoint("kb_list", kb_list, [], concurrency_id="reading")
     add_endpoint("kb_info", kb_info, texts("Name"), concurrency_id="reading")
     number = gr.Number(1, precision=0, label="Page", visible=False)
@@ -98,6 +111,7 @@ def add_reading_api(application: Application, in_use: KnowledgeInUse) -> None:
     add_endpoint("kb_show", kb_show, texts("Name", "Passage id"), concurrency_id="reading")
     kind = gr.Textbox("zip", label="Kind", visible=False)
     add_endpoint("kb_export", kb_export, [*texts("Name"), kind], concurrency_id="reading", output=hidden)
+    add_endpoint("kb_bad_rows", kb_bad_rows, texts("Name"), concurrency_id="reading", output=listed)
 
 
 def add_upkeep_api(application: Application, in_use: KnowledgeInUse) -> None:
@@ -139,7 +153,7 @@ def add_upkeep_api(application: Application, in_use: KnowledgeInUse) -> None:
             in_use, names, and passages.
         """
         with kindly(folder=var):
-            indexed = in_use.use(*(one.strip() for one in name.split(",")))
+            indexed = in_use.use(*split_names(name))
             return {"in_use": list(in_use.names), "passages": indexed}
 
     def kb_remove(name: str) -> Json:

@@ -50,8 +50,8 @@ def add_import_api(application: Application, in_use: KnowledgeInUse) -> None:
             data_set: one of the Hugging Face hub in place of files, as hf:user/name[:config]/split.
 
         Returns:
-            files, columns, passages (the first ones), bad (the first bad rows), problem, and repeated_ids
-            (ids that come more than once among the first passages).
+            files, columns, passages (the first ones), bad (the first bad rows, and files not read), problem, and
+            repeated_ids (ids that come more than once among the first passages).
         """
         with kindly(folder=var):
             columns = Columns(
@@ -62,7 +62,7 @@ def add_import_api(application: Application, in_use: KnowledgeInUse) -> None:
                 "files": list(seen.files),
                 "columns": list(seen.columns),
                 "passages": [_entry(one) for one in seen.entries],
-                "bad": [str(one) for one in seen.bad],
+                "bad": [str(one) for one in (*seen.bad, *seen.left_out)],
                 "problem": seen.problem,
                 "repeated_ids": list(repeated),
             }
@@ -100,7 +100,7 @@ def add_import_api(application: Application, in_use: KnowledgeInUse) -> None:
             data_set: as for kb_preview.
 
         Returns:
-            added, replaced, skipped, bad, holds, and first_bad.
+            added, replaced, skipped, bad, holds, and first_bad; kb_bad_rows gives all of them, also after a refusal.
         """
         with kindly(folder=var):
             if known not in {one.value for one in Known}:

@@ -13,10 +13,10 @@ from knowledge_bases.importing.items import Columns, ReadSettings
 from knowledge_bases.importing.source import KINDS
 from rag_app.assembly import Application
 from rag_app.errors import InputError
-from rag_app.importing import Known
+from rag_app.importing import BadRowsError, Known
 from rag_app.kb_use import KnowledgeInUse
 from ui.import_actions import import_files, preview_files, read_settings
-from ui.knowledge_actions import copied, names
+from ui.knowledge_actions import handed_out, names
 from ui.knowledge_view import note_card, preview_card, refusal, report_card
 from ui.stopping import Stopped, Stops
 
@@ -57,7 +57,7 @@ def add_import(application: Application, in_use: KnowledgeInUse, base: gr.Dropdo
             elem_id="kb-new-name",
         )
         files = gr.File(
-            label="Files, or a zip of them with pictures",
+            label="Files, or a zip of them with pictures (a folder is given as a zip)",
             file_count="multiple",
             file_types=[*sorted({f".{kind.rpartition('.')[2]}" for kind in KINDS}), ".zip", "image"],
             elem_id="kb-files",
@@ -105,7 +105,12 @@ def add_import(application: Application, in_use: KnowledgeInUse, base: gr.Dropdo
         *values: Any,  # noqa: ANN401 - of the fields `how`
     ) -> list[Any]:
         tell = stops.telling(str(request.session_hash), since, lambda share, said: progress(share, desc=said))
-        name, nothing = new_name.strip() or chosen, [gr.skip()] * 4
+        name, nothing = new_name.strip() or chosen, [gr.File(value=None, visible=False), *[gr.skip()] * 3]
+
+        def listed(rows: Path | None) -> gr.File:
+            path = handed_out(rows, name, application.var, Path(bad_rows.GRADIO_CACHE)) if rows else None
+            return gr.File(value=str(path) if path else None, visible=path is not None)
+
         try:
             tell(0.0, "asking the hub" if named else "opening the files")
             report, indexed = import_files(
@@ -121,12 +126,12 @@ def add_import(application: Application, in_use: KnowledgeInUse, base: gr.Dropdo
             )
         except Stopped:
             return [note_card("Cancelled. The knowledge base is as it was."), *nothing]
+        except BadRowsError as error:
+            return [refusal(error, application.var), listed(error.bad_rows), *nothing[1:]]
         except InputError as error:
             return [refusal(error, application.var), *nothing]
-        listed = str(copied(report.bad_rows, Path(bad_rows.GRADIO_CACHE))) if report.bad_rows else None
-        bad = gr.File(value=listed, visible=listed is not None)
         base_now = gr.Dropdown(names(application.var), value=name)
-        return [report_card(report, indexed=indexed), bad, base_now, "", count + 1]
+        return [report_card(report, indexed=indexed), listed(report.bad_rows), base_now, "", count + 1]
 
     def begin(request: gr.Request) -> int:
         return stops.begin(str(request.session_hash))

@@ -47,6 +47,7 @@ def add_knowledge_tab(page: gr.Blocks, application: Application) -> None:
                 "", label="Search by words", placeholder="Empty: all, in their order", elem_id="kb-words"
             )
             number = gr.Number(1, minimum=1, precision=0, label="Page", elem_id="kb-page")
+            number.preprocess = _page_from_1  # type: ignore[method-assign]
         table = gr.Dataframe(
             headers=["id", "title", "text"],
             datatype=["str", "str", "str"],
@@ -102,6 +103,11 @@ def add_knowledge_tab(page: gr.Blocks, application: Application) -> None:
     add_import_api(application, in_use)
     add_passage_api(application, in_use)
     add_upkeep_api(application, in_use)
+
+
+def _page_from_1(payload: float | None) -> int:
+    """What the page's field gives; gradio would lay an error over the table for a number below its minimum."""
+    return max(1, int(payload or 1))
 
 
 def found_line(found: Found) -> str:

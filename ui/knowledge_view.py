@@ -18,6 +18,7 @@ __all__ = ["facts_card", "note_card", "preview_card", "refusal", "report_card", 
 
 _SHOWN = 160  # characters of a passage in the table
 _MOST_REPEATED = 10  # ids that are named
+_MOST_FILES = 20  # likewise
 _LATER = (
     "Cancelled while they were encoded: the passages are in, and the index is finished later, from where it stopped. "
     "“Bring its index up to date” does it now."
@@ -54,7 +55,8 @@ def facts_card(state: KnowledgeState, *, in_use: bool, own: bool) -> str:
 
 
 def preview_card(preview: Preview, repeated: Sequence[str] = ()) -> str:
-    """The first passages as they would go in, what the columns are taken for, and the first bad rows.
+    """The first passages as they would go in, which files are read, what the columns are taken for, and what is not
+    taken in.
 
     Args:
         preview: of the files.
@@ -75,16 +77,16 @@ def preview_card(preview: Preview, repeated: Sequence[str] = ()) -> str:
         f"<td>{escape(_short(entry.passage.text))}</td><td>{'yes' if entry.picture is not None else ''}</td></tr>"
         for entry in preview.entries
     )
-    bad = "".join(f"<li>{escape(str(one))}</li>" for one in preview.bad)
+    bad = "".join(f"<li>{escape(str(one))}</li>" for one in (*preview.bad, *preview.left_out[:_MOST_FILES]))
     again = (
         f"{len(repeated):,} ids come more than once, and only the first passage of each goes in: " if repeated else ""
     )
     again += ", ".join(repeated[:_MOST_REPEATED]) + (" …" if len(repeated) > _MOST_REPEATED else "")
     return (
         f'<div class="card scroll" data-state="preview">{_alert(preview.problem)}{_alert(again if repeated else "")}'
-        f"{columns if preview.columns else ''}"
+        f"{_files_line(preview.files)}{columns if preview.columns else ''}"
         "<table><thead><tr><th>id</th><th>title</th><th>text</th><th>picture</th></tr></thead>"
-        f"<tbody>{rows}</tbody></table>{f'<p>Bad rows:</p><ul>{bad}</ul>' if bad else ''}</div>"
+        f"<tbody>{rows}</tbody></table>{f'<p>Not taken in:</p><ul>{bad}</ul>' if bad else ''}</div>"
     )
 
 
@@ -110,6 +112,11 @@ def report_card(report: ImportReport, *, indexed: bool = True) -> str:
 def rows_of(passages: list[Passage]) -> list[list[str]]:
     """Id, title and the beginning of the text of each."""
     return [[one.passage_id, one.title, _short(one.text)] for one in passages]
+
+
+def _files_line(files: Sequence[str]) -> str:
+    more = f" and {len(files) - _MOST_FILES:,} more" if len(files) > _MOST_FILES else ""
+    return f"<p>Read: {escape(', '.join(files[:_MOST_FILES]))}{more}.</p>"
 
 
 def _alert(problem: str) -> str:

@@ -27,12 +27,14 @@ class Member:
         size: bytes, unpacked.
         path: where it lies; None in an archive.
         archive: the archive that holds it, opened.
+        problem: why it is never opened; empty where it may be.
     """
 
     name: str
     size: int
     path: Path | None = None
     archive: zipfile.ZipFile | None = None
+    problem: str = ""
 
     def open(self) -> BinaryIO:
         """Opens it for reading.
@@ -64,7 +66,7 @@ class Member:
 
 
 def members_of(paths: Sequence[Path], opened: ExitStack) -> list[Member]:
-    """The files under paths, in the order of their names.
+    """The files under paths, in the order of their names; without hidden ones.
 
     Args:
         paths: files, folders and zip archives.
@@ -104,9 +106,11 @@ def _of_archive(path: Path, opened: ExitStack) -> list[Member]:
         raise ValueError(f"cannot read {path} ({error}); pack it again as a plain zip without a password") from error
     found = []
     for info in infos:
-        parts = PurePosixPath(info.filename).parts
-        link = stat.S_ISLNK(info.external_attr >> 16)
-        if info.is_dir() or link or any(part.startswith((".", "__MACOSX")) for part in parts):
+        parts = PurePosixPath(info.filename.replace("\\", "/")).parts
+        if info.is_dir() or any(part.startswith((".", "__MACOSX")) and part != ".." for part in parts):
+            continue
+        if problem := _never_opened(info, parts):
+            found.append(Member(name=info.filename, size=0, archive=archive, problem=problem))
             continue
         if info.flag_bits & 1:
             raise ValueError(f"cannot read {path} ({info.filename} has a password); pack it again without one")
@@ -114,3 +118,10 @@ def _of_archive(path: Path, opened: ExitStack) -> list[Member]:
             raise ValueError(f"{path}: {info.filename} unpacks to {info.file_size / 1e6:,.0f} MB; unpack it yourself")
         found.append(Member(name=info.filename, size=info.file_size, archive=archive))
     return found
+
+
+def _never_opened(info: zipfile.ZipInfo, parts: tuple[str, ...]) -> str:
+    """Why a file of an archive is left alone; empty where it is not."""
+    if ".." in parts:
+        return "its name leads out of the archive; pack it again with plain names"
+    return "it is a link; pack the file that it leads to" if stat.S_ISLNK(info.external_attr >> 16) else ""

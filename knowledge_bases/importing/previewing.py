@@ -23,6 +23,7 @@ class Preview:
         chosen: what each column would be taken for.
         entries: the first passages.
         bad: the bad rows among them.
+        left_out: all files that are not read, and why.
         problem: why nothing can be read with these settings; empty when it can.
     """
 
@@ -31,6 +32,7 @@ class Preview:
     chosen: Columns = field(default_factory=Columns)
     entries: tuple[Entry, ...] = ()
     bad: tuple[BadRow, ...] = ()
+    left_out: tuple[BadRow, ...] = ()
     problem: str = ""
 
 

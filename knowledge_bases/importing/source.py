@@ -8,6 +8,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import BinaryIO, cast
@@ -17,7 +18,7 @@ from knowledge_bases.importing.documents import DOCUMENT_KINDS, read_document
 from knowledge_bases.importing.items import BadRow, Entry, ReadSettings, Row
 from knowledge_bases.importing.mapping import ColumnsError, document_entries
 from knowledge_bases.importing.members import Member, members_of
-from knowledge_bases.importing.pictures import Pictures
+from knowledge_bases.importing.pictures import PICTURE_KINDS, Pictures
 from knowledge_bases.importing.previewing import Preview, previewed
 from knowledge_bases.importing.table_entries import TableReader
 from knowledge_bases.importing.tables import csv_rows, json_rows
@@ -28,7 +29,9 @@ __all__ = ["KINDS", "FileSource"]
 TABLE_KINDS = (".csv", ".tsv", ".jsonl", ".csv.gz", ".jsonl.gz", ".parquet", ".arrow")
 DUMP_KINDS = (".xml", ".xml.bz2")
 KINDS = (*TABLE_KINDS, *DOCUMENT_KINDS, *DUMP_KINDS)
+_GIVE = "make it one of CSV, JSON Lines, parquet, text, Markdown, HTML or PDF"
 _BESIDE_TABLES = ("readme", "license", "licence", "dataset_card")  # documents about a data set rather than of it
+_OF_SYSTEMS = ("thumbs.db", "desktop.ini", "dataset_info.json", "dataset_dict.json", "state.json")  # nobody's content
 
 
 class FileSource:
@@ -37,6 +40,7 @@ class FileSource:
     Attributes:
         done: bytes read so far.
         total: bytes in all.
+        left_out: files that are no pictures either, and are not read.
     """
 
     def __init__(self, paths: Sequence[Path]) -> None:
@@ -47,9 +51,11 @@ class FileSource:
         """
         self._opened = ExitStack()
         try:
-            members = members_of(paths, self._opened)
+            given_members = members_of(paths, self._opened)
+            members = [member for member in given_members if not member.problem]
             self._pictures = Pictures(members)
             self._members = _readable(members)
+            self.left_out = _left_out(given_members, self._members)
             if not self._members:
                 given = ", ".join(str(path) for path in paths)
                 raise ValueError(
@@ -75,12 +81,21 @@ class FileSource:
         """Names of the files that are read."""
         return tuple(member.name for member in self._members)
 
-    def items(self, settings: ReadSettings) -> Generator[Entry | BadRow]:
+    def items(self, settings: ReadSettings, *, tell_left_out: bool = True) -> Generator[Entry | BadRow]:
         """Entries and bad rows in the files' order.
+
+        Args:
+            settings: how they are read.
+            tell_left_out: whether the files that are left out come after them, as bad rows without a line.
 
         Raises:
             ColumnsError: the columns asked for do not fit a table.
         """
+        yield from self._of_members(settings)
+        if tell_left_out:
+            yield from self.left_out
+
+    def _of_members(self, settings: ReadSettings) -> Generator[Entry | BadRow]:
         self._before = self.done = 0
         for member in self._members:
             try:
@@ -97,7 +112,8 @@ class FileSource:
 
     def preview(self, settings: ReadSettings, limit: int = 5) -> Preview:
         """The first entries, and what the columns are taken for; reads no more than it shows."""
-        return previewed(self.items(settings), self._tables, settings, files=self.files, limit=limit)
+        preview = previewed(self._of_members(settings), self._tables, settings, files=self.files, limit=limit)
+        return replace(preview, left_out=self.left_out)
 
     def _of_member(self, member: Member, settings: ReadSettings) -> Iterator[Entry | BadRow]:
         kind = _kind(member.name)
@@ -158,6 +174,23 @@ def _readable(members: Sequence[Member]) -> list[Member]:
         if not (tables and _kind(member.name) in DOCUMENT_KINDS and _stem(member.name).startswith(_BESIDE_TABLES))
         and not (member.name.endswith(".arrow") and _stem(member.name).startswith("cache-"))
     ]
+
+
+def _left_out(members: Sequence[Member], read: Sequence[Member]) -> tuple[BadRow, ...]:
+    """Files that somebody may believe to be read. What stands beside tables or is a system's own is passed over."""
+    names = {member.name for member in read}
+    return tuple(
+        BadRow(file=member.name, line=None, problem=member.problem or f"this kind of file is not read; {_GIVE}")
+        for member in members
+        if member.problem or (member.name not in names and _may_be_content(member.name))
+    )
+
+
+def _may_be_content(name: str) -> bool:
+    """Whether a file that is not read might hold passages, for all that its name tells."""
+    known = (*KINDS, *PICTURE_KINDS)  # of these, `_readable` left out what is about a data set
+    plain = PurePosixPath(name).name.lower()
+    return _kind(name) not in known and plain not in _OF_SYSTEMS and not _stem(name).startswith(_BESIDE_TABLES)
 
 
 def _stem(name: str) -> str:

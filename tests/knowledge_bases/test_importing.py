@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from knowledge_bases.files import read_passages
 from knowledge_bases.importing.items import BadRow, Columns, Entry, ReadSettings, Splitting
 from knowledge_bases.importing.source import FileSource
 from knowledge_bases.importing.splitting import sentences, split
@@ -329,3 +330,27 @@ def test_a_file_that_unpacks_without_end_is_refused(tmp_path: Path) -> None:
         archive.writestr("a.txt", b"0" * 11_000_000)
     with pytest.raises(ValueError, match=r"a\.txt unpacks to 11 MB; unpack it yourself"):
         read(tmp_path / "a.zip")
+
+
+def test_files_that_are_not_read_are_named(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("Thumbs.db", b"x")
+        for name in ("a.txt", "b.docx", "sub/c.json", "../../evil.txt", "..\\evil.txt", "e.png", ".DS_Store"):
+            archive.writestr(name, picture() if name == "e.png" else "Some text.")
+    entries, bad = read(tmp_path / "a.zip")
+    assert [entry.passage.passage_id for entry in entries] == ["a.txt"]
+    assert {(row.file, row.line, row.problem.split(";")[0]) for row in bad} == {
+        ("b.docx", None, "this kind of file is not read"),
+        ("sub/c.json", None, "this kind of file is not read"),
+        ("../../evil.txt", None, "its name leads out of the archive"),
+        ("..\\evil.txt", None, "its name leads out of the archive"),
+    }
+    assert len(bad) == 4
+    (tmp_path / "set").mkdir()
+    for name in ("rows.csv", "README.md", "LICENSE", "dataset_info.json", "notes.docx"):
+        (tmp_path / "set" / name).write_text("id,text\na,A mill.\n")
+    with FileSource([tmp_path / "set"]) as source:
+        assert [row.file for row in source.left_out] == ["notes.docx"]
+        preview = source.preview(ReadSettings())
+    assert (preview.files, preview.bad, preview.left_out) == (("rows.csv",), (), source.left_out)
+    assert [entry.passage_id for entry in read_passages(tmp_path / "set")] == ["a"]

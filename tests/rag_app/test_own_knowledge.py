@@ -10,6 +10,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -21,9 +22,9 @@ from knowledge_bases.store import PassageStore
 from knowledge_bases.upkeep import problems
 from rag_app import own_knowledge
 from rag_app.errors import InputError
-from rag_app.importing import ImportCancelled, ImportProgress, Known, take_in
+from rag_app.importing import BadRowsError, ImportCancelled, ImportProgress, Known, take_in
 from rag_app.kb_checks import mend_words, verify
-from rag_app.knowledge import find_knowledge, list_knowledge, own_store_path
+from rag_app.knowledge import changing, find_knowledge, list_knowledge, own_store_path
 
 Content = dict[str, tuple[str, bytes | None]]
 
@@ -258,3 +259,38 @@ def test_killed_at_any_moment_it_is_as_before_or_as_after(tmp_path: Path, times:
     take_in(iter([entry("last")]), "mine", tmp_path)
     scratch = own_store_path("mine", tmp_path).parent / ".mine"
     assert [path.name for path in scratch.iterdir()] == [".lock"]
+
+
+def test_a_refusal_gives_the_list_and_leaves_no_folder(tmp_path: Path) -> None:
+    bad = [BadRow(file="f", line=line, problem="no text") for line in (7, 9)]
+    with pytest.raises(BadRowsError, match=r"f, line 7: no text \(2 such rows, listed in .*\); nothing") as refused:
+        take_in(iter([entry("a"), *bad]), "mine", tmp_path, strict=True)
+    assert refused.value.bad_rows is not None
+    with refused.value.bad_rows.open(newline="") as file:
+        assert [row["line"] for row in csv.DictReader(file)] == ["7", "9"]
+    assert [path.name for path in (tmp_path / "knowledge_bases").iterdir()] == ["mine.bad-rows.csv"]
+    report = take_in(iter([entry("a"), *bad]), "mine", tmp_path)
+    own_knowledge.add_passage("mine", tmp_path, Passage(passage_id="b", text="Bread."))
+    with pytest.raises(BadRowsError, match="is in the knowledge base already"):
+        own_knowledge.add_passage("mine", tmp_path, Passage(passage_id="b", text="Salt."))
+    assert report.bad_rows is not None
+    assert report.bad_rows.read_text(encoding="utf-8").count("no text") == 2
+    own_knowledge.remove("mine", tmp_path)
+    assert list((tmp_path / "knowledge_bases").iterdir()) == []
+
+
+def test_a_folder_that_goes_while_others_wait_for_it(tmp_path: Path) -> None:
+    holding: list[int] = []
+
+    def hold(number: int) -> None:
+        for _ in range(50):
+            with changing("mine", tmp_path) as scratch:
+                holding.append(number)
+                (scratch / "part").write_text(str(number))
+                assert (scratch / "part").read_text() == str(number)
+                assert holding == [number]
+                holding.clear()
+
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(hold, range(4)))
+    assert list((tmp_path / "knowledge_bases").iterdir()) == []

@@ -16,15 +16,18 @@ from gradio_client import Client, handle_file  # type: ignore[import-untyped]
 
 from knowledge_bases.importing.items import Columns
 from knowledge_bases.importing.previewing import Preview
+from knowledge_bases.store import PassageStore
 from rag_app.assembly import Application
 from rag_app.errors import InputError
 from rag_app.importing import ImportReport, Known
 from rag_app.kb_use import KnowledgeInUse
+from rag_app.knowledge import find_together, own_store_path, split_names
 from rag_app.serving import public_page
 from tests.hub_server import MILLS, Hub, serving_mills
 from tests.tiny import PASSAGES, save_picture
 from ui.api import kindly
 from ui.app import build_app
+from ui.asked import problem
 from ui.import_actions import import_files, preview_files, read_settings
 from ui.knowledge_actions import Counts, browse, show, state_of, stored
 from ui.knowledge_import import ROLES
@@ -33,7 +36,7 @@ from ui.knowledge_upkeep import facts_of
 from ui.knowledge_view import facts_card, preview_card, refusal, report_card
 from ui.stopping import Stopped, Tell
 
-READING = {"kb_list", "kb_info", "kb_search", "kb_show", "kb_export"}
+READING = {"kb_list", "kb_info", "kb_search", "kb_show", "kb_export", "kb_bad_rows"}
 CHANGING = {"kb_preview", "kb_import", "kb_add", "kb_edit", "kb_delete", "kb_verify", "kb_sync", "kb_use", "kb_remove"}
 
 
@@ -337,3 +340,80 @@ def test_over_http(mine: Application, tmp_path: Path) -> None:
             client.predict("mine", "exe", api_name="/kb_export")
     finally:
         page.close()
+
+
+def test_bad_rows_are_handed_out_where_nothing_goes_in(mine: Application, tmp_path: Path) -> None:
+    (tmp_path / "Good.csv").write_text("id,text\na,A mill.\nb,\nc,\n", encoding="utf-8")
+    (tmp_path / "notes.docx").write_text("Notes", encoding="utf-8")
+    with gr.Blocks(analytics_enabled=False) as page:
+        add_knowledge_tab(page, mine)
+    (button,) = [block._id for block in page.blocks.values() if block.elem_id == "kb-take-in"]
+    (begin,) = [fn for fn in page.fns.values() if (button, "click") in fn.targets]
+    (take,) = [fn for fn in page.fns.values() if fn.trigger_after == begin._id]
+    assert take.fn is not None
+    paths = [str(tmp_path / "Good.csv"), str(tmp_path / "notes.docx")]
+    how = (paths, "", "list it as a bad row", True, 0, 0, SimpleNamespace(session_hash="me"))
+    fields: tuple[Any, ...] = (lambda share, desc: None, [], "", "", "", "", False, 120, 1, "utf-8")
+    said, bad, *_ = take.fn("world_flags", "mills", *how, *fields)
+    assert ">Good.csv, line 3: no text; fill the column" in said
+    assert "(3 such rows, listed in mills.bad-rows.csv); nothing was taken in." in said
+    assert bad.visible is True
+    listed = Path(bad.value["path"]).read_text(encoding="utf-8")
+    assert [line.split(",")[0] for line in listed.splitlines()] == ["file", "Good.csv", "Good.csv", "notes.docx"]
+    assert list((mine.var / "knowledge_bases").iterdir()) == []  # there is no such knowledge base
+    seen, _ = preview_files(paths, read_settings(Columns(), split=False, words=120, overlap=1))
+    card = preview_card(seen)
+    assert "<p>Read: Good.csv.</p>" in card
+    assert "<li>notes.docx: this kind of file is not read; make it one of" in card
+
+
+def test_bad_rows_over_http(mine: Application, tmp_path: Path) -> None:
+    (tmp_path / "good.csv").write_text("id,text\na,A mill.\nb,\nc,\n", encoding="utf-8")
+    with gr.Blocks(analytics_enabled=False) as page:
+        add_knowledge_tab(page, mine)
+    _, address, _ = page.launch(prevent_thread_lock=True, quiet=True, _frontend=False)
+    try:
+        client = Client(address, verbose=False, download_files=str(tmp_path / "got"))
+        given: dict[str, Any] = {"name": "mine", "files": [handle_file(str(tmp_path / "good.csv"))]}
+        with pytest.raises(Exception, match=r"^good\.csv, line 3: no text.* \(2 such rows, listed in mine\.bad"):
+            client.predict(**given, strict=True, api_name="/kb_import")
+        assert "good.csv,4,no text" in Path(client.predict("mine", api_name="/kb_bad_rows")).read_text()
+        with pytest.raises(Exception, match="No list of bad rows is kept for 'mine'"):
+            client.predict("mine", api_name="/kb_bad_rows")
+        assert client.predict(**given, api_name="/kb_import")["bad"] == 2
+        client.predict("mine", "b", "", "Another mill.", "", None, api_name="/kb_add")
+        for _ in range(2):
+            assert "good.csv,4,no text" in Path(client.predict("mine", api_name="/kb_bad_rows")).read_text()
+    finally:
+        page.close()
+
+
+def test_a_page_below_the_first_is_the_first(mine: Application) -> None:
+    with gr.Blocks(analytics_enabled=False) as page:
+        add_knowledge_tab(page, mine)
+    (number,) = [block for block in page.blocks.values() if block.elem_id == "kb-page"]
+    assert isinstance(number, gr.Number)
+    assert [number.preprocess(given) for given in (0, -3, None, 1, 7)] == [1, 1, 1, 1, 7]
+
+
+def test_an_empty_one_is_told_without_a_command(mine: Application, tmp_path: Path) -> None:
+    own = own_store_path("none", mine.var)
+    own.parent.mkdir(parents=True)
+    PassageStore.open(own, create=True).close()
+    with pytest.raises(InputError) as fault:
+        KnowledgeInUse(mine).use("none")
+    assert problem(fault.value) == "Knowledge base 'none' is empty; add passages to it first."
+    with pytest.raises(InputError, match="unknown knowledge base 'nope'"):
+        KnowledgeInUse(mine).use(*split_names("world_flags,, nope,"))
+    with pytest.raises(InputError, match="unknown knowledge base 'nope'"):
+        find_together("world_flags,,nope", mine.var)
+
+
+def test_sentences_begin_large_and_names_do_not() -> None:
+    for said, shown in {
+        "good.csv, line 3: no text": "good.csv, line 3: no text.",
+        "my file.csv: no text": "my file.csv: no text.",
+        "no passage 'x' in a.sqlite; look": "No passage 'x' in a.sqlite; look.",
+        "picture: too large": "Picture: too large.",
+    }.items():
+        assert problem(InputError(said)) == shown
