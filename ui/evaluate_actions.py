@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from rag_app.assembly import Application
@@ -11,11 +12,37 @@ from rag_app.evaluation.kept import Kept, evaluate_kept, list_kept, open_split, 
 from rag_app.evaluation.modes import Mode
 from ui.stopping import Tell
 
-__all__ = ["MODES", "MOST_QUESTIONS", "UPLOADED", "both_kept", "dataset_of", "evaluated", "names_in_use"]
+__all__ = [
+    "MODES",
+    "MOST_QUESTIONS",
+    "UPLOADED",
+    "both_kept",
+    "dataset_of",
+    "evaluated",
+    "names_in_use",
+    "preselected",
+    "why_nothing_alone",
+]
 
 UPLOADED = "my own file"
-MODES = {"without retrieval": Mode.NOTHING, "with retrieval": Mode.RETRIEVAL}  # in the order they are run
+_ALONE = "without retrieval"
+MODES = {_ALONE: Mode.NOTHING, "with retrieval": Mode.RETRIEVAL}  # in the order they are run
 MOST_QUESTIONS = 50  # unless somebody asks for more
+
+
+def preselected(application: Application) -> list[str]:
+    """The modes to run unless somebody chooses others: those in which what answers now has answers."""
+    return [mode for mode in MODES if mode != _ALONE or not application.pipeline.needs_passages]
+
+
+def why_nothing_alone(application: Application, modes: Sequence[str]) -> str:
+    """Why one of these modes has no right answers; empty where all may have some."""
+    if _ALONE not in modes or not application.pipeline.needs_passages:
+        return ""
+    return (
+        f"Without retrieval every answer is wrong here: the reader of {application.preset.name} takes its answers from "
+        "passages. Choose a preset with a generator to compare."
+    )
 
 
 def evaluated(

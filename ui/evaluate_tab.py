@@ -13,6 +13,7 @@ from rag_app.errors import InputError
 from rag_app.evaluation.files import CASES, read_report
 from rag_app.evaluation.kept import (
     compare_kept,
+    delete_kept,
     list_kept,
     pack,
     split_names,
@@ -20,7 +21,17 @@ from rag_app.evaluation.kept import (
 )
 from rag_app.evaluation.worst import read_cases
 from ui.asked import problem
-from ui.evaluate_actions import MODES, MOST_QUESTIONS, UPLOADED, both_kept, dataset_of, evaluated, names_in_use
+from ui.evaluate_actions import (
+    MODES,
+    MOST_QUESTIONS,
+    UPLOADED,
+    both_kept,
+    dataset_of,
+    evaluated,
+    names_in_use,
+    preselected,
+    why_nothing_alone,
+)
 from ui.evaluate_api import add_evaluate_api
 from ui.evaluation_view import comparison_table, failure_gallery, results, said
 from ui.stopping import Stopped, Stops
@@ -72,7 +83,10 @@ def add_evaluate_tab(application: Application, tab: gr.Tab) -> None:
             with gr.Group(visible=first_choice == UPLOADED) as upload:
                 questions = gr.File(label="Questions (.jsonl)", file_types=[".jsonl"], elem_id="evaluate-questions")
                 pictures = gr.File(label="Pictures (.zip)", file_types=[".zip"], elem_id="evaluate-pictures")
-            modes = gr.CheckboxGroup(list(MODES), value=list(MODES), label="Answer", elem_id="evaluate-modes")
+            modes = gr.CheckboxGroup(
+                list(MODES), value=preselected(application), label="Answer", elem_id="evaluate-modes"
+            )
+            alone, by_hand = gr.HTML(elem_id="evaluate-alone"), gr.State(False)
             most = gr.Number(
                 MOST_QUESTIONS,
                 minimum=0,
@@ -98,6 +112,10 @@ def add_evaluate_tab(application: Application, tab: gr.Tab) -> None:
             first = gr.Dropdown(choices, value=None, label="A", elem_id="compare-first")
             second = gr.Dropdown(choices, value=None, label="B", elem_id="compare-second")
         comparison = gr.HTML(said("Choose two evaluations of the same questions."), elem_id="comparison")
+    with gr.Accordion("Delete an evaluation", open=False, elem_id="evaluate-delete"), gr.Row():
+        unwanted = gr.Dropdown(choices, value=None, label="Evaluation", elem_id="delete-evaluation", scale=4)
+        delete = gr.Button("Delete", variant="stop", elem_id="delete", scale=1)
+        deleted = gr.HTML(elem_id="deleted")
 
     def run_evaluation(
         split: str,
@@ -115,18 +133,18 @@ def add_evaluate_tab(application: Application, tab: gr.Tab) -> None:
             name, dataset = dataset_of(application, split, file, archive)
             done = evaluated(application, dataset, name, answer, int(at_most or 0), tell)
         except Stopped:
-            return [said("Stopped. What was answered is kept; press Evaluate to go on."), *[gr.skip()] * 4]
+            return [said("Stopped. What was answered is kept; press Evaluate to go on."), *[gr.skip()] * 5]
         except InputError as error:
-            return [said(problem(error, file, archive), alert=True), *[gr.skip()] * 4]
+            return [said(problem(error, file, archive), alert=True), *[gr.skip()] * 5]
         reports = [(str(report["manifest"]["mode"]), report) for report in (read_report(one.folder) for one in done)]
-        packed = str(pack(done[0], Path(everything.GRADIO_CACHE) / secrets.token_hex(8)))
+        packed = str(pack(done[0], Path(everything.GRADIO_CACHE) / secrets.token_hex(8), *done[1:]))
         listed = gr.Dropdown(_choices(application))
+        why = why_nothing_alone(application, answer)
         return [
-            results(reports),
+            f"{said(why) if why else ''}{results(reports)}",
             failure_gallery(read_cases(done[0].folder / CASES)),
             gr.DownloadButton(value=packed, interactive=True),
-            listed,
-            listed,
+            *[listed] * 3,
         ]
 
     def begin(request: gr.Request) -> int:
@@ -138,6 +156,22 @@ def add_evaluate_tab(application: Application, tab: gr.Tab) -> None:
     def show_comparison(one: str | None, other: str | None) -> str:
         return compared(application.var, one, other)
 
+    def delete_one(name: str | None) -> list[Any]:
+        try:
+            told = said(f"Deleted: {delete_kept(application.var, name).title}.")
+        except InputError as error:
+            told = said(problem(error, folders=[application.var]), alert=True)
+        left = _choices(application)
+        return [told, *[gr.Dropdown(left, value=None)] * 3]
+
+    def choose_modes(chosen: list[str]) -> list[Any]:
+        return [_why_nothing(application, chosen), True]
+
+    def propose_modes(chosen: list[str], by_hand: bool) -> list[Any]:
+        """Another preset may answer than when this page was opened."""
+        now = chosen if by_hand else preselected(application)
+        return [now, _why_nothing(application, now)]
+
     def choose_source(chosen: str) -> list[Any]:
         return [_missing(chosen), gr.Group(visible=chosen == UPLOADED)]
 
@@ -147,11 +181,14 @@ def add_evaluate_tab(application: Application, tab: gr.Tab) -> None:
 
     quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
     source.input(choose_source, source, [missing, upload], **quiet)
-    tab.select(opened, source, [source, missing, upload], queue=False, **quiet)
+    tab.select(opened, source, [source, missing, upload], queue=False, **quiet).then(
+        propose_modes, [modes, by_hand], [modes, alone], queue=False, **quiet
+    )
+    modes.input(choose_modes, modes, [alone, by_hand], queue=False, **quiet)
     start.click(begin, None, begun, queue=False, **quiet).then(
         run_evaluation,
         [source, questions, pictures, modes, most, begun],
-        [shown, failures, everything, first, second],
+        [shown, failures, everything, first, second, unwanted],
         api_visibility="private",
         concurrency_id="models",
         concurrency_limit=1,
@@ -160,12 +197,25 @@ def add_evaluate_tab(application: Application, tab: gr.Tab) -> None:
     )
     stop.click(request_stop, None, None, queue=False, **quiet)
     gr.on([first.input, second.input], show_comparison, [first, second], comparison, **quiet)
+    delete.click(
+        delete_one,
+        unwanted,
+        [deleted, first, second, unwanted],
+        concurrency_id="models",
+        concurrency_limit=1,
+        **quiet,
+    )
     add_evaluate_api(application, [questions, pictures, modes, most])
 
 
 def _missing(source: str) -> str:
     reason = why_no_pictures(source) if source != UPLOADED else ""
     return said(f"{reason[:1].upper()}{reason[1:]}.") if reason else ""
+
+
+def _why_nothing(application: Application, modes: list[str]) -> str:
+    why = why_nothing_alone(application, modes)
+    return said(why) if why else ""
 
 
 def _choices(application: Application) -> list[tuple[str, str]]:

@@ -31,6 +31,7 @@ __all__ = [
     "PICTURES",
     "Kept",
     "compare_kept",
+    "delete_kept",
     "evaluate_kept",
     "list_kept",
     "open_split",
@@ -265,12 +266,27 @@ def compare_kept(first: Kept, second: Kept) -> dict[str, Difference]:
     return compare(outcomes[0], outcomes[1], samples=_SAMPLES)
 
 
-def pack(kept: Kept, folder: Path) -> Path:
-    """A zip archive, in another folder, of everything in an evaluation's folder."""
-    files = sorted(path for path in kept.folder.iterdir() if path.is_file() and not path.name.startswith("."))
+def delete_kept(var: Path, name: str | None) -> Kept:
+    """Deletes an evaluation that is kept, by its folder's name.
+
+    Raises:
+        InputError: there is none of this name, or it cannot be deleted.
+    """
+    kept = next((one for one in list_kept(var) if one.folder.name == name), None)
+    if kept is None:
+        raise InputError(f"no evaluation {name!r} is kept; choose one that is" if name else "choose an evaluation")
+    with reported_as_input("the evaluation cannot be deleted", kinds=(OSError,)):
+        shutil.rmtree(kept.folder)
+    return kept
+
+
+def pack(kept: Kept, folder: Path, *more: Kept) -> Path:
+    """A zip archive, in another folder, of everything in the folders of evaluations, a folder each."""
     folder.mkdir(parents=True, exist_ok=True)
-    target = folder / f"{kept.folder.name}.zip"
+    target = folder / (f"{kept.folder.name}.zip" if not more else "evaluations.zip")
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
-        for file in files:
-            archive.write(file, f"{kept.folder.name}/{file.name}")
+        for one in (kept, *more):
+            files = sorted(path for path in one.folder.iterdir() if path.is_file() and not path.name.startswith("."))
+            for file in files:
+                archive.write(file, f"{one.folder.name}/{file.name}")
     return target

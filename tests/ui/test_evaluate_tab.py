@@ -4,6 +4,7 @@ import json
 import zipfile
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import gradio as gr
 import pytest
@@ -19,7 +20,7 @@ from rag_app.evaluation.worst import read_cases
 from rag_app.knowledge import find_knowledge
 from tests.tiny import save_picture
 from ui.app import build_app
-from ui.evaluate_actions import UPLOADED, evaluated
+from ui.evaluate_actions import UPLOADED, evaluated, preselected, why_nothing_alone
 from ui.evaluate_tab import compared, offered
 from ui.evaluation_view import comparison_table, failure_gallery, results
 from ui.stopping import Stopped, Stops
@@ -180,3 +181,58 @@ def test_titles_name_the_knowledge_base(application: Application, tmp_path: Path
     dataset = open_uploaded(*save_questions(tmp_path), application.var)
     (found,) = evaluated(application, dataset, "named", ["with retrieval"], 0, lambda share, text: None)
     assert ", with retrieval, passages, tiny, 3 questions" in found.title
+
+
+class Generating:
+    """A pipeline whose generator has answers of its own."""
+
+    needs_passages = False
+
+
+def test_only_modes_with_answers_are_chosen_beforehand(application: Application) -> None:
+    assert preselected(application) == ["with retrieval"]
+    assert "the reader of tiny takes its answers from passages" in why_nothing_alone(application, BOTH)
+    assert why_nothing_alone(application, ["with retrieval"]) == ""
+    generating = replace(application, pipeline=Generating())  # type: ignore[arg-type]
+    assert preselected(generating) == ["without retrieval", "with retrieval"]
+    assert why_nothing_alone(generating, BOTH) == ""
+    (modes,) = [one for one in build_app(application).blocks.values() if isinstance(one, gr.CheckboxGroup)]
+    assert modes.value == ["with retrieval"]
+
+
+def test_both_modes_are_packed_and_one_is_deleted(application: Application, tmp_path: Path) -> None:
+    questions, archive = save_questions(tmp_path, count=2)
+    page = build_app(application)
+    parts = {getattr(block, "elem_id", None): block for block in page.blocks.values()}
+    (run,) = [fn for fn in page.fns.values() if parts["evaluate-download"] in fn.outputs]
+    (gone,) = [fn for fn in page.fns.values() if (parts["delete"]._id, "click") in fn.targets]
+    assert run.fn is not None
+    assert gone.fn is not None
+    me, tell = SimpleNamespace(session_hash="me"), lambda share, desc: None
+    shown, _, download, *lists = run.fn(UPLOADED, str(questions), str(archive), BOTH, 1, 0, me, tell)
+    assert "Without retrieval every answer is wrong here" in shown
+    with zipfile.ZipFile(download.value["path"]) as packed:
+        folders = {name.partition("/")[0] for name in packed.namelist()}
+    assert len(folders) == 2
+    assert len(lists) == 3
+    name = next(one for one in folders if "nothing" in one)
+    told, *lists = gone.fn(name)
+    assert "Deleted: asked, without retrieval" in told
+    assert all(name not in [value for _, value in one.choices] for one in lists)
+    assert "No evaluation" in gone.fn(name)[0]
+
+
+def test_splits_and_deleting_over_http(address: str, application: Application, tmp_path: Path) -> None:
+    client = Client(address, verbose=False, download_files=str(tmp_path))
+    questions, archive = (handle_file(str(path)) for path in save_questions(tmp_path, count=2))
+    with pytest.raises(AppError, match="Passages has no questions called 'test'; choose a file"):
+        client.predict(None, split="test", api_name="/evaluate")
+    with pytest.raises(AppError, match="Both a file and a split were given; give one of them"):
+        client.predict(questions, archive, split="test", api_name="/evaluate")
+    with pytest.raises(AppError, match="There is no file of questions"):
+        client.predict(None, api_name="/evaluate")
+    assert set(client.predict(questions, archive, api_name="/evaluate")) == {"with retrieval"}
+    (last, *_) = client.predict(api_name="/evaluations")["evaluations"]
+    assert client.predict(last["name"], api_name="/delete_evaluation") == {"deleted": last["name"]}
+    with pytest.raises(AppError, match="is kept; choose one that is"):
+        client.predict(last["name"], api_name="/delete_evaluation")

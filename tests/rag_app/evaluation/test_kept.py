@@ -12,6 +12,7 @@ from rag_app.errors import InputError
 from rag_app.evaluation.files import PREDICTIONS, read_report
 from rag_app.evaluation.kept import (
     compare_kept,
+    delete_kept,
     evaluate_kept,
     list_kept,
     open_split,
@@ -77,6 +78,15 @@ def test_with_and_without_retrieval_side_by_side(
     with zipfile.ZipFile(pack(found, tmp_path / "packed")) as packed:
         names = {name.partition("/")[2] for name in packed.namelist()}
     assert {"predictions.jsonl", "report.json", "report.html", "scores.jsonl", "worst.jsonl"} <= names
+    with zipfile.ZipFile(pack(found, tmp_path / "packed", bare)) as packed:
+        both = set(packed.namelist())
+    assert both >= {f"{one.folder.name}/{name}" for one in (found, bare) for name in ("report.json", "scores.jsonl")}
+    assert delete_kept(application.var, bare.folder.name) == bare
+    assert bare.folder not in {one.folder for one in list_kept(application.var)}
+    assert found.folder.is_dir()
+    for name in (bare.folder.name, "../..", "pictures"):
+        with pytest.raises(InputError, match=r"no evaluation '.*' is kept; choose one that is"):
+            delete_kept(application.var, name)
 
 
 def test_a_stopped_evaluation_goes_on(application: Application, files: tuple[Path, Path]) -> None:
