@@ -25,6 +25,7 @@ from ui.history import CLICKS, history_strip, remembered, returned_to
 from ui.picture_input import picture_input
 from ui.rendering import error_card, recognised_line, waiting_card
 from ui.what_answers import WhatAnswers, unlike_shown
+from ui.whole_numbers import only_whole_numbers
 
 __all__ = ["MODELS", "add_ask_tab", "not_asked"]
 
@@ -169,6 +170,7 @@ def _add_form(application: Application) -> _Form:
         k = gr.Slider(
             1, max(MOST_PASSAGES, default_k), default_k, step=1, label="Passages to read", elem_id="passages-k"
         )
+        only_whole_numbers(k)
         instruction = gr.Textbox(
             "",  # a value makes the argument optional over HTTP
             label="Instruction (what kind of passage to look for)",

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any, Self
+
 import gradio as gr
 from gradio.data_classes import ImageData
+from pydantic import ConfigDict
 
 __all__ = ["picture_input"]
 
@@ -24,7 +27,26 @@ def picture_input(elem_id: str = "picture") -> gr.Image:
         buttons=["fullscreen"],
     )
     field.preprocess = _uploaded_path  # type: ignore[method-assign]
+    field.data_model = _GivenPicture
     return field
+
+
+class _GivenPicture(ImageData):
+    """What gradio checks a picture against that comes from outside; anything but a file is refused in one line."""
+
+    model_config = ConfigDict(title="ImageData")
+
+    @classmethod
+    def model_validate(cls, obj: Any, **how: Any) -> Self:  # noqa: ANN401 - as pydantic has it
+        """Lets files pass.
+
+        Raises:
+            gr.Error: it is none. (A validator of pydantic's would turn this into an error of its own.)
+        """
+        if isinstance(obj, dict | ImageData):
+            return super().model_validate(obj, **how)
+        told = "The picture is not given as a file; upload it, or give it as gradio_client's handle_file does."
+        raise gr.Error(told, print_exception=False)
 
 
 def _uploaded_path(payload: ImageData | None) -> str | None:

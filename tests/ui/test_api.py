@@ -153,3 +153,14 @@ def test_the_program_in_the_readme_runs(
     assert len([line for line in printed if " matched " in line]) == 5
     assert printed[-1].startswith("If it were ")
     assert len(list(FeedbackStore(feedback_path(application.var)))) == before + 1
+
+
+def test_what_is_no_number_and_no_file_is_refused_in_one_line(
+    client: Client, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for k in (2.5, "abc", None, True):
+        with pytest.raises(AppError, match=rf"Passages to read: {k!r} is no whole number; give one from 1 to 20\."):
+            client.predict(None, "what?", "", k, api_name="/ask")
+    with pytest.raises(AppError, match="The picture is not given as a file; upload it, or give it as"):
+        client.predict("red.png", "what?", api_name="/ask")
+    assert "Traceback" not in capfd.readouterr().err
