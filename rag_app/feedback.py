@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import secrets
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -17,7 +18,7 @@ from PIL import Image
 from rag_app.atomic import write_text
 from rag_app.errors import InputError, reported_as_input
 
-__all__ = ["MOST_TEXT", "Feedback", "FeedbackStore", "export", "feedback_path", "picture_bytes"]
+__all__ = ["MOST_TEXT", "Feedback", "FeedbackStore", "export", "feedback_path", "packed", "picture_bytes"]
 
 MOST_TEXT = 2_000  # characters of a reason or an answer
 _LONGEST_SIDE = 1024  # pixels of a picture that is kept
@@ -165,6 +166,20 @@ def export(store: FeedbackStore, output: Path) -> Path:
         lines = [json.dumps(_row(number, one), ensure_ascii=False) + "\n" for number, one in enumerate(everything)]
         write_text(questions, "".join(lines))
     return questions
+
+
+def packed(store: FeedbackStore, folder: Path) -> Path:
+    """A zip archive, in a new folder, of what `export` writes.
+
+    Raises:
+        InputError: there is no feedback, or the folder cannot be written.
+    """
+    output = folder / "feedback"
+    export(store, output)
+    with reported_as_input(f"output folder {folder}", kinds=(OSError,)):
+        archive = shutil.make_archive(str(output), "zip", folder, output.name)
+        shutil.rmtree(output)
+    return Path(archive)
 
 
 def _picture_name(number: int) -> str:

@@ -26,6 +26,7 @@ from rag_app.finder import Explanation
 from rag_app.stores import Passages
 from ui.answering import answered_about, checked_k
 from ui.asked import problem, visual_question
+from ui.feedback_form import export_feedback
 
 __all__ = ["add_ask_api", "add_endpoint", "answer_json", "explanation_json", "kindly", "texts"]
 
@@ -122,7 +123,8 @@ def add_ask_api(
     fields: Sequence[gr.components.Component],
     feedback: FeedbackStore | None,
 ) -> None:
-    """Adds `ask`, `explain`, `entities`, `correct`, `answer_without_passages` and, where it can be kept, `feedback`.
+    """Adds `ask`, `explain`, `entities`, `correct`, `answer_without_passages` and, where it can be kept, `feedback` and
+    `feedback_export`.
 
     Args:
         application: what answers.
@@ -270,9 +272,20 @@ def _add_feedback_api(
             store.keep(said)
             return {"feedback_id": said.feedback_id}
 
+    def feedback_export() -> str:
+        """Gives all feedback as a dataset that evaluate asks: a zip of questions.jsonl and pictures.
+
+        Returns:
+            the file.
+        """
+        with kindly(folder=application.var):
+            return str(export_feedback(store, Path(exported.GRADIO_CACHE)))
+
+    exported = gr.File(label="Feedback", visible=False)
     answer = gr.Textbox(label="Answer", visible=False, max_length=MOST_TEXT)
     right = gr.Checkbox(label="Right", visible=False)
     reason = gr.Textbox("", label="Reason", visible=False, max_length=MOST_TEXT)
     right_answer = gr.Textbox("", label="The right answer", visible=False, max_length=MOST_TEXT)
     inputs = [*fields[:2], answer, right, reason, right_answer]
     add_endpoint("feedback", feedback, inputs, concurrency_id="feedback")
+    add_endpoint("feedback_export", feedback_export, [], concurrency_id="feedback", output=exported)

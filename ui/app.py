@@ -14,6 +14,7 @@ from ui.ask_tab import add_ask_tab
 from ui.evaluate_tab import add_evaluate_tab
 from ui.fixed_line import add_fixed_line
 from ui.knowledge_tab import add_knowledge_tab
+from ui.preset_api import add_preset_api
 from ui.public import believe, gate
 from ui.public_uploads import check_uploads, prepare_uploads
 from ui.style import CSS, theme
@@ -45,6 +46,8 @@ def build_app(application: Application, settings: PageSettings | None = None) ->
             answers = None if settings.public else add_what_answers(page, ask, application)
             feedback = None if settings.public else _feedback(application)
             add_ask_tab(page, application, answers=answers, feedback=feedback)
+            if not settings.public:
+                add_preset_api(application)
         if not settings.public:
             with gr.Tab("Evaluate") as evaluate:
                 add_evaluate_tab(application, evaluate)

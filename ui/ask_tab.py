@@ -20,7 +20,7 @@ from ui.asked import Asked, Section
 from ui.closer import add_closer_look
 from ui.correcting import Correction
 from ui.deep_links import add_deep_links
-from ui.feedback_form import FeedbackForm
+from ui.feedback_form import FeedbackForm, add_feedback_export
 from ui.history import CLICKS, history_strip, remembered, returned_to
 from ui.picture_input import picture_input
 from ui.rendering import error_card, recognised_line, waiting_card
@@ -96,6 +96,8 @@ def add_ask_tab(
     sections.append(add_closer_look(application, asked))
     with gr.Accordion("Copy as API call", open=False, elem_id="closer-call"):
         call = gr.Code(language="python", label="The same question from Python", interactive=False, elem_id="as-call")
+    if feedback is not None:
+        add_feedback_export(feedback)
 
     def show_answer(
         picture: str | None,

@@ -1,21 +1,25 @@
-"""Thumbs up and down, with a reason."""
+"""Thumbs up and down, with a reason; and what was said so far, as a file."""
 
 from __future__ import annotations
 
+import secrets
 from html import escape
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 from rag_app.errors import InputError
-from rag_app.feedback import MOST_TEXT, Feedback, FeedbackStore, picture_bytes
+from rag_app.feedback import MOST_TEXT, Feedback, FeedbackStore, packed, picture_bytes
 from ui.asked import ASK_AGAIN, Asked, Section, problem
 
-__all__ = ["FeedbackForm", "kept"]
+__all__ = ["FeedbackForm", "add_feedback_export", "export_feedback", "kept"]
+
+_WRONG, _RIGHT = "What was wrong?", "Why is it right, if you like?"
 
 
 class FeedbackForm:
-    """Two buttons, and below them what was wrong."""
+    """Two buttons, and below them what was wrong, or right."""
 
     def __init__(self, store: FeedbackStore) -> None:
         self._store = store
@@ -25,30 +29,38 @@ class FeedbackForm:
     def add_details(self, asked: gr.State) -> Section:
         """Adds what follows the buttons, and connects them."""
         with gr.Column(visible=False, elem_id="feedback-details") as details:
-            reason = gr.Textbox("", label="What was wrong?", max_length=MOST_TEXT, elem_id="feedback-reason")
+            reason = gr.Textbox("", label=_WRONG, max_length=MOST_TEXT, elem_id="feedback-reason")
             expected = gr.Textbox(
                 "", label="The right answer, if you know it", max_length=MOST_TEXT, elem_id="feedback-answer"
             )
             send = gr.Button("Send", size="sm", elem_id="feedback-send")
+        was_right = gr.State(False)
         told = gr.HTML(elem_id="feedback-told")
 
+        def said(remembered: Asked | None, is_right: bool) -> list[Any]:
+            told_now = kept(self._store, remembered, right=is_right)
+            shown, label = gr.Column(visible=remembered is not None), _RIGHT if is_right else _WRONG
+            return [told_now, shown, gr.Textbox(label=label), gr.Textbox(visible=not is_right), is_right]
+
         def right(remembered: Asked | None) -> list[Any]:
-            return [kept(self._store, remembered, right=True), gr.Column(visible=False)]
+            return said(remembered, True)
 
         def wrong(remembered: Asked | None) -> list[Any]:
-            return [kept(self._store, remembered, right=False), gr.Column(visible=True)]
+            return said(remembered, False)
 
-        def details_of(remembered: Asked | None, why: str, better: str) -> list[Any]:
-            said = kept(self._store, remembered, right=False, reason=why, right_answer=better)
-            return [said, gr.Column(visible=False)]
+        def details_of(remembered: Asked | None, why: str, better: str, is_right: bool) -> list[Any]:
+            better = "" if is_right else better
+            told_now = kept(self._store, remembered, right=is_right, reason=why, right_answer=better)
+            return [told_now, gr.Column(visible=False)]
 
         quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
-        self.right.click(right, asked, [told, details], **quiet)
-        self.wrong.click(wrong, asked, [told, details], **quiet)
+        thumbs = [told, details, reason, expected, was_right]
+        self.right.click(right, asked, thumbs, **quiet)
+        self.wrong.click(wrong, asked, thumbs, **quiet)
         gr.on(
             [send.click, reason.submit, expected.submit],
             details_of,
-            [asked, reason, expected],
+            [asked, reason, expected, was_right],
             [told, details],
             **quiet,
         )
@@ -58,6 +70,34 @@ class FeedbackForm:
             return [able, able, "", "", "", gr.Column(visible=False)]
 
         return Section(refresh=reset, outputs=[self.right, self.wrong, reason, expected, told, details])
+
+
+def add_feedback_export(store: FeedbackStore) -> None:
+    """Adds a button to the page under construction that gives all feedback as a file."""
+    with gr.Accordion("Feedback so far", open=False, elem_id="closer-feedback"):
+        write = gr.Button("Make a file of all feedback (.zip)", size="sm", elem_id="feedback-export")
+        said = gr.HTML(elem_id="feedback-export-said")
+        file = gr.File(label="Feedback", interactive=False, visible=False, elem_id="feedback-exported")
+
+    def export_it() -> list[Any]:
+        try:
+            return [gr.File(value=str(export_feedback(store, Path(file.GRADIO_CACHE))), visible=True), ""]
+        except InputError as error:
+            told = problem(error, folders=[store.path.parent])
+            return [gr.File(visible=False), f'<div class="muted" role="alert">{escape(told)}</div>']
+
+    write.click(export_it, None, [file, said], api_visibility="private", concurrency_id="feedback")
+
+
+def export_feedback(store: FeedbackStore, cache: Path) -> Path:
+    """All feedback as a zip of questions and pictures, in a new folder below one that the page may hand out.
+
+    Raises:
+        InputError: there is none yet.
+    """
+    folder = cache / secrets.token_hex(8)
+    folder.mkdir(parents=True)
+    return packed(store, folder)
 
 
 def kept(

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import re
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from gradio_client import Client, handle_file  # type: ignore[import-untyped]
 from gradio_client.exceptions import AppError  # type: ignore[import-untyped]
 
 from rag_app.assembly import Application
+from rag_app.config import preset_names
 from rag_app.feedback import FeedbackStore, feedback_path
 from tests.tiny import PASSAGES, save_picture
 from ui.answering import answered
@@ -164,3 +167,21 @@ def test_what_is_no_number_and_no_file_is_refused_in_one_line(
     with pytest.raises(AppError, match="The picture is not given as a file; upload it, or give it as"):
         client.predict("red.png", "what?", api_name="/ask")
     assert "Traceback" not in capfd.readouterr().err
+
+
+def test_feedback_is_exported(client: Client, picture: dict[str, object]) -> None:
+    client.predict(picture, "what is exported?", "Oslo", True, "the map says so", api_name="/feedback")
+    with zipfile.ZipFile(client.predict(api_name="/feedback_export")) as archive:
+        rows = [json.loads(line) for line in archive.read("feedback/questions.jsonl").splitlines()]
+        (row,) = [row for row in rows if row["question"] == "what is exported?"]
+        assert (row["reason"], row["answers"][0], row["question_type"]) == ("the map says so", "Oslo", "called right")
+        assert f"feedback/pictures/{row['image']}" in archive.namelist()
+
+
+def test_a_preset_is_chosen(client: Client) -> None:
+    listed = client.predict(api_name="/presets")
+    assert listed["in_use"] == "tiny"
+    assert {one["name"] for one in listed["presets"]} >= {"tiny", *preset_names()}
+    assert client.predict("tiny", api_name="/use_preset") == {"in_use": "tiny"}
+    with pytest.raises(AppError, match="Unknown preset 'nope'; choose one of"):
+        client.predict("nope", api_name="/use_preset")

@@ -17,9 +17,9 @@ def test_events_have_names(application: Application) -> None:
     page = build_app(application)
     named = {fn.api_name: fn for fn in page.fns.values() if fn.api_visibility == "public"}
     own = {name for name in named if not str(name).startswith("kb_")}
-    asking = {"ask", "explain", "entities", "correct", "answer_without_passages", "feedback"}
+    asking = {"ask", "explain", "entities", "correct", "answer_without_passages", "feedback", "feedback_export"}
     evaluating = {"evaluate", "evaluations", "compare_evaluations", "delete_evaluation"}
-    assert own == asking | evaluating
+    assert own == asking | evaluating | {"presets", "use_preset"}
     assert page._queue.max_size == PageSettings().max_waiting
     assert page.analytics_enabled is False
     assert page.delete_cache is not None

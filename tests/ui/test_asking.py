@@ -8,10 +8,12 @@ import json
 import math
 import re
 import sqlite3
+import zipfile
 from contextlib import closing
 from dataclasses import replace
 from html import escape
 from pathlib import Path
+from typing import Any
 
 import gradio as gr
 import pytest
@@ -37,7 +39,7 @@ from ui.app import build_app
 from ui.asked import Asked
 from ui.closer import explained
 from ui.correcting import offered
-from ui.feedback_form import kept
+from ui.feedback_form import FeedbackForm, add_feedback_export, kept
 from ui.history import MOST, history_strip, remembered, returned_to
 from ui.passage_pictures import pictures_of
 from ui.rendering import recognised_line
@@ -272,3 +274,36 @@ def test_pictures_of_passages_are_shown(application: Application, tmp_path: Path
         connection.execute("UPDATE pictures SET content = ?", [b"no picture"])
     assert pictures_of(mine.store, parts[4].answer) == {}
     assert pictures_of(None, parts[4].answer) == {}
+
+
+def test_either_thumb_takes_a_reason(asked: Asked, tmp_path: Path) -> None:
+    store = FeedbackStore(tmp_path / "feedback.sqlite")
+    with gr.Blocks(analytics_enabled=False) as page:
+        form = FeedbackForm(store)
+        form.add_details(gr.State(None))
+        add_feedback_export(store)
+    parts = {getattr(block, "elem_id", None): block for block in page.blocks.values()}
+
+    def pressed(name: str, *given: Any) -> list[Any]:  # noqa: ANN401 - of the fields
+        (fn,) = [fn for fn in page.fns.values() if (parts[name]._id, "click") in fn.targets]
+        assert fn.fn is not None
+        result: list[Any] = fn.fn(*given)
+        return result
+
+    _, said = pressed("feedback-export")
+    assert "There is no feedback in feedback.sqlite yet" in said
+    told, details, reason, better, was_right = pressed("right", asked)
+    assert ("Kept as right" in told, details.visible, better.visible, was_right) == (True, True, False, True)
+    assert reason.label == "Why is it right, if you like?"
+    pressed("feedback-send", asked, "the map says so", "ignored", was_right)
+    (kept_one,) = store
+    assert (kept_one.right, kept_one.reason, kept_one.right_answer) == (True, "the map says so", "")
+    told, details, reason, better, was_right = pressed("wrong", asked)
+    assert (reason.label, better.visible, was_right) == ("What was wrong?", True, False)
+    pressed("feedback-send", asked, "it is blue", "Lima", was_right)
+    (kept_one,) = store
+    assert (kept_one.right, kept_one.reason, kept_one.right_answer) == (False, "it is blue", "Lima")
+    file, _ = pressed("feedback-export")
+    with zipfile.ZipFile(file.value["path"]) as archive:
+        assert json.loads(archive.read("feedback/questions.jsonl"))["reason"] == "it is blue"
+    assert pressed("right", None)[1].visible is False
