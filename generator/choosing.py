@@ -28,7 +28,7 @@ class Choice:
     Attributes:
         index: which candidate won.
         answer: its text.
-        confidence: probability that it is right, in [0, 1].
+        confidence: probability that it is right, in [0, 1]; below the threshold where every passage lacks the answer.
         abstained: whether the evidence is too weak to answer.
         scores: the joint score of each candidate, log p(passage | query) + `Candidate.compared`.
         features: what the confidence was computed from; see `generator.calibration.FEATURES`.
@@ -108,6 +108,8 @@ def choose(
         features["object"] = max(-_SURE_OF_OBJECT, min(_SURE_OF_OBJECT, seen))
     confidence = 0.0 if not candidates[index].answer else calibration.confidence(features)
     lacking = all(candidate.no_answer_probability > _SURE_OF_ABSENCE for candidate in candidates)
+    if lacking and calibration.threshold:  # what is reported says the same as the abstaining
+        confidence = min(confidence, calibration.threshold) * (1.0 - features["no_answer"])
     return Choice(
         index=index,
         answer=candidates[index].answer,

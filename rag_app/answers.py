@@ -50,6 +50,7 @@ class Answer:
             those that there are, in the order in which they came.
         timings_ms: milliseconds by stage, and `total`.
         abstained: whether the evidence is too weak to stand by the text.
+        threshold: the confidence from which an answer is given; 0 where nothing says so.
         complete: False in the first parts of a stream: the passages, then what is written so far of the first guess,
             then the best of the candidates so far.
     """
@@ -60,6 +61,7 @@ class Answer:
     candidates: tuple[AnswerCandidate, ...] = ()
     timings_ms: dict[str, float] = field(default_factory=dict)
     abstained: bool = False
+    threshold: float = 0.0
     complete: bool = True
 
     def as_json(self) -> dict[str, Any]:
@@ -67,6 +69,7 @@ class Answer:
         return {
             "answer": "" if self.abstained else self.text,
             "confidence": round(self.confidence, 4),
+            "abstained": self.abstained,
             "passages": [
                 {
                     "passage_id": found.passage.passage_id,

@@ -50,18 +50,17 @@ def answer_card(answer: Answer) -> str:
     """The answer with its confidence; where the pipeline abstained, its guess as a guess."""
     if not answer.complete:
         return _writing_card(answer) if answer.text else waiting_card("Passages found. Reading them …")
-    meter = _meter(answer.confidence)
     if not answer.abstained:
         return (
             '<div class="card answer-card" data-state="answered" aria-live="polite">'
-            f'<div class="answer-text">{escape(answer.text)}</div>{meter}</div>'
+            f'<div class="answer-text">{escape(answer.text)}</div>{_meter(answer)}</div>'
         )
     guess = f"My best guess is “{escape(answer.text)}”. " if answer.text else ""
     more = "The passages below are what I found; the answer may be among them." if answer.passages else ""
     return (
         '<div class="card answer-card unsure" data-state="abstained" aria-live="polite">'
         '<div class="answer-text">I am not sure enough to answer.</div>'
-        f'<div class="answer-note">{guess}{more}</div>{meter}</div>'
+        f'<div class="answer-note">{guess}{more}</div>{_meter(answer) if answer.text else ""}</div>'
     )
 
 
@@ -88,13 +87,23 @@ def percent_sure(confidence: float) -> int:
     return min(99, round(100 * max(0.0, confidence)))
 
 
-def _meter(confidence: float) -> str:
-    percent = percent_sure(confidence)
+def _meter(answer: Answer) -> str:
+    percent, told = percent_sure(answer.confidence), "sure"
+    if answer.abstained:
+        percent, told = _percent_of_guess(answer)
     return (
-        f'<div class="meter"><span>{percent} % sure</span><div class="meter-bar" role="meter" aria-valuemin="0" '
+        f'<div class="meter"><span>{percent} % {told}</span><div class="meter-bar" role="meter" aria-valuemin="0" '
         f'aria-valuemax="100" aria-valuenow="{percent}" aria-label="Confidence">'
         f'<div class="meter-fill" style="width:{percent}%"></div></div></div>'
     )
+
+
+def _percent_of_guess(answer: Answer) -> tuple[int, str]:
+    """How sure a guess is, rounded to less than what an answer needs; and the words that say so."""
+    percent, needed = percent_sure(answer.confidence), percent_sure(answer.threshold)
+    if not needed:
+        return percent, "for this guess"
+    return min(percent, needed - 1), f"for this guess; answers are given from {needed} % on"
 
 
 def passage_cards(answer: Answer, pictures: Mapping[str, str] = MappingProxyType({})) -> str:

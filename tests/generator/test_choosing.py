@@ -58,6 +58,19 @@ def test_abstains_when_every_passage_lacks_the_answer() -> None:
     assert not choose([*lacking, candidate("z", 0.9, 2, no_answer=0.1)], [0.0, 0.0, 0.0]).abstained
 
 
+@pytest.mark.parametrize("threshold", [0.1, 0.87])
+def test_what_every_passage_lacks_is_reported_below_the_threshold(threshold: float) -> None:
+    calibration = Calibration(weights={"no_answer": 1.0}, intercept=4.0, threshold=threshold)
+    lacking = choose([candidate("x", 0.9, 0, no_answer=0.6)], [0.0], calibration=calibration)
+    assert lacking.abstained
+    assert lacking.confidence == pytest.approx(0.4 * threshold)
+    surer = choose([candidate("x", 0.9, 0, no_answer=0.9)], [0.0], calibration=calibration)
+    assert 0 < surer.confidence < lacking.confidence
+    given = choose([candidate("x", 0.9, 0, no_answer=0.5)], [0.0], calibration=calibration)
+    assert not given.abstained
+    assert given.confidence == pytest.approx(1 / (1 + math.exp(-4.5)))
+
+
 def test_abstains_below_the_threshold_only() -> None:
     candidates = [candidate("x", 0.6, 0)]
     assert choose(candidates, [1.0], calibration=Calibration(threshold=0.7)).abstained

@@ -49,6 +49,7 @@ def test_json_contract(world: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert list(answer) == [
         "answer",
         "confidence",
+        "abstained",
         "passages",
         "candidates",
         "timings_ms",

@@ -80,6 +80,23 @@ def test_abstaining_is_said_kindly() -> None:
     assert "My best guess" not in answer_card(answer(abstained=True, text=""))
 
 
+def test_the_meter_of_a_guess_does_not_say_sure() -> None:
+    guess = replace(answer(abstained=True, text="Lima"), threshold=0.8703)
+    assert "42 % for this guess; answers are given from 87 % on" in answer_card(guess)
+    assert 'aria-valuenow="86"' in answer_card(replace(guess, confidence=0.8702))  # never as high as what is needed
+    assert "<span>42 % for this guess</span>" in answer_card(replace(guess, threshold=0.0))
+    for html in (answer_card(guess), answer_card(replace(guess, threshold=0.0)), answer_card(replace(guess, text=""))):
+        assert "% sure" not in html
+    assert "meter" not in answer_card(replace(guess, text=""))
+    assert "87 % sure" in answer_card(replace(guess, confidence=0.8704, abstained=False))
+
+
+def test_an_abstention_says_so_in_json() -> None:
+    assert answer().as_json()["abstained"] is False
+    told = answer(abstained=True).as_json()
+    assert (told["answer"], told["abstained"]) == ("", True)
+
+
 def test_no_passages_no_cards() -> None:
     assert passage_cards(Answer(text="x", confidence=0.5)) == ""
 
