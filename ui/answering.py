@@ -89,11 +89,16 @@ def parts_of(asked: Asked, pictures: Mapping[str, str] = MappingProxyType({})) -
     """
     return (
         answer_card(asked.answer),
-        recognised_line(asked.entity, corrected=asked.corrected, pictured=bool(asked.picture)),
+        recognised_line(_named(asked), corrected=asked.corrected, pictured=bool(asked.picture)),
         passage_cards(asked.answer, pictures),
         timing_line(asked.answer.timings_ms),
         asked if asked.answer.complete else None,
     )
+
+
+def _named(asked: Asked) -> str:
+    """What is shown as recognised: nothing where no picture was given and no answer, since nothing then tells."""
+    return asked.entity if asked.picture or asked.corrected or not asked.answer.abstained else ""
 
 
 def other_entities(application: Application, asked: Asked) -> list[str]:

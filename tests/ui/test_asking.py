@@ -33,7 +33,7 @@ from rag_app.kb_use import KnowledgeInUse
 from rag_app.pipeline import RagPipeline
 from tests.generator.tiny import save_llava_checkpoint
 from tests.tiny import save_picture
-from ui.answering import answered, corrected, other_entities
+from ui.answering import answered, corrected, other_entities, parts_of
 from ui.api_call import api_call
 from ui.app import build_app
 from ui.asked import Asked
@@ -117,6 +117,15 @@ def test_the_passage_that_gave_the_answer_tells_what_it_is(application: Applicat
     assert asked.entity == titles[chosen.passage_id or ""]
     assert asked.entity in LANDS
     assert recognised(Answer(text="x", confidence=0.5), application.knowledge_base) == ""
+
+
+def test_nothing_is_named_where_no_picture_and_no_answer_tells(asked: Asked) -> None:
+    unsure = replace(asked, answer=replace(asked.answer, abstained=True))
+    given = replace(asked, answer=replace(asked.answer, abstained=False))
+    assert f"<b>{asked.entity}</b>" in parts_of(unsure)[1]  # a picture was
+    assert f"About: <b>{asked.entity}</b>" in parts_of(replace(given, picture=None))[1]
+    assert asked.entity not in parts_of(replace(unsure, picture=None))[1]
+    assert f"You said: <b>{asked.entity}</b>" in parts_of(replace(unsure, picture=None, corrected=True))[1]
 
 
 def test_world_flags_names_its_countries() -> None:
