@@ -109,6 +109,9 @@ CSS = """
 #ask-grid {
   display: grid; grid-template: "form answer" auto "more answer" 1fr / minmax(0, 5fr) minmax(0, 6fr);
 }
+/* what is below the grid comes after it, and does not jump while the page is put together */
+[id^=closer-]:not(#ask-grid ~ *) { display: none !important; }
+@media (min-width: 761px) { #what-answers { min-height: 138px; } #ask-grid { min-height: 850px; } }
 #ask-grid > * { min-width: 0 !important; }
 #ask-form { grid-area: form; } #ask-answer { grid-area: answer; } #ask-more { grid-area: more; }
 #ask-line { align-items: flex-end; } #ask { margin-bottom: 10px; }  /* level with the text field */

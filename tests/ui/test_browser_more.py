@@ -79,6 +79,23 @@ def from_the_top(page: Page, place: str) -> float:
     return top
 
 
+# Of everything that moves without being asked to, how much and how far, as browsers add it up (CLS).
+SHIFTS = """window.shifted = 0; new PerformanceObserver(list => list.getEntries().forEach(one => {
+    if (!one.hadRecentInput) window.shifted += one.value;
+})).observe({type: 'layout-shift', buffered: true});"""
+
+
+@pytest.mark.parametrize("width", [1280, 360])
+def test_nothing_jumps_while_the_page_loads(page: Page, address: str, width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 720})
+    page.add_init_script(SHIFTS)
+    page.goto(address)
+    expect(page.locator("#ask")).to_be_visible(timeout=PATIENCE)
+    expect(page.locator("#closer-call")).to_be_visible(timeout=PATIENCE)
+    page.wait_for_timeout(2000)  # what comes late is there
+    assert page.evaluate("window.shifted") < 0.1
+
+
 def test_nothing_jumps_and_the_call_is_shown(page: Page, address: str, tmp_path: Path) -> None:
     page.goto(address)
     expect(page.locator("#ask")).to_be_visible(timeout=PATIENCE)
