@@ -14,6 +14,7 @@ from ui.ask_tab import add_ask_tab
 from ui.evaluate_tab import add_evaluate_tab
 from ui.fixed_line import add_fixed_line
 from ui.knowledge_tab import add_knowledge_tab
+from ui.names import add_names
 from ui.preset_api import add_preset_api
 from ui.public import believe, gate
 from ui.public_uploads import check_uploads, prepare_uploads
@@ -55,6 +56,7 @@ def build_app(application: Application, settings: PageSettings | None = None) ->
                 add_knowledge_tab(page, application)
         with gr.Tab("About"):
             add_about_tab(page, application)
+        add_names(page)
     if settings.public:
         check_uploads(page, settings)
     if not ask_for_gpu(page, concurrency_id="models"):

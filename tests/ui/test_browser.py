@@ -157,7 +157,8 @@ def test_a_link_fills_in_the_form(page: Page, address: str) -> None:
 
 
 NAMELESS = """() => [...document.querySelectorAll(
-    ['button', 'textarea', 'input', 'select', '[role=button]'].map(one => '.gradio-container ' + one).join())]
+    ['button', 'textarea', 'input', 'select', '[role=button]', '[tabindex]']
+        .map(one => '.gradio-container ' + one).join())]
     .filter(one => one.offsetParent && one.type !== 'file' && one.type !== 'hidden')
     .filter(one => !(one.innerText?.trim() || one.ariaLabel || one.title || one.closest('label') || one.labels?.length
         || document.getElementById(one.getAttribute('aria-labelledby'))?.innerText.trim()))
@@ -166,6 +167,9 @@ NAMELESS = """() => [...document.querySelectorAll(
 
 def test_every_control_has_a_name(page: Page, address: str) -> None:
     ask(page, address, "what is the capital?")
+    examples = page.get_by_role("gridcell", name="Example: what is the capital?")
+    expect(examples).to_have_count(2, timeout=PATIENCE)
+    expect(page.get_by_role("button", name="Remove passages", exact=True)).to_be_visible()
     page.get_by_role("button", name="Options").click()
     expect(page.locator("#passages-k input").first).to_be_visible(timeout=PATIENCE)
     assert page.evaluate(NAMELESS) == []
