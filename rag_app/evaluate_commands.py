@@ -53,6 +53,12 @@ def add_evaluate(evaluate: argparse.ArgumentParser) -> None:
         help="folder of the pictures (default: the dataset's); may be given several times, to be tried in turn",
     )
     evaluate.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder of predictions and report")
+    evaluate.add_argument(
+        "--no-black-picture",
+        action="store_true",
+        help="search with the text alone where a question of m2kr:NAME has no picture; as published, it is searched "
+        "with a black one",
+    )
     mode = evaluate.add_mutually_exclusive_group()
     mode.add_argument("--no-retrieval", action="store_true", help="answer without passages")
     mode.add_argument("--oracle", action="store_true", help="answer from the right passages (pos_passage_ids)")
@@ -114,13 +120,16 @@ def run_evaluate(
     task = _task(args)
     beside = _beside(args.beside)
     preset = preset_of(args)
+    from rag_app.evaluation.black_picture import SIDE
     from rag_app.evaluation.run import Run, evaluate, prepare_output
     from rag_app.manifest import package_versions, settings_of
 
     mode = Mode.ORACLE if args.oracle else Mode.NOTHING if args.no_retrieval else Mode.RETRIEVAL
     prepare_output(args.output)
     application = open_application(args, retrieve=mode is Mode.RETRIEVAL)
+    black_picture = _has_black_picture(task, args, application)
     settings = {**settings_of(application), "mode": mode.value, **task.settings}
+    settings |= {"black_picture": f"{SIDE} x {SIDE}"} if black_picture else {}
     store = application.store
     if mode is Mode.ORACLE:
         store = _oracle_store(preset, var_folder(args.var))
@@ -137,6 +146,7 @@ def run_evaluate(
         recall_at=task.recall_at,
         extra=task.extra,
         judge=task.judge,
+        black_picture=black_picture,
     )
     report = evaluate(run, args.output, beside=beside, progress=ProgressLine("questions answered"))
     _show(report, args.output, beside)
@@ -158,13 +168,32 @@ def _task(args: argparse.Namespace) -> Benchmark:
     if args.dataset is not None:
         if args.folder is not None or args.split is not None:
             raise InputError("--folder and --split belong to --benchmark; the pictures of a --dataset lie in --images")
+        _refuse_black_picture(args)
         return Benchmark(dataset=scan_dataset(args.dataset, images=args.images))
     task = open_benchmark(args.benchmark, split=args.split, folder=args.folder, images=args.images)
+    if not task.black_picture:
+        _refuse_black_picture(args)
     if args.oracle and not task.has_positives:
         raise InputError("--oracle needs the right passages, which these files do not name; m2kr:NAME does")
     if args.kb is None and not args.no_retrieval:
         args.kb = _own_knowledge(task, args)
     return task
+
+
+def _refuse_black_picture(args: argparse.Namespace) -> None:
+    if args.no_black_picture:
+        raise InputError(
+            "--no-black-picture belongs to --benchmark m2kr:NAME; no other question gets one, leave it out"
+        )
+
+
+def _has_black_picture(task: Benchmark, args: argparse.Namespace, application: Application) -> bool:
+    """Whether any question is searched with a black picture: it matters to nothing else."""
+    from rag_app.evaluation.black_picture import encodes_pictures
+
+    finder, wanted = application.pipeline.finder, task.black_picture and not args.no_black_picture
+    absent = any(example.image is None for example in task.dataset.examples)
+    return wanted and absent and finder is not None and encodes_pictures(finder.encoder)
 
 
 def _own_knowledge(task: Benchmark, args: argparse.Namespace) -> str:

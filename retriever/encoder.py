@@ -104,8 +104,9 @@ class Encoder:
         """Encodes questions, in any mixture of picture and text, picture only and text only.
 
         What is fed for a missing part: without a picture, nothing (the query is its text rows alone; no black picture
-        is made up); without a text, the picture's instruction alone. Regions of a picture are encoded beside it; where
-        there are none, the part that `look` found takes the picture's place.
+        is made up: who follows M2KR's published protocol gives one); without a text, the picture's instruction alone.
+        Regions of a picture are encoded beside it; where there are none, the part that `look` found takes the
+        picture's place.
 
         Args:
             questions: what is asked.

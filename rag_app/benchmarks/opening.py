@@ -45,6 +45,7 @@ class Benchmark:
         recall_at: at which ranks retrieval is scored; the usual ones when empty.
         extra: further scores of an answer.
         judge: the metric that tells whether an answer is right, where the benchmark has none of its own.
+        black_picture: whether its protocol has questions without a picture searched with a black one.
     """
 
     dataset: Dataset
@@ -54,6 +55,7 @@ class Benchmark:
     recall_at: tuple[int, ...] = ()
     extra: Extra | None = None
     judge: str = ""
+    black_picture: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,6 +132,7 @@ def _m2kr(name: str, folder: Path | None, images: Folders | None) -> Benchmark:
         recall_at=RECALL_AT,
         extra=extra_scores(data_set),
         judge=EXACT,  # of what has no metric of its own: the answers are spellings, not people asked
+        black_picture=not flmr,
     )
 
 

@@ -11,6 +11,7 @@ from rag_app.answers import Answer
 from rag_app.benchmarks.regions import cut_regions
 from rag_app.datasets import Dataset, RowProblem
 from rag_app.errors import InputError, RefusedError, one_line
+from rag_app.evaluation.black_picture import as_without_picture, with_black_picture
 from rag_app.evaluation.modes import Mode
 from rag_app.pictures import open_picture
 from rag_app.pipeline import RagPipeline
@@ -51,7 +52,14 @@ class Asker:
     """Turns examples into questions and questions into answers."""
 
     def __init__(
-        self, pipeline: RagPipeline, dataset: Dataset, *, mode: Mode, store: Passages | None, depth: int = 0
+        self,
+        pipeline: RagPipeline,
+        dataset: Dataset,
+        *,
+        mode: Mode,
+        store: Passages | None,
+        depth: int = 0,
+        black_picture: bool = False,
     ) -> None:
         """Puts the parts together.
 
@@ -61,12 +69,14 @@ class Asker:
             mode: where the passages come from.
             store: the passages; None where none are used.
             depth: passages that are found for a question, where these are more than are read.
+            black_picture: whether a question without a picture is searched with a black one.
         """
         self._pipeline = pipeline
         self._dataset = dataset
         self._mode = mode
         self._store = store
         self._depth = depth
+        self._black_picture = black_picture
 
     def prepare(self, batch: Sequence[VqaExample], done: Container[str]) -> Prepared:
         """Opens a batch. What is done already is asked along where something is still open, so that the batch is the
@@ -145,7 +155,8 @@ class Asker:
 
     def _at_once(self, prepared: Prepared) -> list[Answer]:
         finder = self._pipeline.finder
-        if self._mode is not Mode.ORACLE and (finder is None or self._depth <= self._pipeline.k):
+        as_in_the_app = self._depth <= self._pipeline.k and not self._black_picture
+        if self._mode is not Mode.ORACLE and (finder is None or as_in_the_app):
             return self._pipeline.batch(list(prepared.questions))
         return self._read(prepared.questions, self._found(prepared))
 
@@ -166,7 +177,14 @@ class Asker:
             return [self._given(example) for example in prepared.examples]
         if self._pipeline.finder is None:
             return [() for _ in prepared.examples]
-        return self._pipeline.finder.find(prepared.questions, k=max(self._depth, self._pipeline.k))
+        depth = max(self._depth, self._pipeline.k)
+        if not self._black_picture:
+            return self._pipeline.finder.find(prepared.questions, k=depth)
+        found_of_each = self._pipeline.finder.find(list(map(with_black_picture, prepared.questions)), k=depth)
+        return [
+            found if question.image is not None else as_without_picture(found)
+            for question, found in zip(prepared.questions, found_of_each, strict=True)
+        ]
 
     def _read(self, questions: Sequence[VisualQuestion], found: Sequence[tuple[ScoredPassage, ...]]) -> list[Answer]:
         """Answers from the first passages of each question; all of them stand in the answers."""

@@ -77,6 +77,7 @@ def _summary(report: Report) -> str:
         f"{counts.get('reported', 0):,} reported",
         f"preset {preset.get('name', '?') if isinstance(preset, dict) else preset}",
         f"{manifest.get('mode', '')}",
+        "questions without a picture searched with a black one" if manifest.get("black_picture") else "",
         f"finished {manifest.get('finished', '')}",
     ]
     return f'<p class="quiet">{escape(" · ".join(part for part in said if part))}</p>'

@@ -52,6 +52,7 @@ class Run:
         recall_at: at which ranks retrieval is scored; the usual ones up to the pipeline's k when empty.
         extra: further scores of an answer.
         judge: the metric that tells whether an answer is right, where the benchmark chooses one.
+        black_picture: whether a question without a picture is searched with a black one.
     """
 
     pipeline: RagPipeline
@@ -65,6 +66,7 @@ class Run:
     recall_at: tuple[int, ...] = ()
     extra: Extra | None = None
     judge: str = ""
+    black_picture: bool = False
 
 
 def prepare_output(folder: Path) -> None:
@@ -122,7 +124,14 @@ class _Evaluation:
         self._progress = progress or (lambda done, total, note: None)
         self._started = time.monotonic()
         depth = max(run.recall_at, default=0)
-        self._asker = Asker(run.pipeline, run.dataset, mode=run.mode, store=run.store, depth=depth)
+        self._asker = Asker(
+            run.pipeline,
+            run.dataset,
+            mode=run.mode,
+            store=run.store,
+            depth=depth,
+            black_picture=run.black_picture,
+        )
         self._plan = batches(run.dataset.examples, run.batch_size, run.shard)
         self._n_planned = sum(len(batch) for batch in self._plan)
         self._problems: list[RowProblem] = []  # of rows that are asked; those of the file are added at the end

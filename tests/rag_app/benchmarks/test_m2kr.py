@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from dataclasses import replace
@@ -12,6 +13,7 @@ import datasets
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
 from knowledge_bases.m2kr import M2krSource
 from rag_app.benchmarks.m2kr import extra_scores, headlines, open_m2kr
@@ -80,6 +82,49 @@ def test_the_benchmark_from_its_files(
     assert report["metrics"]["Recall@500"] == 1.0
     assert report["manifest"]["benchmark"] == "m2kr-evqa-test"
     assert len(read_lines(tmp_path / "out" / "worst.jsonl")[0]["passages"]) == 3  # those that were read
+
+
+def searched(world: Path, folder: Path, output: Path, *more: str) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
+    """The report and what was found for each question."""
+    common = ["--folder", str(folder), "--preset", str(world / "tiny.toml"), "--var", str(output.parent / "var")]
+    assert main(["kb", "build", "--from", "m2kr:EVQA", *common]) == 0
+    evaluate = ["evaluate", "--benchmark", "m2kr:EVQA", "--images", str(folder), "--output", str(output), *common]
+    assert main([*evaluate, *more]) == 0
+    details = {row["question_id"]: row for row in read_lines(output / "details.jsonl")}
+    return read_json(output / "report.json"), details
+
+
+def test_a_question_without_a_picture_is_searched_with_a_black_one(world: Path, folder: Path, tmp_path: Path) -> None:
+    report, black = searched(world, folder, tmp_path / "black")
+    assert report["manifest"]["black_picture"] == "336 x 336"
+    assert "searched with a black one" in (tmp_path / "black" / "report.html").read_text("utf-8")
+    bare_report, bare = searched(world, folder, tmp_path / "bare", "--no-black-picture")
+    assert "black_picture" not in bare_report["manifest"]
+    assert "searched with a black one" not in (tmp_path / "bare" / "report.html").read_text("utf-8")
+    assert black["q1"]["passage_scores"] == bare["q1"]["passage_scores"]  # it has a picture
+    assert black["q2"]["passage_scores"] != bare["q2"]["passage_scores"]
+    Image.new("RGB", (336, 336)).save(folder / "black.png")
+    change_questions(folder, img_path=["inat/a.png", "black.png", "inat/gone.png", "inat/a.png"])
+    given_report, given = searched(world, folder, tmp_path / "given")
+    assert "black_picture" not in given_report["manifest"]  # every question has a picture
+    assert black["q2"]["passage_scores"] == pytest.approx(given["q2"]["passage_scores"], abs=1e-5)
+
+
+def test_runs_with_and_without_the_black_picture_are_not_mixed(
+    world: Path, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    searched(world, folder, tmp_path / "out")
+    again = ["evaluate", "--benchmark", "m2kr:EVQA", "--images", str(folder), "--folder", str(folder)]
+    again += ["--preset", str(world / "tiny.toml"), "--var", str(tmp_path / "var"), "--output", str(tmp_path / "out")]
+    capsys.readouterr()
+    assert "black_picture" in fails(capsys, [*again, "--no-black-picture"])
+
+
+def test_the_black_picture_is_m2krs_alone(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    line = {"question_id": "q", "image": None, "question": "Which?", "answers": ["it"]}
+    (tmp_path / "q.jsonl").write_text(json.dumps(line) + "\n", encoding="utf-8")
+    given = ["evaluate", "--dataset", str(tmp_path / "q.jsonl"), "--output", str(tmp_path / "out")]
+    assert "--no-black-picture belongs to --benchmark m2kr:NAME" in fails(capsys, [*given, "--no-black-picture"])
 
 
 def test_faulty_benchmarks(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
