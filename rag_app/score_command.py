@@ -13,10 +13,12 @@ from rag_app.errors import InputError, one_line, reported_as_input
 from rag_app.metrics.bem import load_bem
 from rag_app.metrics.okvqa import published_stems
 from rag_app.scoring.rows import Row, pair_rows, read_rows
-from rag_app.scoring.scorers import SCORERS, Context
+from rag_app.scoring.scorers import AT_K, SCORERS, Context
 from rag_app.scoring.totals import MISSING, score_pairs, totals
 
 __all__ = ["add_score"]
+
+_USUAL_K = (1, 5, 10)
 
 
 def add_score(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -30,7 +32,7 @@ def add_score(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -
         "--references", type=Path, required=True, nargs="+", metavar="R", help="the same; more files add columns"
     )
     score.add_argument("--missing", choices=MISSING, default="error", help="questions not answered")
-    score.add_argument("--k", type=int, nargs="+", default=[1, 5, 10], help="the K of Recall@K (default: 1 5 10)")
+    score.add_argument("--k", type=int, nargs="+", help="the K of Recall@K and Pseudo-Recall@K (default: 1 5 10)")
     score.add_argument("--passages", type=Path, metavar="FILE", help="texts of the passages, for pseudo-recall")
     score.add_argument("--bem", type=Path, metavar="DIR", help="checkpoint of BEM, for the full E-VQA score")
     score.add_argument("--json", action="store_true", help="print one JSON object")
@@ -47,7 +49,9 @@ def _metric(name: str) -> str:
 
 def run_score(args: argparse.Namespace) -> int:
     """Scores one file of predictions."""
-    if min(args.k) < 1:
+    if args.k is not None and args.metric not in AT_K:
+        raise InputError(f"--k belongs to --metric {' and '.join(AT_K)}; {args.metric} has no K")
+    if args.k is not None and min(args.k) < 1:
         raise InputError(f"--k must be at least 1, not {min(args.k)}")
     predictions = read_rows(args.predictions)
     references = [read_rows(path) for path in args.references]
@@ -81,7 +85,7 @@ def _context(args: argparse.Namespace, references: Mapping[str, Row]) -> Context
     if args.metric == "okvqa":
         answers = [row["answers"] for row in references.values() if isinstance(row.get("answers"), list)]
         stems = published_stems(one for some in answers for one in some if isinstance(one, dict))
-    return Context(cutoffs=sorted(set(args.k)), passages=passages, bem=bem, stems=stems)
+    return Context(cutoffs=sorted(set(args.k or _USUAL_K)), passages=passages, bem=bem, stems=stems)
 
 
 def _write_details(path: Path, text: str) -> None:

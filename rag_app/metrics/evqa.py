@@ -12,8 +12,9 @@ from collections.abc import Sequence
 
 from rag_app.metrics.words import NUMBER_WORDS, REPAIRED_CONTRACTIONS
 
-__all__ = ["MULTI_ANSWER", "evqa_exact_match", "normalise_evqa_answer", "split_references"]
+__all__ = ["EVQA", "EVQA_EXACT", "MULTI_ANSWER", "evqa_exact_match", "normalise_evqa_answer", "split_references"]
 
+EVQA, EVQA_EXACT = "E-VQA", "E-VQA exact match"  # with BEM, and without
 MULTI_ANSWER = "multi_answer"
 _LEAST_OVERLAP = 0.5
 _MODEL_PREFIX = "<extra_id_0> "

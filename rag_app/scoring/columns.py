@@ -6,18 +6,36 @@ from collections.abc import Sequence
 
 from rag_app.scoring.rows import Row
 
-__all__ = ["annotations_of", "confidence_of", "ids_of", "passage_ids_of", "prediction_of", "text_of", "texts_of"]
+__all__ = [
+    "ANSWER_KEYS",
+    "annotations_of",
+    "confidence_of",
+    "ids_of",
+    "is_null",
+    "passage_ids_of",
+    "prediction_of",
+    "text_of",
+    "texts_of",
+]
 
-_PREDICTION_KEYS = ("answer", "prediction", "direct_answer", "predicted_answer", "pred_ans", "text")
+ANSWER_KEYS = ("answer", "prediction", "direct_answer", "predicted_answer", "pred_ans", "text")
 
 
-def prediction_of(row: Row) -> str:
-    """The predicted answer.
+def prediction_of(row: Row, *keys: str) -> str:
+    """The predicted answer, under the first of the keys that the row has; those of `ANSWER_KEYS` when none are given.
 
     Raises:
         ValueError: there is none.
     """
-    return text_of(row, *_PREDICTION_KEYS)
+    wanted = keys or ANSWER_KEYS
+    if is_null(row, wanted):
+        raise ValueError(f"{wanted[0]!r} is null; write the answer, or give --missing zero or --missing skip")
+    return text_of(row, *wanted)
+
+
+def is_null(row: Row, keys: Sequence[str]) -> bool:
+    """Whether a row has nothing but null under the keys, and has at least one of them."""
+    return any(key in row for key in keys) and all(row.get(key) is None for key in keys)
 
 
 def text_of(row: Row, *keys: str) -> str:

@@ -8,16 +8,24 @@ from typing import Any
 
 from rag_app.metrics.bem import Bem
 from rag_app.metrics.direct import aokvqa_accuracy, aokvqa_choice, gqa_exact_match
-from rag_app.metrics.evqa import MULTI_ANSWER, evqa_exact_match, split_references
+from rag_app.metrics.evqa import EVQA, EVQA_EXACT, MULTI_ANSWER, evqa_exact_match, split_references
 from rag_app.metrics.infoseek import infoseek_match, infoseek_numerical_match
 from rag_app.metrics.judging import EXACT, VQA, VQA_ANSWERS
 from rag_app.metrics.okvqa import okvqa_accuracies
 from rag_app.metrics.retrieval import pseudo_recall_at_k, recall_at_k
 from rag_app.metrics.vqa import exact_match, vqa_accuracy_of_annotations
-from rag_app.scoring.columns import annotations_of, ids_of, passage_ids_of, prediction_of, text_of, texts_of
+from rag_app.scoring.columns import (
+    ANSWER_KEYS,
+    annotations_of,
+    ids_of,
+    passage_ids_of,
+    prediction_of,
+    text_of,
+    texts_of,
+)
 from rag_app.scoring.rows import Row
 
-__all__ = ["SCORERS", "Context", "scored_names"]
+__all__ = ["AT_K", "SCORERS", "Context", "answer_keys", "scored_names"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +49,14 @@ Scorer = Callable[[Row, Row, Context], dict[str, float] | None]
 """(reference, prediction, context) -> score by metric name; None where the official scorer leaves the question out."""
 
 
+AT_K = ("recall", "pseudo-recall")
+"""The metrics that have a K."""
+_OWN_KEYS = {
+    "aokvqa": ("direct_answer", "answer", "prediction"),
+    "aokvqa-mc": ("multiple_choice", "answer", "prediction"),
+}
+
+
 def _vqa(reference: Row, prediction: Row, context: Context) -> dict[str, float]:
     return {"VQA accuracy": vqa_accuracy_of_annotations(prediction_of(prediction), annotations_of(reference))}
 
@@ -53,7 +69,7 @@ def _aokvqa(reference: Row, prediction: Row, context: Context) -> dict[str, floa
     if reference.get("difficult_direct_answer") is True:
         return None
     answers = texts_of(reference, "direct_answers", "answers")
-    given = text_of(prediction, "direct_answer", "answer", "prediction")
+    given = prediction_of(prediction, *_OWN_KEYS["aokvqa"])
     return {"A-OKVQA direct answer": aokvqa_accuracy(given, answers)}
 
 
@@ -61,7 +77,7 @@ def _aokvqa_choice(reference: Row, prediction: Row, context: Context) -> dict[st
     choices, correct = texts_of(reference, "choices"), reference.get("correct_choice_idx")
     if not isinstance(correct, int) or isinstance(correct, bool):
         raise TypeError("'correct_choice_idx' must be a whole number")
-    given = text_of(prediction, "multiple_choice", "answer", "prediction")
+    given = prediction_of(prediction, *_OWN_KEYS["aokvqa-mc"])
     return {"A-OKVQA multiple choice": aokvqa_choice(given, choices, correct)}
 
 
@@ -71,11 +87,11 @@ def _evqa(reference: Row, prediction: Row, context: Context) -> dict[str, float]
     ]
     given, question_type = prediction_of(prediction), reference.get("question_type") or ""
     exact = evqa_exact_match(given, answers, question_type=question_type)
-    scores = {"E-VQA exact match": exact}
+    scores = {EVQA_EXACT: exact}
     if context.bem is not None:
         question = text_of(reference, "question")
         lists = question_type == MULTI_ANSWER
-        scores["E-VQA"] = exact or context.bem.match(question, answers, given, lists=lists)
+        scores[EVQA] = exact or context.bem.match(question, answers, given, lists=lists)
     return scores
 
 
@@ -165,6 +181,11 @@ SCORERS: dict[str, Scorer] = {
     "pseudo-recall": _pseudo_recall,
     "calibration": _calibration,
 }
+
+
+def answer_keys(metric: str) -> tuple[str, ...]:
+    """The names of the column that holds a prediction's answer, by precedence; none where passages are scored."""
+    return () if metric in AT_K else _OWN_KEYS.get(metric, ANSWER_KEYS)
 
 
 def scored_names(metric: str, reference: Row, context: Context) -> list[str]:

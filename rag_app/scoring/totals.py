@@ -11,9 +11,9 @@ from rag_app.errors import InputError, reported_as_input
 from rag_app.metrics.calibration import abstaining, expected_calibration_error
 from rag_app.metrics.infoseek import UNSEEN, infoseek_metric, infoseek_total
 from rag_app.metrics.questions import mean_scores
-from rag_app.scoring.columns import confidence_of
+from rag_app.scoring.columns import confidence_of, is_null
 from rag_app.scoring.rows import Pair
-from rag_app.scoring.scorers import SCORERS, Context, scored_names
+from rag_app.scoring.scorers import SCORERS, Context, answer_keys, scored_names
 
 __all__ = ["MISSING", "Scored", "score_pairs", "totals"]
 
@@ -37,7 +37,8 @@ def score_pairs(
         metric: a name of `SCORERS`.
         pairs: the questions.
         context: what scorers need beside them.
-        missing: what becomes of a question without prediction: `error`, `zero`, or `skip`.
+        missing: what becomes of a question without prediction: `error`, `zero`, or `skip`. One whose answer is null
+            has none.
         surplus: how many predictions belong to no question, for the error's message.
 
     Raises:
@@ -51,7 +52,8 @@ def score_pairs(
             "add them, or give --missing zero or --missing skip"
         )
     scored = []
-    for pair in pairs:
+    for given in pairs:
+        pair = given if missing == "error" else _without_null(metric, given)
         if pair.prediction is None and missing == "skip":
             continue
         with _naming(pair):
@@ -61,6 +63,11 @@ def score_pairs(
     if not scored:
         raise InputError(f"no question is left that the metric {metric} counts")
     return scored
+
+
+def _without_null(metric: str, pair: Pair) -> Pair:
+    is_missing = pair.prediction is not None and is_null(pair.prediction, answer_keys(metric))
+    return replace(pair, prediction=None) if is_missing else pair
 
 
 def _naming(pair: Pair) -> AbstractContextManager[None]:

@@ -210,6 +210,48 @@ def test_missing_predictions(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert left_out["counts"] == {"questions": 1, "VQA accuracy": 1, "given": 4, "unscored": 3}
 
 
+def test_a_null_answer_is_a_missing_one_where_that_is_asked_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    references = lines(tmp_path / "r.jsonl", *({"question_id": i, "answers": ["a"] * 10} for i in range(3)))
+    given = [{"question_id": 0, "answer": "a"}, {"question_id": 1, "answer": None, "confidence": 0.9}]
+    predictions = lines(tmp_path / "p.jsonl", *given, {"question_id": 2, "answer": None, "prediction": "a"})
+    message = fails(capsys, "vqa", predictions, references)
+    assert "question '1': 'answer' is null; write the answer, or give --missing zero or --missing skip" in message
+    zero = score(capsys, "vqa", predictions, [references], "--missing", "zero")
+    assert zero["metrics"]["VQA accuracy"] == pytest.approx(2 / 3)
+    assert zero["counts"] == {"questions": 3, "VQA accuracy": 3, "given": 3, "unscored": 0}
+    skip = score(capsys, "vqa", predictions, [references], "--missing", "skip")
+    assert skip["metrics"]["VQA accuracy"] == 1.0
+    assert skip["counts"] == {"questions": 2, "VQA accuracy": 2, "given": 3, "unscored": 1}
+    right = {"answer": "a", "confidence": 1.0}
+    sure = lines(tmp_path / "c.jsonl", {"question_id": 0, **right}, given[1], {"question_id": 2, **right})
+    assert score(capsys, "calibration", sure, [references], "--missing", "zero")["metrics"]["ECE"] == 0.0
+    absent = lines(tmp_path / "a.jsonl", *({"question_id": i, "guess": "a"} for i in range(3)))
+    assert "question '0': 'answer' is missing" in fails(capsys, "vqa", absent, references, "--missing", "zero")
+
+
+def test_a_null_answer_in_the_column_that_a_metric_reads(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    common = {"choices": ["train", "cab"], "correct_choice_idx": 1, "direct_answers": ["cab"] * 10}
+    rows = [{"question_id": one, "difficult_direct_answer": one == "b", **common} for one in "ab"]
+    references = document(tmp_path / "r.json", rows)
+    half = {"multiple_choice": "cab", "direct_answer": None}
+    predictions = document(tmp_path / "p.json", {"a": half, "b": half})
+    assert "question 'a': 'direct_answer' is null" in fails(capsys, "aokvqa", predictions, references)
+    zero = score(capsys, "aokvqa", predictions, [references], "--missing", "zero")
+    assert (zero["metrics"], zero["counts"]["unscored"]) == ({"A-OKVQA direct answer": 0.0}, 1)
+    assert score(capsys, "aokvqa-mc", predictions, [references])["metrics"] == {"A-OKVQA multiple choice": 1.0}
+
+
+def test_k_belongs_to_the_metrics_that_have_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    good = lines(tmp_path / "good.jsonl", GOOD | {"passage_ids": ["p"], "pos_passage_ids": ["p"]})
+    for metric in ("vqa", "evqa", "calibration"):
+        line = fails(capsys, metric, good, good, "--k", "5")
+        assert f"--k belongs to --metric recall and pseudo-recall; {metric} has no K" in line
+    usual = score(capsys, "recall", good, [good])["metrics"]
+    assert usual == {"Recall@1": 1.0, "Recall@5": 1.0, "Recall@10": 1.0}
+
+
 GOOD = {"question_id": "q", "answers": ["a"], "answer": "a"}
 
 
