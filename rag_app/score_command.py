@@ -12,6 +12,7 @@ from typing import Any
 from rag_app.errors import InputError, one_line, reported_as_input
 from rag_app.metrics.bem import load_bem
 from rag_app.metrics.okvqa import published_stems
+from rag_app.scoring.pictures import with_pictures
 from rag_app.scoring.rows import Row, pair_rows, read_rows
 from rag_app.scoring.scorers import AT_K, SCORERS, Context
 from rag_app.scoring.totals import MISSING, score_pairs, totals
@@ -55,6 +56,8 @@ def run_score(args: argparse.Namespace) -> int:
         raise InputError(f"--k must be at least 1, not {min(args.k)}")
     predictions = read_rows(args.predictions)
     references = [read_rows(path) for path in args.references]
+    if args.metric == "evqa":
+        references = [with_pictures(references[0], predictions), *references[1:]]
     pairs = pair_rows(predictions, references)
     surplus = len(predictions.keys() - references[0].keys())
     context = _context(args, references[0])

@@ -18,6 +18,7 @@ from rag_app.datasets import RowProblem
 from rag_app.errors import reported_as_input
 from rag_app.metrics.evqa import split_references
 from rag_app.scoring.columns import text_of
+from rag_app.scoring.pictures import named_pictures, picture_id
 from rag_app.scoring.rows import FileRow, Row, scan_rows
 
 __all__ = ["SPLITS", "read_evqa"]
@@ -40,7 +41,7 @@ def read_evqa(folder: Path, split: str, *, images: Sequence[Path]) -> Iterator[I
     """
     rows = scan_rows(only_file(folder, [f"{split}.csv"], "questions"))
     wanted = {
-        picture for one in rows if one.row.get("dataset_name") == "inaturalist" for picture in _named_pictures(one.row)
+        picture for one in rows if one.row.get("dataset_name") == "inaturalist" for picture in named_pictures(one.row)
     }
     names: dict[str, str] = {}
     for folder_of_names in (one / "inat" for one in images):
@@ -53,7 +54,7 @@ def read_evqa(folder: Path, split: str, *, images: Sequence[Path]) -> Iterator[I
             yield Item(
                 line=found.line,
                 example=VqaExample(
-                    question_id=f"{found.question_id}" if place == 1 else f"{found.question_id}.{place}",
+                    question_id=picture_id(f"{found.question_id}", place),
                     question=text_of(row, "question"),
                     answers=tuple(split_references(text_of(row, "answer"))),
                     question_type=text_of(row, "question_type"),
@@ -66,14 +67,10 @@ def read_evqa(folder: Path, split: str, *, images: Sequence[Path]) -> Iterator[I
 
 
 def _pictures(row: Row) -> list[str]:
-    found = _named_pictures(row)
+    found = named_pictures(row)
     if not found:
         raise ValueError("'dataset_image_ids' names no picture")
     return found
-
-
-def _named_pictures(row: Row) -> list[str]:
-    return [part.strip() for part in str(row.get("dataset_image_ids") or "").split("|") if part.strip()]
 
 
 def _places(dataset: str, picture: str, names: Mapping[str, str]) -> tuple[Path, ...]:

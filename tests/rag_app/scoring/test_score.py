@@ -139,6 +139,28 @@ def test_evqa_in_the_official_csv(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert [row["E-VQA exact match"] for row in details] == [1.0, 1.0, 0.0]
 
 
+def test_evqa_by_picture_as_evaluate_writes_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "r.csv").write_text(EVQA, encoding="utf-8")
+    given = {"0": "the alps", "0.2": "Andes", "1": "blue", "2": "three"}
+    rows = [{"question_id": name, "answer": answer} for name, answer in given.items()]
+    predictions, details = lines(tmp_path / "p.jsonl", *rows), tmp_path / "d.jsonl"
+    result = score(capsys, "evqa", predictions, [tmp_path / "r.csv"], "--details", str(details))
+    assert result["metrics"] == {"E-VQA exact match": pytest.approx(3 / 4)}
+    assert result["counts"]["given"] == 4
+    found = [json.loads(line) for line in details.read_text("utf-8").splitlines()]
+    assert [(row["question_id"], row["E-VQA exact match"]) for row in found] == [
+        ("0", 1.0),
+        ("0.2", 0.0),
+        ("1", 1.0),
+        ("2", 1.0),
+    ]
+    surplus = lines(tmp_path / "s.jsonl", *rows[:-1], {"question_id": "0.3", "answer": "x"})
+    message = fails(capsys, "evqa", surplus, tmp_path / "r.csv")
+    assert "1 of 4 questions have no prediction, the first is '2', and 1 predictions belong to no question" in message
+    by_row = lines(tmp_path / "rows.jsonl", rows[0], *rows[2:])  # one answer a row, as others may give
+    assert score(capsys, "evqa", by_row, [tmp_path / "r.csv"])["counts"]["given"] == 3
+
+
 def test_infoseek_in_the_official_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     split, other = "val_unseen_question", "val_unseen_entity"
     references = lines(
