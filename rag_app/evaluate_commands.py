@@ -10,15 +10,18 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rag_app.benchmarks.opening import KINDS, Benchmark, open_benchmark
+from rag_app.benchmarks.opening import KINDS, NOT_WITH_BEM, Benchmark, open_benchmark
 from rag_app.config import Preset, var_folder
 from rag_app.datasets import RowProblem, scan_dataset
-from rag_app.errors import InputError, one_line
+from rag_app.errors import InputError, one_line, reported_as_input
 from rag_app.evaluation.files import SCORES, read_report
 from rag_app.evaluation.modes import Mode
 from rag_app.evaluation.report import report_text
+from rag_app.evaluation.settings import BEM
 from rag_app.evaluation.shards import WHOLE, Shard, launched_shard, parse_shard
 from rag_app.knowledge import find_together, list_knowledge, open_store
+from rag_app.metrics.bem import check_bem, load_bem
+from rag_app.metrics.questions import Afterwards
 from rag_app.progress import ProgressLine
 from rag_app.stores import Passages, join_stores
 
@@ -67,6 +70,12 @@ def add_evaluate(evaluate: argparse.ArgumentParser) -> None:
         metavar="I/N",
         help="ask one part of N, on one of N machines; then evaluate merge. `auto` takes the part from $RANK and "
         "$WORLD_SIZE, as `accelerate launch` sets them, and a folder of its own in --output",
+    )
+    evaluate.add_argument(
+        "--bem",
+        type=Path,
+        metavar="DIR",
+        help="checkpoint of BEM, for the full score of m2kr:EVQA and evqa:FOLDER",
     )
     _add_beside(evaluate)
 
@@ -117,6 +126,7 @@ def run_evaluate(
         open_application: opens it; takes `retrieve`.
     """
     shard = _shard(args)
+    _check_bem(args)
     task = _task(args)
     beside = _beside(args.beside)
     preset = preset_of(args)
@@ -126,9 +136,10 @@ def run_evaluate(
 
     mode = Mode.ORACLE if args.oracle else Mode.NOTHING if args.no_retrieval else Mode.RETRIEVAL
     prepare_output(args.output)
+    afterwards, of_bem = _bem(task)
     application = open_application(args, retrieve=mode is Mode.RETRIEVAL)
     black_picture = _has_black_picture(task, args, application)
-    settings = {**settings_of(application), "mode": mode.value, **task.settings}
+    settings = {**settings_of(application), "mode": mode.value, **task.settings, **of_bem}
     settings |= {"black_picture": f"{SIDE} x {SIDE}"} if black_picture else {}
     store = application.store
     if mode is Mode.ORACLE:
@@ -145,10 +156,12 @@ def run_evaluate(
         shard=shard,
         recall_at=task.recall_at,
         extra=task.extra,
+        afterwards=afterwards,
         judge=task.judge,
         black_picture=black_picture,
     )
-    report = evaluate(run, args.output, beside=beside, progress=ProgressLine("questions answered"))
+    progress, scoring = ProgressLine("questions answered"), ProgressLine("answers scored with BEM")
+    report = evaluate(run, args.output, beside=beside, progress=progress, scoring=scoring)
     _show(report, args.output, beside)
     return 0
 
@@ -163,6 +176,26 @@ def _shard(args: argparse.Namespace) -> Shard:
     return shard
 
 
+def _check_bem(args: argparse.Namespace) -> None:
+    if args.bem is None:
+        return
+    if args.benchmark is None:
+        raise InputError(NOT_WITH_BEM)
+    with reported_as_input("BEM"):
+        check_bem(args.bem)
+
+
+def _bem(task: Benchmark) -> tuple[Afterwards | None, dict[str, str]]:
+    """How the answers are scored afterwards, and what the manifest says of it; nothing without a checkpoint of BEM."""
+    if task.bem is None or task.extra is None:
+        return None, {}
+    from rag_app.benchmarks.equivalence import with_bem
+    from rag_app.manifest import bem_fingerprint
+
+    with reported_as_input("BEM"):
+        return with_bem(task.extra, load_bem(task.bem)), {BEM: bem_fingerprint(task.bem)}
+
+
 def _task(args: argparse.Namespace) -> Benchmark:
     """The dataset or the benchmark; M2KR is asked of the knowledge base of its own passages."""
     if args.dataset is not None:
@@ -170,7 +203,7 @@ def _task(args: argparse.Namespace) -> Benchmark:
             raise InputError("--folder and --split belong to --benchmark; the pictures of a --dataset lie in --images")
         _refuse_black_picture(args)
         return Benchmark(dataset=scan_dataset(args.dataset, images=args.images))
-    task = open_benchmark(args.benchmark, split=args.split, folder=args.folder, images=args.images)
+    task = open_benchmark(args.benchmark, split=args.split, folder=args.folder, images=args.images, bem=args.bem)
     if not task.black_picture:
         _refuse_black_picture(args)
     if args.oracle and not task.has_positives:

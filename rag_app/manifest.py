@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import platform
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from retriever.index.manifest import Manifest
 from retriever.index.on_device import OnDeviceIndex
 from retriever.index.opening import PassageIndex
 
-__all__ = ["package_versions", "settings_of"]
+__all__ = ["bem_fingerprint", "package_versions", "settings_of"]
 
 _PACKAGES = (
     "torch",
@@ -93,8 +93,21 @@ def _folder_fingerprint(generator: str) -> str | None:
     folder = Path(checkpoint_location(name))
     if not folder.is_dir():
         return None
+    return _checksum(sorted(folder.glob("*.json")) + sorted(folder.glob("*.safetensors")))
+
+
+def bem_fingerprint(folder: Path) -> str:
+    """A checksum over the files of a checkpoint of BEM, its vocabulary included (16 hexadecimal digits).
+
+    Raises:
+        OSError: one cannot be read.
+    """
+    return _checksum([file for kind in ("*.json", "*.safetensors", "*.txt") for file in sorted(folder.glob(kind))])
+
+
+def _checksum(files: Sequence[Path]) -> str:
     digest = hashlib.sha256()
-    for file in sorted(folder.glob("*.json")) + sorted(folder.glob("*.safetensors")):
+    for file in files:
         digest.update(f"{file.name} {file.stat().st_size}\n".encode())
         with file.open("rb") as stream:
             while block := stream.read(1 << 20):

@@ -82,3 +82,27 @@ def save_preset(path: Path, preset: Preset) -> Path:
     lines = [f"{name} = {json.dumps(getattr(preset, name))}" for name in names]
     path.write_text("\n".join([*lines, f"k = {preset.k}", f"batch_size = {preset.batch_size}", ""]), encoding="utf-8")
     return path
+
+
+BEM_VOCABULARY = "[PAD] [UNK] [CLS] [SEP] [MASK] what is it lima oslo a city , red blue"
+
+
+def save_bem(folder: Path, *, seed: int = 0, classes: int = 2) -> Path:
+    """A small random BERT with two classes in the layout that BEM is published in."""
+    from transformers import BertConfig, BertForSequenceClassification, BertTokenizer
+
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "vocab.txt").write_text(BEM_VOCABULARY.replace(" ", "\n"), encoding="utf-8")
+    torch.manual_seed(seed)
+    config = BertConfig(
+        vocab_size=len(BEM_VOCABULARY.split()),
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=32,
+        initializer_range=1.0,
+        id2label={number: f"LABEL_{number}" for number in range(classes)},
+    )
+    BertForSequenceClassification(config).save_pretrained(folder)
+    BertTokenizer(str(folder / "vocab.txt")).save_pretrained(folder)
+    return folder

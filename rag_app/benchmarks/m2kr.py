@@ -13,7 +13,7 @@ from knowledge_bases.sources import Source
 from rag_app.benchmarks.infoseek import places_of_oven
 from rag_app.datasets import Dataset, GivenRow, RowProblem, collect_dataset
 from rag_app.errors import one_line, reported_as_input
-from rag_app.metrics.evqa import evqa_exact_match, split_references
+from rag_app.metrics.evqa import EVQA, EVQA_EXACT, evqa_exact_match, split_references
 from rag_app.metrics.infoseek import infoseek_match
 from rag_app.metrics.judging import EXACT
 from rag_app.metrics.okvqa import STEMMED, UNSTEMMED, okvqa_accuracies
@@ -28,7 +28,7 @@ RECALL_AT = (1, 5, 10, 20, 50, 100, 500)
 _HEADLINES = {"WIT": ("Recall@10",), "IGLUE": ("Recall@1",), "LLaVA": ("Recall@1",)}
 _PSEUDO = ("Infoseek", "EVQA", "OKVQA")
 INFOSEEK_STRING = "InfoSeek string match"
-_OF_ANSWERS = {"EVQA": ("E-VQA exact match",), "OKVQA": (STEMMED, UNSTEMMED), "Infoseek": (EXACT, INFOSEEK_STRING)}
+_OF_ANSWERS = {"EVQA": (EVQA_EXACT,), "OKVQA": (STEMMED, UNSTEMMED), "Infoseek": (EXACT, INFOSEEK_STRING)}
 
 
 def open_m2kr(source: Source, *, images: Folders | None) -> Dataset:
@@ -78,10 +78,15 @@ def _with_picture(example: VqaExample, folders: Sequence[Path]) -> VqaExample:
     return replace(example, image=place_of_picture((image, *places_of_oven(image.stem)), folders))
 
 
-def headlines(name: str) -> list[str]:
-    """The metrics that the published table of retrieval shows of a dataset, then those of its answers."""
+def headlines(name: str, *, bem: bool = False) -> list[str]:
+    """The metrics that the published table of retrieval shows of a dataset, then those of its answers.
+
+    Args:
+        name: of the dataset.
+        bem: whether E-VQA's answers are scored with BEM as well.
+    """
     retrieval = [*_HEADLINES.get(name, ("Recall@5",)), *(["Pseudo-Recall@5"] if name in _PSEUDO else [])]
-    return [*retrieval, *_OF_ANSWERS.get(name, (EXACT,))]
+    return [*retrieval, *([EVQA] if bem else []), *_OF_ANSWERS.get(name, (EXACT,))]
 
 
 def extra_scores(name: str) -> Extra | None:
@@ -96,7 +101,7 @@ def extra_scores(name: str) -> Extra | None:
 def _evqa(example: VqaExample, answer: str) -> dict[str, float]:
     references = [part for text in example.answers for part in split_references(text)]
     try:
-        return {"E-VQA exact match": evqa_exact_match(answer, references, question_type=example.question_type)}
+        return {EVQA_EXACT: evqa_exact_match(answer, references, question_type=example.question_type)}
     except ValueError:  # the official scorer refuses a question without reference as well
         return {}
 

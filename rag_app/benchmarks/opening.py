@@ -22,6 +22,7 @@ from rag_app.benchmarks.okvqa import SPLITS as OKVQA_SPLITS
 from rag_app.benchmarks.okvqa import read_okvqa
 from rag_app.datasets import Dataset, GivenRow, RowProblem, collect_dataset
 from rag_app.errors import InputError, one_line
+from rag_app.metrics.evqa import EVQA, EVQA_EXACT
 from rag_app.metrics.infoseek import infoseek_metric
 from rag_app.metrics.judging import EXACT
 from rag_app.metrics.okvqa import published_stems
@@ -30,7 +31,9 @@ from rag_app.picture_places import Folders, folders_of, place_of_picture
 from rag_app.scoring.columns import annotations_of
 from rag_app.scoring.scorers import SCORERS, Context
 
-__all__ = ["KINDS", "Benchmark", "open_benchmark"]
+__all__ = ["KINDS", "NOT_WITH_BEM", "Benchmark", "open_benchmark"]
+
+NOT_WITH_BEM = "--bem belongs to --benchmark m2kr:EVQA and evqa:FOLDER; it is part of E-VQA's score alone"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +49,7 @@ class Benchmark:
         extra: further scores of an answer.
         judge: the metric that tells whether an answer is right, where the benchmark has none of its own.
         black_picture: whether its protocol has questions without a picture searched with a black one.
+        bem: checkpoint of BEM, which the answers are scored with as well; see `rag_app.benchmarks.equivalence`.
     """
 
     dataset: Dataset
@@ -56,6 +60,7 @@ class Benchmark:
     extra: Extra | None = None
     judge: str = ""
     black_picture: bool = False
+    bem: Path | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +84,7 @@ KINDS = {
     "evqa": _Kind(
         splits=EVQA_SPLITS,
         read=lambda folder, split, images: read_evqa(folder, split, images=images),
-        headline=("E-VQA exact match",),
+        headline=(EVQA_EXACT,),
     ),
     "infoseek": _Kind(
         splits=INFOSEEK_SPLITS,
@@ -90,7 +95,12 @@ KINDS = {
 
 
 def open_benchmark(
-    name: str, *, split: str | None = None, folder: Path | None = None, images: Folders | None
+    name: str,
+    *,
+    split: str | None = None,
+    folder: Path | None = None,
+    images: Folders | None,
+    bem: Path | None = None,
 ) -> Benchmark:
     """The benchmark of this name.
 
@@ -100,30 +110,37 @@ def open_benchmark(
         split: of the latter; the one that papers report when not given.
         folder: of M2KR's parquet files.
         images: folder of the pictures, or several; for published files, their own folder when not given.
+        bem: checkpoint of BEM, for the official score of Encyclopedic-VQA.
 
     Raises:
-        InputError: it is unknown, cannot be read, or holds no question that can be asked.
+        InputError: it is unknown, cannot be read, holds no question that can be asked, or is not scored with BEM.
     """
     kind, _, place = name.partition(":")
     if kind not in KINDS:
         if split is not None:
             raise InputError(f"write the split as {name}/{split}; --split belongs to {', '.join(KINDS)}")
-        return _m2kr(name, folder, images)
+        return _m2kr(name, folder, images, bem)
     if folder is not None:
         raise InputError(f"--folder belongs to m2kr:NAME; write {kind}:FOLDER with the folder of the published files")
     if not place or not Path(place).is_dir():
         raise InputError(f"there is no folder {place!r}; write {kind}:FOLDER with the folder of the published files")
-    return _published(kind, Path(place), split or KINDS[kind].splits[0], folders_of(images or Path(place)))
+    return _published(kind, Path(place), split or KINDS[kind].splits[0], folders_of(images or Path(place)), bem)
 
 
-def _m2kr(name: str, folder: Path | None, images: Folders | None) -> Benchmark:
+def _check_scored_with_bem(scored: bool, bem: Path | None) -> None:
+    if bem is not None and not scored:
+        raise InputError(NOT_WITH_BEM)
+
+
+def _m2kr(name: str, folder: Path | None, images: Folders | None, bem: Path | None) -> Benchmark:
     try:
         source = parse_source(name, folder)
     except ValueError as error:
         raise InputError(f"{error}; or one of {', '.join(f'{kind}:FOLDER' for kind in KINDS)}") from error
     flmr = isinstance(source, FlmrSource)
     data_set = "OKVQA" if isinstance(source, FlmrSource) else source.name
-    headline = headlines(data_set)
+    _check_scored_with_bem(data_set == "EVQA", bem)
+    headline = headlines(data_set, bem=bem is not None)
     return Benchmark(
         dataset=open_m2kr(source, images=images),
         settings={"benchmark": source.slug, "headline": headline[1:] if flmr else headline},  # no Recall
@@ -133,19 +150,23 @@ def _m2kr(name: str, folder: Path | None, images: Folders | None) -> Benchmark:
         extra=extra_scores(data_set),
         judge=EXACT,  # of what has no metric of its own: the answers are spellings, not people asked
         black_picture=not flmr,
+        bem=bem,
     )
 
 
-def _published(kind: str, folder: Path, split: str, images: Sequence[Path]) -> Benchmark:
+def _published(kind: str, folder: Path, split: str, images: Sequence[Path], bem: Path | None) -> Benchmark:
     published = KINDS[kind]
+    _check_scored_with_bem(kind == "evqa", bem)
     if split not in published.splits:
         raise InputError(f"{kind} has no split {split!r}; choose one of {', '.join(published.splits)}")
+    headline = [*([EVQA] if bem is not None else []), *published.headline]
     rows = list(published.read(folder, split, images))
     return Benchmark(
         dataset=collect_dataset(f"{kind}-{split}", (_given(row, images) for row in rows), images=images),
-        settings={"benchmark": f"{kind}-{split}", "headline": list(published.headline)},
+        settings={"benchmark": f"{kind}-{split}", "headline": headline},
         has_positives=False,
         extra=_by_official_rules(kind, [row for row in rows if isinstance(row, Item)]),
+        bem=bem,
     )
 
 

@@ -12,8 +12,8 @@ from rag_app.answers import Answer
 from rag_app.atomic import discard_parts, write_json
 from rag_app.datasets import Dataset
 from rag_app.errors import InputError
-from rag_app.evaluation.files import DETAILS, PREDICTIONS, SETTINGS
-from rag_app.evaluation.settings import different, on_all_devices
+from rag_app.evaluation.files import DETAILS, PREDICTIONS, REPORT, SETTINGS
+from rag_app.evaluation.settings import BEM, different, on_all_devices
 from rag_app.predictions import (
     Detail,
     Prediction,
@@ -67,7 +67,10 @@ class Record:
         output, dataset = self._output, self._dataset
         predictions, details = read_predictions(output / PREDICTIONS), read_details(output / DETAILS)
         if predictions:
-            self.settings = on_all_devices(self.settings, [self._earlier_settings()])
+            earlier = self._earlier_settings()
+            self.settings = on_all_devices(self.settings, [earlier])
+            if self.settings.get(BEM) != earlier.get(BEM):  # scored anew: what stands there is finished no more
+                (output / REPORT).unlink(missing_ok=True)
         known = {example.question_id for example in dataset.examples}
         unknown = predictions.keys() - known
         if unknown:
@@ -84,13 +87,17 @@ class Record:
         return predictions, details
 
     def _earlier_settings(self) -> dict[str, Any]:
-        """Those that the predictions were made with; an InputError where the answers depend on a difference."""
+        """Those that the predictions were made with; an InputError where the answers depend on a difference.
+
+        BEM may join them later, since every answer is scored at the end; it may not leave or become another one.
+        """
         try:
             earlier = json.loads((self._output / SETTINGS).read_text(encoding="utf-8"))
         except (OSError, ValueError):
             earlier = None
         earlier = earlier if isinstance(earlier, dict) else {}
-        if others := different(self.settings, earlier):
+        joined = {} if earlier.get(BEM) else {BEM: self.settings.get(BEM)}
+        if others := different(self.settings, {**earlier, **joined}):
             raise InputError(
                 f"{self._output} holds predictions made with other settings ({', '.join(others)}); "
                 "give another --output, or delete that folder to start again"

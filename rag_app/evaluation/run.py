@@ -24,7 +24,7 @@ from rag_app.evaluation.shards import WHOLE, Shard, batches
 from rag_app.evaluation.worst import Case, case_of, worst
 from rag_app.locking import folder_lock
 from rag_app.metrics.judging import judge_of
-from rag_app.metrics.questions import Extra, answer_scores
+from rag_app.metrics.questions import Afterwards, Extra, answer_scores
 from rag_app.pipeline import RagPipeline
 from rag_app.predictions import Prediction
 from rag_app.stores import JoinedStore, Passages
@@ -51,6 +51,7 @@ class Run:
         shard: which part of the dataset is asked.
         recall_at: at which ranks retrieval is scored; the usual ones up to the pipeline's k when empty.
         extra: further scores of an answer.
+        afterwards: further scores that are made when all is asked, a batch at a time.
         judge: the metric that tells whether an answer is right, where the benchmark chooses one.
         black_picture: whether a question without a picture is searched with a black one.
     """
@@ -65,6 +66,7 @@ class Run:
     shard: Shard = WHOLE
     recall_at: tuple[int, ...] = ()
     extra: Extra | None = None
+    afterwards: Afterwards | None = None
     judge: str = ""
     black_picture: bool = False
 
@@ -85,7 +87,12 @@ def prepare_output(folder: Path) -> None:
 
 
 def evaluate(
-    run: Run, output: Path, *, beside: Sequence[tuple[str, Report]] = (), progress: Progress | None = None
+    run: Run,
+    output: Path,
+    *,
+    beside: Sequence[tuple[str, Report]] = (),
+    progress: Progress | None = None,
+    scoring: Progress | None = None,
 ) -> Report:
     """Answers every question, then writes and returns the report.
 
@@ -97,13 +104,14 @@ def evaluate(
         output: an existing folder for the files of `rag_app.evaluation.files`.
         beside: titles and reports of earlier evaluations, for the page.
         progress: told (questions done, questions in all, the score so far).
+        scoring: told (answers scored afterwards, answers in all, "").
 
     Raises:
         InputError: `output` holds predictions of other settings, or a file cannot be written.
     """
     with reported_as_input(f"output folder {output}", kinds=(OSError,)), folder_lock(output):
         run = replace(run, dataset=_positives_in(run.dataset, run.store))
-        return _Evaluation(run, output, progress).finish(beside)
+        return _Evaluation(run, output, progress, scoring).finish(beside)
 
 
 def _positives_in(dataset: Dataset, store: Passages | None) -> Dataset:
@@ -118,10 +126,11 @@ def _positives_in(dataset: Dataset, store: Passages | None) -> Dataset:
 
 
 class _Evaluation:
-    def __init__(self, run: Run, output: Path, progress: Progress | None) -> None:
+    def __init__(self, run: Run, output: Path, progress: Progress | None, scoring: Progress | None) -> None:
         self._run = run
         self._output = output
-        self._progress = progress or (lambda done, total, note: None)
+        self._progress = progress or _quietly
+        self._scoring = scoring or _quietly
         self._started = time.monotonic()
         depth = max(run.recall_at, default=0)
         self._asker = Asker(
@@ -181,8 +190,8 @@ class _Evaluation:
 
     def _follow(self, example: VqaExample) -> None:
         if example.answers:
-            answer, extra = self._record.predictions[example.question_id].answer, self._run.extra
-            scores = answer_scores(answer, example.answers) | (extra(example, answer) if extra is not None else {})
+            answer = self._record.predictions[example.question_id].answer
+            scores = answer_scores(answer, example.answers) | self._extra(example, answer)
             judge = judge_of(scores, len(example.answers), wanted=self._run.judge)
             self._running[example.question_id] = judge, scores[judge]
 
@@ -195,6 +204,7 @@ class _Evaluation:
     def _score(self) -> tuple[list[Outcome], list[Case]]:
         """Every question that was answered, in the dataset's order, and the worst of them."""
         examples = {example.question_id: example for example in self._run.dataset.examples}
+        afterwards = self._scored_afterwards()
         outcomes = []
         for example in self._run.dataset.examples:
             if example.question_id not in self._record.predictions:
@@ -210,11 +220,29 @@ class _Evaluation:
                     passages=self._passages(prediction),
                     k=self._run.pipeline.k,
                     recall_at=self._run.recall_at,
-                    extra=self._run.extra(example, prediction.answer) if self._run.extra is not None else None,
+                    extra=self._extra(example, prediction.answer) | afterwards.get(example.question_id, {}),
                     judge=self._run.judge,
                 )
             )
         return outcomes, [self._case(outcome, examples[outcome.question_id]) for outcome in worst(outcomes)]
+
+    def _extra(self, example: VqaExample, answer: str) -> dict[str, float]:
+        return self._run.extra(example, answer) if self._run.extra is not None else {}
+
+    def _scored_afterwards(self) -> dict[str, dict[str, float]]:
+        """By question; in the batches that are asked, which are the same after an interruption and in every shard."""
+        found: dict[str, dict[str, float]] = {}
+        if self._run.afterwards is None:
+            return found
+        predictions, done = self._record.predictions, 0
+        for batch in self._plan:
+            answered = [example for example in batch if example.question_id in predictions]
+            answers = [predictions[example.question_id].answer for example in answered]
+            scored = self._run.afterwards(answered, answers)
+            found |= {example.question_id: scores for example, scores in zip(answered, scored, strict=True)}
+            done += len(answered)
+            self._scoring(done, len(predictions), "")
+        return found
 
     def _passages(self, prediction: Prediction) -> list[Passage]:
         return self._run.store.get(prediction.passage_ids) if self._run.store is not None else []
@@ -238,6 +266,10 @@ class _Evaluation:
             "seconds": round(time.monotonic() - self._started, 1),
             "resumed_questions": self._record.resumed,
         }
+
+
+def _quietly(done: int, total: int, note: str) -> None:
+    pass
 
 
 def _shard_setting(shard: Shard) -> dict[str, str]:

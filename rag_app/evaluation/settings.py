@@ -9,7 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-__all__ = ["compared", "different", "on_all_devices"]
+__all__ = ["BEM", "compared", "different", "on_all_devices"]
+
+BEM = "bem_fingerprint"
+"""Checksum of the model that answers are scored with when all is asked; absent without one."""
 
 _FOR_PEOPLE = frozenset({"device", "searched", "headline"})
 _FOR_PEOPLE_IN_PRESETS = frozenset({"name", "description", "device", "dtype", "license", "download_gb", "gpu_gb"})

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from rag_app.metrics.evqa import EVQA, EVQA_EXACT
 from rag_app.metrics.infoseek import UNSEEN, infoseek_metric
 from rag_app.metrics.okvqa import STEMMED
 
@@ -22,7 +23,8 @@ one of four spellings would score 0.25.
 _OWN = (
     STEMMED,
     "A-OKVQA direct answer",
-    "E-VQA exact match",
+    EVQA,
+    EVQA_EXACT,
     "InfoSeek",
     *(infoseek_metric(split) for split in (*UNSEEN, None)),
 )

@@ -10,11 +10,13 @@ from rag_app.metrics.judging import EXACT, VQA
 from rag_app.metrics.retrieval import cutoffs, pseudo_recall_at_k, recall_at_k
 from rag_app.metrics.vqa import exact_match, vqa_accuracy
 
-__all__ = ["Extra", "QuestionScores", "answer_scores", "mean_scores", "score_question"]
+__all__ = ["Afterwards", "Extra", "QuestionScores", "answer_scores", "mean_scores", "score_question"]
 
 QuestionScores = Mapping[str, float]  # metric name -> score in [0, 1]; a metric that does not apply is absent
 Extra = Callable[[VqaExample, str], dict[str, float]]
 """(example, answer) -> further scores by metric name."""
+Afterwards = Callable[[Sequence[VqaExample], Sequence[str]], list[dict[str, float]]]
+"""(examples, one answer each) -> further scores of each, by a model that reads many at a time."""
 
 
 @dataclass(frozen=True, kw_only=True)

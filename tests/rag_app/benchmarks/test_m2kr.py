@@ -19,11 +19,13 @@ from knowledge_bases.m2kr import M2krSource
 from rag_app.benchmarks.m2kr import extra_scores, headlines, open_m2kr
 from rag_app.cli import main
 from rag_app.errors import InputError
-from tests.rag_app.evaluation.conftest import read_json, read_lines
+from rag_app.metrics.bem import load_bem
+from tests.rag_app.evaluation.conftest import read_json, read_lines, results
 from tests.rag_app.test_cli import fails
-from tests.tiny import save_picture
+from tests.tiny import save_bem, save_picture
 
 N_PASSAGES = 12
+QUESTIONS = ["How many leaves?", "How many leaves has tree 4?", "Which tree?", "What is its number?"]
 
 
 @pytest.fixture
@@ -38,7 +40,7 @@ def folder(tmp_path: Path) -> Path:
         "pos_item_ids": [["EVQA_3"], ["EVQA_4", "EVQA_5"], ["EVQA_6"], ["EVQA_7"]],
         "img_path": ["inat/a.png", None, "inat/gone.png", "inat/a.png"],
         "question_id": ["q1", "q2", "q3", "q4"],
-        "question": ["How many leaves?", "How many leaves has tree 4?", "Which tree?", "What is its number?"],
+        "question": QUESTIONS,
         "answers": [["3", "three|3 leaves"], ["4&&5"], ["6"], ["7"]],
         "gold_answer": ["3", "4", "6", "7"],
         "question_type": ["automatic", "multi_answer", "templated", "templated"],
@@ -155,6 +157,80 @@ def test_faulty_benchmarks(folder: Path, tmp_path: Path, capsys: pytest.CaptureF
 )
 def test_headlines(name: str, expected: list[str]) -> None:
     assert headlines(name) == expected
+    assert headlines("EVQA", bem=True) == ["Recall@5", "Pseudo-Recall@5", "E-VQA", "E-VQA exact match"]
+
+
+@pytest.fixture
+def evaluate(world: Path, folder: Path, tmp_path: Path) -> list[str]:
+    """The benchmark of a knowledge base of its own, into a folder that is named last."""
+    command = ["evaluate", "--benchmark", "m2kr:EVQA", "--images", str(folder), "--folder", str(folder)]
+    preset = ["--preset", str(world / "tiny.toml"), "--set", "batch_size=1", "--var", str(tmp_path / "var")]
+    return [*command, *preset, "--kb", str(world / "passages.jsonl"), "--output"]
+
+
+def test_the_full_score_asks_bem_where_exact_match_fails(
+    evaluate: list[str], folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bem = save_bem(tmp_path / "bem")
+    assert main([*evaluate, str(tmp_path / "bare")]) == 0
+    given = [row["answer"] for row in read_lines(tmp_path / "bare" / "predictions.jsonl")]
+    model, words = load_bem(bem), ["lima", "oslo", "red", "blue", "what is it", "a city"]
+    lists = [f"{one}&&{other}" for one in words for other in words]
+    unequal = next(one for one in lists if not model.match(str(QUESTIONS[1]), [one], given[1], lists=True))
+    equivalent = next(one for one in words if model.match("", [one], given[2]))
+    change_questions(folder, answers=[["x", f"y|{given[0]}"], [unequal], ["6"], [f"{equivalent}|blue"]])
+    capsys.readouterr()
+    assert main([*evaluate, str(tmp_path / "out"), "--bem", str(bem)]) == 0
+    captured = capsys.readouterr()
+    assert "answers scored with BEM: 3 of 3" in captured.err
+    report = read_json(tmp_path / "out" / "report.json")
+    assert list(report["metrics"])[:4] == ["Recall@5", "Pseudo-Recall@5", "E-VQA", "E-VQA exact match"]
+    assert report["judged_by"] == {"E-VQA": 3}
+    rows = read_lines(tmp_path / "out" / "scores.jsonl")
+    assert [row["scores"]["E-VQA exact match"] for row in rows] == [1.0, 0.0, 0.0]
+    assert [row["scores"]["E-VQA"] for row in rows] == [1.0, 0.0, 1.0]
+    assert report["metrics"]["E-VQA"] == pytest.approx(2 / 3, abs=1e-6)
+
+
+def test_scores_of_different_checkpoints_of_bem_are_never_mixed(
+    evaluate: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one, other = (["--bem", str(save_bem(tmp_path / f"bem{seed}", seed=seed))] for seed in (0, 1))
+    whole, late = str(tmp_path / "whole"), str(tmp_path / "late")
+    assert main([*evaluate, whole, *one]) == 0
+    capsys.readouterr()
+    for others in (other, []):
+        line = fails(capsys, [*evaluate, whole, *others])
+        assert "made with other settings (bem_fingerprint); give another --output" in line
+    assert main([*evaluate, late]) == 0
+    assert "E-VQA" not in read_json(tmp_path / "late" / "report.json")["metrics"]
+    assert main([*evaluate, late, *one]) == 0  # nothing is asked again, and everything scored
+    assert read_json(tmp_path / "late" / "report.json")["manifest"]["resumed_questions"] == 3
+    assert results(tmp_path / "late") == results(tmp_path / "whole")
+    parts = [str(tmp_path / f"part{number}") for number in (1, 2, 3)]
+    for number, part in enumerate(parts, start=1):
+        shard = ["--shard", f"{min(number, 2)}/2"]
+        assert main([*evaluate, part, *shard, *(other if number == 3 else one)]) == 0
+    merge = ["evaluate", "merge", parts[0]]
+    capsys.readouterr()
+    assert "with other settings" in fails(capsys, [*merge, parts[2], "--output", str(tmp_path / "mixed")])
+    assert main([*merge, parts[1], "--output", str(tmp_path / "merged")]) == 0
+    assert results(tmp_path / "merged") == results(tmp_path / "whole")
+
+
+def test_bem_is_checked_before_anything_is_loaded(
+    evaluate: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, nowhere = str(tmp_path / "out"), str(tmp_path / "none")
+    assert "BEM: " in (line := fails(capsys, [*evaluate, out, "--bem", nowhere]))
+    assert "none holds no checkpoint of BEM: there is no config.json" in line
+    bem = ["--bem", str(save_bem(tmp_path / "bem"))]
+    okvqa = [one.replace("EVQA", "OKVQA") for one in evaluate]
+    assert "--bem belongs to --benchmark m2kr:EVQA and evqa:FOLDER" in fails(capsys, [*okvqa, out, *bem])
+    published = ["evaluate", "--benchmark", f"okvqa:{tmp_path}", "--output", out, *bem]
+    assert "--bem belongs to --benchmark" in fails(capsys, published)
+    assert "--bem belongs to --benchmark" in fails(capsys, ["evaluate", "--dataset", "x.jsonl", "--output", out, *bem])
+    assert not (tmp_path / "out").exists()
 
 
 def test_answers_are_scored_by_the_benchmarks_rules(folder: Path) -> None:

@@ -5,20 +5,25 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from rag_app.benchmarks import evqa
+from rag_app.benchmarks.equivalence import with_bem
 from rag_app.benchmarks.opening import Benchmark, open_benchmark
 from rag_app.cli import main
 from rag_app.errors import InputError
 from rag_app.evaluation.outcomes import Outcome
 from rag_app.evaluation.report import make_report
+from rag_app.metrics.bem import load_bem
+from rag_app.scoring.rows import read_rows
+from rag_app.scoring.scorers import SCORERS, Context
 from tests.rag_app.evaluation.conftest import read_json
 from tests.rag_app.test_cli import fails
-from tests.tiny import save_picture
+from tests.tiny import save_bem, save_picture
 
 
 def picture(path: Path) -> None:
@@ -211,6 +216,30 @@ def test_evqa_asks_about_each_picture(folder: Path) -> None:
     assert [example.question_id for example in benchmark.dataset.examples] == ["0", "0.2", "1"]
     found = scores(benchmark, "ten metres", "11 m", "white and red")
     assert [one["E-VQA exact match"] for one in found] == [1.0, 0.0, 1.0]
+
+
+def test_evqas_full_score_is_that_of_score_for_each_picture(folder: Path) -> None:
+    benchmark = opened("evqa", folder)
+    assert benchmark.extra is not None
+    assert benchmark.bem is None
+    bem = load_bem(save_bem(folder / "bem"))
+    examples = benchmark.dataset.examples
+    published = read_rows(folder / "test.csv")
+    seen = set()
+    for answers in (["ten metres", "lima", "oslo"], ["what is it", "city", "white and red"], ["red", "blue", "a city"]):
+        found = with_bem(benchmark.extra, bem)(examples, answers)
+        for example, answer, one in zip(examples, answers, found, strict=True):
+            row = published[example.question_id.partition(".")[0]]
+            scored = SCORERS["evqa"](row, {"answer": answer}, Context(bem=bem))
+            assert scored is not None
+            assert one == {"E-VQA": scored["E-VQA"]}
+            seen.add((scored["E-VQA exact match"], scored["E-VQA"]))
+    assert {(1.0, 1.0), (0.0, 1.0)} <= seen
+    named = open_benchmark(f"evqa:{folder}", images=folder / "pictures", bem=folder / "bem")
+    assert named.bem == folder / "bem"
+    assert named.settings["headline"] == ["E-VQA", "E-VQA exact match"]
+    unanswerable = replace(examples[0], answers=())
+    assert with_bem(benchmark.extra, bem)([unanswerable, examples[1]], ["x", "x"])[0] == {}
 
 
 def test_inaturalist_names_are_read_across_pieces(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

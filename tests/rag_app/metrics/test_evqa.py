@@ -6,10 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rag_app.metrics.bem import Bem, load_bem
+from rag_app.metrics.bem import Bem, Compared, check_bem, load_bem
 from rag_app.metrics.evqa import evqa_exact_match, normalise_evqa_answer, split_references
-
-VOCABULARY = "[PAD] [UNK] [CLS] [SEP] [MASK] what is it lima oslo a city , red blue"
+from tests.tiny import save_bem
 
 
 @pytest.mark.parametrize(
@@ -102,24 +101,7 @@ def test_a_list_matches_itself_in_any_order(colours: list[str]) -> None:
 
 @pytest.fixture(scope="module")
 def bem_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small random BERT with two classes in the published layout."""
-    import torch
-    from transformers import BertConfig, BertForSequenceClassification, BertTokenizer
-
-    folder = tmp_path_factory.mktemp("bem")
-    (folder / "vocab.txt").write_text(VOCABULARY.replace(" ", "\n"), encoding="utf-8")
-    torch.manual_seed(0)
-    config = BertConfig(
-        vocab_size=len(VOCABULARY.split()),
-        hidden_size=16,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        intermediate_size=32,
-        initializer_range=1.0,
-    )
-    BertForSequenceClassification(config).save_pretrained(folder)
-    BertTokenizer(str(folder / "vocab.txt")).save_pretrained(folder)
-    return folder
+    return save_bem(tmp_path_factory.mktemp("bem"))
 
 
 @pytest.fixture(scope="module")
@@ -163,3 +145,37 @@ def test_bem_does_not_depend_on_the_batch(bem: Bem) -> None:
 def test_a_folder_without_checkpoint_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"holds no checkpoint of BEM"):
         load_bem(tmp_path)
+
+
+def test_bem_answers_many_at_a_time_as_one_by_one(bem: Bem) -> None:
+    words = ["lima", "oslo", "red", "blue", "city", "a city , red", "it"]
+    asked = [
+        Compared(question="what is it", references=[one, f"{one}&&red"], candidate=other, lists=other == "it")
+        for one in words
+        for other in words
+    ]
+    together = bem.matches([*asked, Compared(question="what", references=[], candidate="lima")])
+    alone = [bem.match(one.question, one.references, one.candidate, lists=one.lists) for one in asked]
+    assert together == [*alone, 0.0]
+    assert set(alone) == {0.0, 1.0}
+    assert bem.matches([]) == []
+
+
+def test_what_is_no_checkpoint_of_bem_is_told_from_its_files(bem_folder: Path, tmp_path: Path) -> None:
+    check_bem(bem_folder)
+    three = save_bem(tmp_path / "three", classes=3)
+    for check in (check_bem, load_bem):
+        with pytest.raises(ValueError, match="tells 3 classes apart; BEM has 2"):
+            check(three)
+    folder = save_bem(tmp_path / "broken")
+    for file in [*folder.glob("tokenizer*.json"), folder / "vocab.txt"]:
+        file.unlink(missing_ok=True)
+    with pytest.raises(ValueError, match="holds no tokenizer of BEM: there is neither"):
+        check_bem(folder)
+    (folder / "model.safetensors").unlink()
+    with pytest.raises(ValueError, match=r"holds no weights of BEM: there is no \*\.safetensors"):
+        check_bem(folder)
+    for text in ("{", "[]", '{"id2label": 2}', '{"num_labels": "x"}'):
+        (folder / "config.json").write_text(text, encoding="utf-8")
+        with pytest.raises(ValueError, match=r"config\.json is no configuration of a checkpoint; copy"):
+            check_bem(folder)
