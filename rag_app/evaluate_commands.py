@@ -16,7 +16,7 @@ from rag_app.datasets import RowProblem, scan_dataset
 from rag_app.errors import InputError, one_line, reported_as_input
 from rag_app.evaluation.files import SCORES, read_report
 from rag_app.evaluation.modes import Mode
-from rag_app.evaluation.report import report_text
+from rag_app.evaluation.report import answered_text, report_text
 from rag_app.evaluation.settings import BEM
 from rag_app.evaluation.shards import WHOLE, Shard, launched_shard, parse_shard
 from rag_app.knowledge import find_together, list_knowledge, open_store
@@ -296,7 +296,7 @@ def _show(report: Report, output: Path, beside: Sequence[tuple[str, Report]]) ->
     counts = report["counts"]
     absent = f" ({counts['no picture']:,} for want of their picture)" if counts["no picture"] else ""
     print(
-        f"{counts['questions']:,} of {counts['given']:,} rows are scored, {counts['reported']:,} are reported{absent}; "
+        f"{answered_text(counts, ' are')}, {counts['reported']:,} are reported{absent}; "
         f"see {output / 'report.html'} and report.json"
     )
 

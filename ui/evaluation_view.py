@@ -8,6 +8,7 @@ from html import escape
 from typing import Any
 
 from rag_app.evaluation.comparing import Difference
+from rag_app.evaluation.report import answered_text
 from rag_app.evaluation.svg import bars, curves, reliability_diagram
 from rag_app.evaluation.worst import Case
 from rag_app.metrics.judging import judges_text, shown_judge
@@ -34,7 +35,7 @@ def results(runs: Sequence[tuple[str, Report]]) -> str:
     """
     first = runs[0][1]
     counts = first["counts"]
-    line = f"{counts['questions']:,} of {counts['given']:,} rows scored, {counts['reported']:,} could not be asked."
+    line = f"{answered_text(counts)}, {counts['reported']:,} could not be asked."
     if judge := judges_text(first):
         line += f" An answer is right from 50 % on of: {judge}."
     plots = "".join(

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
+from rag_app.evaluation.report import answered_text
 from rag_app.evaluation.svg import bars, curves, reliability_diagram
 from rag_app.evaluation.worst import Case, CasePassage
 from rag_app.metrics.judging import judges_text, shown_judge
@@ -73,7 +74,7 @@ def _summary(report: Report) -> str:
     counts, manifest = report["counts"], report["manifest"]
     preset = manifest.get("preset", {})
     said = [
-        f"{counts['questions']:,} of {counts.get('given', counts['questions']):,} rows scored",
+        answered_text(counts),
         f"{counts.get('reported', 0):,} reported",
         f"preset {preset.get('name', '?') if isinstance(preset, dict) else preset}",
         f"{manifest.get('mode', '')}",

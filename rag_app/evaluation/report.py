@@ -8,12 +8,14 @@ from dataclasses import asdict
 from typing import Any
 
 from rag_app.datasets import RowProblem
-from rag_app.evaluation.outcomes import Outcome
+from rag_app.evaluation.outcomes import Outcome, Verdict
 from rag_app.metrics.calibration import abstaining, expected_calibration_error, reliability
-from rag_app.metrics.infoseek import UNSEEN, infoseek_metric, infoseek_total
+from rag_app.metrics.infoseek import INFOSEEK, UNSEEN, infoseek_metric, infoseek_total
 from rag_app.metrics.questions import mean_scores
 
-__all__ = ["make_report", "report_text"]
+__all__ = ["answered_text", "make_report", "report_text"]
+
+_UNSCORED = "no reference answer"
 
 
 def make_report(
@@ -21,9 +23,10 @@ def make_report(
 ) -> dict[str, Any]:
     """Every metric with its exact name, those in `manifest["headline"]` first; the counts; what the numbers depend on.
 
-    The number of questions scored (`counts.questions`) and the number of rows that could not be asked
-    (`counts.reported`) add up to the number of rows given (`counts.given`). `counts["no picture"]` of those reported
-    lack nothing but their picture. `judged_by` names the metrics that told whether answers are right, for verdicts,
+    The number of questions answered (`counts.questions`) and the number of rows that could not be asked
+    (`counts.reported`) add up to the number of rows given (`counts.given`). `counts["no reference answer"]` of those
+    answered have no answer to be scored against; `counts["no picture"]` of those reported lack nothing but their
+    picture. `judged_by` names the metrics that told whether answers are right, for verdicts,
     calibration and abstaining, each with its number of questions.
     """
     by_type: dict[str, list[Outcome]] = {}
@@ -33,6 +36,7 @@ def make_report(
     headline = [name for name in manifest.get("headline", ()) if name in whole["metrics"]]
     whole["metrics"] = {name: whole["metrics"][name] for name in dict.fromkeys([*headline, *whole["metrics"]])}
     whole["counts"] |= {"given": len(outcomes) + len(problems), "reported": len(problems)}
+    whole["counts"][_UNSCORED] = sum(outcome.verdict == Verdict.UNSCORED for outcome in outcomes)
     whole["counts"]["no picture"] = sum(problem.no_picture for problem in problems)
     return {
         **whole,
@@ -58,8 +62,8 @@ def _values_and_counts(outcomes: Sequence[Outcome]) -> dict[str, Any]:
     counts = {"questions": len(outcomes), **{name: int(mean["count"]) for name, mean in means.items()}}
     total = infoseek_total({name: mean["value"] for name, mean in means.items()})
     if total is not None:  # of two means, so no mean over questions itself
-        values["InfoSeek"] = round(total, 6)
-        counts["InfoSeek"] = sum(int(means[infoseek_metric(split)]["count"]) for split in UNSEEN)
+        values[INFOSEEK] = round(total, 6)
+        counts[INFOSEEK] = sum(int(means[infoseek_metric(split)]["count"]) for split in UNSEEN)
     return {"metrics": values, "counts": counts}
 
 
@@ -86,6 +90,20 @@ def _abstaining(outcomes: Sequence[Outcome]) -> dict[str, float]:
         return {}
     measured = abstaining([score for _, score in scored], [outcome.abstained for outcome, _ in scored])
     return {name: round(value, 6) for name, value in measured.items()}
+
+
+def answered_text(counts: Mapping[str, int], verb: str = "") -> str:
+    """What became of a report's rows that were asked: "8 of 10 rows scored", where each has a reference answer; else
+    "8 of 10 rows answered, 3 of them without a reference answer". Early reports lack some counts.
+
+    Args:
+        counts: of the report.
+        verb: put before "scored" and "answered".
+    """
+    rows = f"{counts['questions']:,} of {counts.get('given', counts['questions']):,} rows{verb}"
+    if not (unscored := counts.get(_UNSCORED, 0)):
+        return f"{rows} scored"
+    return f"{rows} answered, {unscored:,} of them without a reference answer"
 
 
 def report_text(report: Mapping[str, Any], beside: Sequence[tuple[str, Mapping[str, Any]]] = ()) -> str:

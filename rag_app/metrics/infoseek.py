@@ -11,6 +11,7 @@ import string
 from collections.abc import Mapping, Sequence
 
 __all__ = [
+    "INFOSEEK",
     "UNSEEN",
     "harmonic_mean",
     "infoseek_match",
@@ -22,6 +23,7 @@ __all__ = [
 
 Number = float | tuple[float, float]
 
+INFOSEEK = "InfoSeek"  # the total of a data set that has both splits
 UNSEEN = ("unseen question", "unseen entity")  # the two splits of the validation and test questions
 
 _DELETED = str.maketrans("", "", string.punctuation)

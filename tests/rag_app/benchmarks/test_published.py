@@ -529,12 +529,15 @@ def test_reported_rows_and_scored_rows_are_the_given_ones(
     assert main([*evaluate, "--output", str(folder / "out")]) == 0
     captured = capsys.readouterr()
     assert "row 1 (question first) was not asked: 'image_id' is missing" in captured.err
-    assert "2 of 6 rows are scored, 4 are reported" in captured.out
+    assert "2 of 6 rows are answered, 1 of them without a reference answer, 4 are reported" in captured.out
+    counts = read_json(folder / "out" / "report.json")["counts"]
+    assert (counts["questions"], counts["no reference answer"], counts["A-OKVQA direct answer"]) == (2, 1, 1)
     for number in (1, 2):
         part = [*evaluate, "--output", str(folder / f"part{number}"), "--shard", f"{number}/2"]
         assert main(part) == 0
     merged = ["evaluate", "merge", str(folder / "part1"), str(folder / "part2"), "--output", str(folder / "merged")]
     assert main(merged) == 0
+    assert read_json(folder / "merged" / "report.json")["counts"] == counts
     assert (
         read_json(folder / "merged" / "report.json")["problems"]
         == read_json(folder / "out" / "report.json")["problems"]
