@@ -179,6 +179,8 @@ def test_the_oracle_beside_the_others(world: Path, tmp_path: Path, capsys: pytes
     assert difference["low"] <= difference["difference"] <= difference["high"]
     assert main(["compare", out["without"], out["with"]]) == 0
     assert "95 % interval" in capsys.readouterr().out
+    negative = ["compare", out["without"], out["with"], "--seed", "-1"]
+    assert "error: the seed must be at least 0, not -1" in fails(capsys, negative)
     report = read_json(tmp_path / "with" / "report.json")
     report["manifest"]["dataset_sha256"] = "other"
     (tmp_path / "with" / "report.json").write_text(json.dumps(report), encoding="utf-8")

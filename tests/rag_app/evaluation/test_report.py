@@ -20,10 +20,13 @@ from rag_app.evaluation.comparing import compare, comparison_text
 from rag_app.evaluation.modes import Mode
 from rag_app.evaluation.outcomes import Outcome, Verdict, outcome_of, read_outcomes, write_outcomes
 from rag_app.evaluation.page import render_page
-from rag_app.evaluation.report import make_report, report_text
+from rag_app.evaluation.report import answered_text, make_report, report_text
 from rag_app.evaluation.worst import case_of, read_cases, worst, write_cases
+from rag_app.metrics.infoseek import infoseek_total
 from rag_app.predictions import Detail, Prediction
+from ui.evaluation_view import results
 
+SPLITS = ("InfoSeek unseen question accuracy", "InfoSeek unseen entity accuracy")
 EVIL = "<script>alert('x')</script><img src=x onerror=y>\" & ${1}"
 
 
@@ -124,6 +127,21 @@ def test_the_report_says_what_decided() -> None:
     alone = render_page(make_report(outcomes[:2], [], manifest={}), [])
     assert "from 50 % on of: Exact match." in alone
     assert "Exact match by question type" in alone
+
+
+def test_answers_without_a_reference_are_not_called_scored() -> None:
+    outcomes = [outcome(1, 1.0), *(replace(judged("Lima", [], answers=()), line=line) for line in (2, 3))]
+    report = make_report(outcomes, [RowProblem(line=4, question_id="q4", problem="x")], manifest={})
+    assert report["counts"]["questions"] == 3
+    assert report["counts"]["no reference answer"] == 2
+    said = "3 of 4 rows answered, 2 of them without a reference answer"
+    assert f"{said} · 1 reported" in render_page(report, [])
+    assert f"{said}, 1 could not be asked" in results([("this", report)])
+    scored = make_report(outcomes[:1], [], manifest={})
+    assert scored["counts"]["no reference answer"] == 0
+    assert "1 of 1 rows scored · 0 reported" in render_page(scored, [])
+    del scored["counts"]["no reference answer"]  # as in a report of before
+    assert answered_text(scored["counts"], " are") == "1 of 1 rows are scored"
 
 
 def test_the_worst_come_first() -> None:
@@ -279,3 +297,58 @@ def test_only_common_questions_and_metrics_are_compared() -> None:
         compare(first, [outcome(9, 1.0)])
     with pytest.raises(InputError, match="samples must be at least 1"):
         compare(first, second, samples=0)
+    with pytest.raises(InputError, match=r"the seed must be at least 0, not -1"):
+        compare(first, second, seed=-1)
+
+
+def infoseek(scores: list[list[float]]) -> list[Outcome]:
+    """Outcomes of the two splits, of which the general metric says something else."""
+    rows = [(split, score) for split, values in zip(SPLITS, scores, strict=True) for score in values]
+    return [outcome(number, 0.0, more={split: score}) for number, (split, score) in enumerate(rows)]
+
+
+def test_infoseeks_total_is_compared_over_its_splits() -> None:
+    draws = np.random.default_rng(4)
+    first, second = (
+        [[float(draws.random() < share) for _ in range(150)] for share in pair] for pair in ((0.2, 0.6), (0.4, 0.7))
+    )
+    differences = compare(infoseek(first), infoseek(second), samples=3000)
+    assert list(differences) == ["InfoSeek", "VQA accuracy", *SPLITS]
+    one = differences["InfoSeek"]
+    reports = [make_report(infoseek(scores), [], manifest={})["metrics"]["InfoSeek"] for scores in (first, second)]
+    assert (one.first, one.second) == pytest.approx(reports, abs=1e-9)
+    assert one.difference == pytest.approx(reports[1] - reports[0])
+    assert one.questions == 300
+    resampled = []
+    for _ in range(3000):
+        places = [draws.integers(150, size=150) for _ in SPLITS]
+        totals = [
+            infoseek_total(
+                {
+                    name: float(np.mean(np.take(values, place)))
+                    for name, values, place in zip(SPLITS, of, places, strict=True)
+                }
+            )
+            for of in (first, second)
+        ]
+        assert totals[0] is not None
+        assert totals[1] is not None
+        resampled.append(totals[1] - totals[0])
+    low, high = np.quantile(resampled, [0.025, 0.975])
+    assert one.low == pytest.approx(low, abs=0.012)
+    assert one.high == pytest.approx(high, abs=0.012)
+    assert one.low < one.difference < one.high
+    assert compare(infoseek(first), infoseek(second), samples=50) == compare(
+        infoseek(first), infoseek(second), samples=50
+    )
+    assert "InfoSeek" not in compare(infoseek([first[0], []]), infoseek([second[0], []]), samples=10)
+
+
+def test_infoseeks_total_differs_for_certain_where_every_question_does() -> None:
+    """Paired: both evaluations are scored on the same draw, so equal ones do not differ in any."""
+    same = infoseek([[0.0, 1.0, 1.0], [1.0, 0.0]])
+    one = compare(same, same, samples=200)["InfoSeek"]
+    assert (one.difference, one.low, one.high) == (0.0, 0.0, 0.0)
+    assert one.first == pytest.approx(0.5714)  # of 66.67 and 50
+    worst_of_all = infoseek([[0.0] * 3, [0.0] * 2])
+    assert compare(worst_of_all, same, samples=200)["InfoSeek"].first == 0.0
