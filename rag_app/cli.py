@@ -58,6 +58,8 @@ def main(argv: Sequence[str] | None = None, *, serve: Serve | None = None) -> in
     arguments = [argument for argument in given if argument != "--debug"]  # it may stand anywhere, in every command
     debug = len(arguments) < len(given)
     try:
+        if arguments[:1] == ["merge"]:
+            raise InputError("merge is part of evaluate; write `python -m rag_app evaluate merge DIR... --output DIR`")
         parsed = _parser(arguments).parse_args(arguments)
         logging.basicConfig(level=logging.INFO if debug else logging.ERROR, format="%(name)s: %(message)s")
         for library in ("TRANSFORMERS", "HF_HUB"):  # read when they are imported

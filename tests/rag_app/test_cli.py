@@ -185,6 +185,11 @@ def test_wrong_arguments(capsys: pytest.CaptureFixture[str], arguments: list[str
     assert "--help" in fails(capsys, arguments)
 
 
+def test_merge_alone_names_the_command_that_it_is_part_of(capsys: pytest.CaptureFixture[str]) -> None:
+    line = fails(capsys, ["merge", "a", "b", "--output", "c"])
+    assert "write `python -m rag_app evaluate merge DIR... --output DIR`" in line
+
+
 def test_numbers_and_paths_that_make_no_sense(capsys: pytest.CaptureFixture[str]) -> None:
     for wrong in ("0", "-1", "many", "1.5"):
         message = fails(capsys, ["ask", "--image", "x", "--question", "y", "--k", wrong])
