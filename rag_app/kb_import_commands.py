@@ -11,12 +11,12 @@ from pathlib import Path
 
 from knowledge_bases.importing.hub import HUB_PREFIX, HubName, HubSource
 from knowledge_bases.importing.items import BadRow, Columns, Entry, ReadSettings, Splitting
-from knowledge_bases.importing.previewing import Preview
 from knowledge_bases.importing.source import FileSource
 from knowledge_bases.records import Passage
 from knowledge_bases.sources import Source, parse_source
 from rag_app.config import DEFAULT_PRESET, load_preset, var_folder
-from rag_app.errors import InputError, one_line, reported_as_input, shown_on_a_line
+from rag_app.errors import InputError, one_line, reported_as_input
+from rag_app.import_texts import ROLES, preview_text, report_text, taken_text
 from rag_app.importing import ImportProgress, ImportReport, Known, take_in
 from rag_app.kb_checks import mend_words
 from rag_app.knowledge import find_knowledge, own_store_path
@@ -27,9 +27,7 @@ __all__ = ["add_import_arguments", "add_index_arguments", "run_add", "run_build"
 
 EMBEDDED = "world_flags"
 _OVERLAP, _ENCODING = 1, "utf-8-sig"  # unless others are given
-_ROLES = ("id", "title", "text", "source", "picture")
 _KILOBYTE = 1000
-_LEFT_OUT = 20  # files that are not read, in a preview
 _CONTENT = 200  # characters of a bad row that are kept
 _A_MOMENT = 2.0  # seconds
 
@@ -49,7 +47,7 @@ def add_import_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="ROLE=NAME",
-        help=f"which column is the {', '.join(_ROLES)}; text may be given several times (default: by usual names)",
+        help=f"which column is the {', '.join(ROLES)}; text may be given several times (default: by usual names)",
     )
     parser.add_argument(
         "--words", type=int, help="most words a passage, 0 for no splitting (default: documents 120, rows of tables 0)"
@@ -224,16 +222,7 @@ def _take_benchmark(source: Source, name: str, var: Path, *, replace_known: bool
             strict=strict,
             progress=_told("rows read", 1),
         )
-    print("\n".join([f"{name}: {_taken_text(report)}", *_bad_rows_lines(report)]))
-
-
-def _taken_text(report: ImportReport) -> str:
-    given = report.added + report.replaced + report.skipped + report.bad
-    parts = [f"took in {report.added + report.replaced:,} of {given:,} passages; it holds {report.holds:,}"]
-    parts += [f"{report.replaced:,} were replaced"] if report.replaced else []
-    if report.skipped:
-        parts.append(f"{report.skipped:,} were there already and passed over (--replace takes them in anew)")
-    return "; ".join(parts)
+    print(f"{name}: {taken_text(report)}")
 
 
 def _build_index(args: argparse.Namespace, name: str, var: Path) -> int:
@@ -256,8 +245,8 @@ def _columns(given: list[str]) -> Columns:
     named: dict[str, list[str]] = {}
     for pair in given:
         role, equals, column = pair.partition("=")
-        if not equals or role not in _ROLES or not column:
-            raise InputError(f"--column {pair!r} is not ROLE=NAME; the roles are {', '.join(_ROLES)}")
+        if not equals or role not in ROLES or not column:
+            raise InputError(f"--column {pair!r} is not ROLE=NAME; the roles are {', '.join(ROLES)}")
         named.setdefault(role, []).append(column)
     twice = [role for role, columns in named.items() if role != "text" and len(columns) > 1]
     if twice:
@@ -287,38 +276,3 @@ def _told(label: str, unit: int) -> Callable[[ImportProgress], None]:
         line(done, total, f"{progress.passages:,} passages{bad}")
 
     return tell
-
-
-def report_text(report: ImportReport) -> str:
-    """What was taken in, for people; the first bad rows a line each."""
-    parts = [f"added {report.added:,} passages"]
-    parts += [f"replaced {report.replaced:,}"] if report.replaced else []
-    parts += [f"passed over {report.skipped:,} that it had"] if report.skipped else []
-    return "\n".join([f"{', '.join(parts)}; it holds {report.holds:,}", *_bad_rows_lines(report)])
-
-
-def _bad_rows_lines(report: ImportReport) -> list[str]:
-    if not report.bad:
-        return []
-    first = [f"  {shown_on_a_line(str(bad))}" for bad in report.first_bad]
-    more = ["  ..."] if report.bad > len(first) else []
-    return [f"{report.bad:,} rows could not be taken in; {report.bad_rows} lists them:", *first, *more]
-
-
-def preview_text(preview: Preview) -> str:
-    """What reading would give, for people."""
-    files = shown_on_a_line(", ".join(preview.files[:5]))
-    lines = [f"files: {files}" + (f" and {len(preview.files) - 5:,} more" if len(preview.files) > 5 else "")]
-    if preview.columns:
-        chosen = preview.chosen
-        roles = zip(_ROLES, (chosen.passage_id, chosen.title, chosen.text, chosen.source, chosen.picture), strict=True)
-        taken = [f"{role} = {', '.join(name) if isinstance(name, tuple) else name}" for role, name in roles if name]
-        lines.append(f"columns: {shown_on_a_line(', '.join(preview.columns))}")
-        lines.append(f"taken as: {shown_on_a_line('; '.join(taken)) or 'nothing'}")
-    for entry in preview.entries:
-        passage, shown = entry.passage, shown_on_a_line(entry.passage.text)
-        picture = " [with picture]" if entry.picture is not None else ""
-        lines.append(shown_on_a_line(f"[{passage.passage_id}] {passage.title}{picture}"))
-        lines.append(f"   {shown[:200]}{'…' * (len(shown) > 200)}")
-    lines += [f"bad: {shown_on_a_line(str(bad))}" for bad in (*preview.bad, *preview.left_out[:_LEFT_OUT])]
-    return "\n".join(lines + ([f"problem: {preview.problem}"] if preview.problem else []))
