@@ -144,7 +144,7 @@ def find_together(names: str, var: Path) -> tuple[Knowledge, ...]:
     """
     if "," not in names or _is_path(names):
         return (find_knowledge(names, var),)
-    found = tuple(find_knowledge(name, var) for name in split_names(names))
+    found = tuple(find_knowledge(name.strip(), var) for name in names.split(","))
     check_names_differ([one.name for one in found])
     return found
 

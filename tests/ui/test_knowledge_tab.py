@@ -21,7 +21,7 @@ from rag_app.assembly import Application
 from rag_app.errors import InputError
 from rag_app.importing import ImportReport, Known
 from rag_app.kb_use import KnowledgeInUse
-from rag_app.knowledge import find_together, own_store_path, split_names
+from rag_app.knowledge import own_store_path, split_names
 from rag_app.serving import public_page
 from tests.hub_server import MILLS, Hub, serving_mills
 from tests.tiny import PASSAGES, save_picture
@@ -405,8 +405,6 @@ def test_an_empty_one_is_told_without_a_command(mine: Application, tmp_path: Pat
     assert problem(fault.value) == "Knowledge base 'none' is empty; add passages to it first."
     with pytest.raises(InputError, match="unknown knowledge base 'nope'"):
         KnowledgeInUse(mine).use(*split_names("world_flags,, nope,"))
-    with pytest.raises(InputError, match="unknown knowledge base 'nope'"):
-        find_together("world_flags,,nope", mine.var)
 
 
 def test_sentences_begin_large_and_names_do_not() -> None:
