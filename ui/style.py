@@ -11,6 +11,7 @@ _MONO_FONTS = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace
 
 # Soft's own colours of text come to 2.2 to 3.7.
 _READABLE = {
+    "background_fill_primary": "*neutral_50",  # Soft's own, which `set` would lose
     "body_text_color_subdued": "*neutral_600",
     "body_text_color_subdued_dark": "*neutral_300",
     "input_placeholder_color": "*neutral_500",
@@ -21,6 +22,8 @@ _READABLE = {
     "link_text_color_dark": "*secondary_300",
     "link_text_color_hover_dark": "*secondary_200",
     "link_text_color_visited_dark": "*secondary_300",
+    "checkbox_border_color": "*neutral_500",
+    "checkbox_border_color_dark": "*neutral_400",
     "color_accent": "*primary_600",
     "slider_color": "*primary_600",
     **{f"block_{kind}_text_color": "*primary_800" for kind in ("label", "title")},
@@ -130,6 +133,7 @@ CSS = """
 .no-picture { background: var(--border-color-primary); font-size: .75rem; display: grid; place-items: center; }
 .entry-question, .entry-answer { display: block; font-size: .88rem; overflow-wrap: anywhere; }
 .entry-answer { color: var(--body-text-color-subdued); }
+#evaluate-questions, #evaluate-pictures { border-width: 0 !important; }  /* in a group, gradio leaves them black */
 .metrics td:not(:first-child), .metrics th:not(:first-child) { text-align: right; font-variant-numeric: tabular-nums; }
 .plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 340px), 1fr)); gap: 12px;
   margin-top: 12px; }
