@@ -66,7 +66,7 @@ def scatter(
     if not log_x or len(places) > MOST_TICKS:
         places = [left + (right - left) * step / 4 for step in range(5)]
     for value in places:
-        across = place((value, top))[0]
+        across = LEFT + (value - left) / (right - left) * plot_width
         parts.append(
             f'<text x="{across:.1f}" y="{HEIGHT - BOTTOM + 18}" text-anchor="middle">{_tick(value, log_x)}</text>'
         )
