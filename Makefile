@@ -12,7 +12,7 @@ QUESTIONS := knowledge_bases/world_flags/questions
 DATASET ?= $(QUESTIONS)/test.jsonl
 OUTPUT ?= runs/evaluate
 
-.PHONY: demo ask evaluate retrain test check browser-test bench clean
+.PHONY: demo ask evaluate retrain test check browser-test screenshots bench clean
 
 demo: $(VENV)/.indexed
 	$(PY) -m rag_app demo --host $(HOST) --port $(PORT)
@@ -75,6 +75,10 @@ check: $(VENV)/.dev
 
 browser-test: $(VENV)/.dev
 	$(PY) -m pytest -q -m browser
+
+# The pictures of the README, with the embedded models. Needs Chromium.
+screenshots: $(VENV)/.dev $(VENV)/.indexed
+	$(PY) -m tests.screenshots
 
 # Short versions, some minutes in all; docs/performance.md has the long runs.
 bench: $(VENV)/.dev

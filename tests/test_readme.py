@@ -29,6 +29,13 @@ def test_every_command_is_of_a_known_kind() -> None:
     assert [command for command in COMMANDS if not command.startswith(("make ", OURS))] == []
 
 
+def test_its_pictures_are_there_and_small() -> None:
+    shown = {ROOT / path for path in re.findall(r"\]\((docs/[\w/.-]+\.png)\)", README)}
+    assert shown == set((ROOT / "docs").rglob("*.png"))
+    assert {path.stem for path in shown} == {"ask", "why", "knowledge", "dark", "phone"}
+    assert sum(path.stat().st_size for path in shown) < 1_000_000
+
+
 def test_make_targets_exist() -> None:
     targets = {command.split()[1] for command in COMMANDS if command.startswith("make ")}
     targets |= set(re.findall(r"`make ([a-z-]+)", README))
