@@ -234,5 +234,5 @@ class RagPipeline(Runnable[VisualQuestion, Answer]):
                 for number, (one, score) in enumerate(zip(candidates, choice.scores, strict=True))
             ),
             abstained=choice.abstained,
-            threshold=self._calibration.threshold,
+            threshold=self._calibration.of(pictured=question.image is not None).threshold,
         )

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 import threading
 from dataclasses import replace
 
@@ -7,11 +8,13 @@ import pytest
 import torch
 from PIL import Image
 
+from generator.calibration import Calibration
 from knowledge_bases.records import VisualQuestion
 from rag_app.answers import Answer
 from rag_app.assembly import Application
 from rag_app.errors import InputError
 from rag_app.finder import RowKind
+from rag_app.pipeline import RagPipeline
 from rag_app.retriever_adapter import PassageRetriever
 from tests.tiny import PASSAGES
 
@@ -49,6 +52,14 @@ def test_answers_have_evidence(application: Application) -> None:
     assert 0.0 <= answer.confidence <= 1.0
     assert list(answer.timings_ms) == ["encode", "search", "fetch", "read", "choose", "total"]
     assert answer.timings_ms["total"] >= answer.timings_ms["read"] > 0
+
+
+def test_a_question_without_a_picture_has_a_threshold_of_its_own(application: Application) -> None:
+    generator = copy.copy(application.pipeline.generator)
+    generator.calibration = Calibration(threshold=0.3, without_picture=Calibration(threshold=0.6))  # type: ignore[attr-defined]
+    pipeline = RagPipeline(finder=application.pipeline.finder, generator=generator, k=2)
+    assert [answer.threshold for answer in pipeline.batch(QUESTIONS)] == [0.3, 0.6, 0.3, 0.3]
+    assert [*pipeline.stream(QUESTIONS[1])][-1].threshold == 0.6
 
 
 def full(*_: object, **__: object) -> None:
