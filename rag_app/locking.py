@@ -22,11 +22,15 @@ def folder_lock(folder: Path) -> Iterator[None]:
         OSError: the folder cannot be written.
     """
     while True:
-        folder.mkdir(parents=True, exist_ok=True)
         try:
+            folder.mkdir(parents=True, exist_ok=True)
             file = (folder / ".lock").open("a+b")
         except FileNotFoundError:  # removed just now
             continue
+        except FileExistsError:
+            if folder.is_symlink() or folder.is_file():
+                raise
+            continue  # a folder that was removed just now
         with file:
             if _locked(file, folder / ".lock"):
                 yield
