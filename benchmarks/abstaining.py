@@ -144,7 +144,7 @@ def main() -> None:
         print(f"{kind:41} {len(questions):>9} {abstained(application.pipeline, questions):>9.3f}")
     named = named_questions(rng.sample(examples, N_NAMED), rng)
     every, left, withheld = told(application.pipeline, named)
-    print(f"\n{len(named)} answerable questions with the country's name instead of a picture: {every:.3f} right, ")
+    print(f"\n{len(named)} answerable questions with the country's name instead of a picture: {every:.3f} right,")
     print(f"{left:.3f} where abstaining withholds some, {withheld:.3f} withheld")
 
 

@@ -5,9 +5,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from rag_app.assembly import Application, open_application
+from knowledge_bases.records import Passage
+from knowledge_bases.store import PassageStore
+from rag_app.assembly import Application, load_encoder, open_application
 from rag_app.knowledge import find_knowledge
-from tests.tiny import save_passages, save_picture, save_preset, save_reader, tiny_preset
+from retriever.encoder import Encoder
+from tests.tiny import PASSAGES, save_passages, save_picture, save_preset, save_reader, tiny_preset
 
 
 @pytest.fixture(autouse=True)
@@ -30,3 +33,17 @@ def application(world: Path) -> Application:
     """Everything opened."""
     preset = tiny_preset(world / "reader", world / "passages.jsonl")
     return open_application(preset, find_knowledge(preset.knowledge_base, world / "var"), var=world / "var")
+
+
+@pytest.fixture(scope="session")
+def encoder(application: Application) -> Encoder:
+    """Of the same checkpoint, loaded for itself."""
+    return load_encoder(application.preset, application.placement)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> PassageStore:
+    """The tiny passages in `mine.sqlite`, to be changed."""
+    store = PassageStore.open(tmp_path / "mine.sqlite", create=True)
+    store.add(Passage(**row) for row in PASSAGES)
+    return store

@@ -17,7 +17,7 @@ from PIL import Image
 
 from knowledge_bases.records import Passage, VisualQuestion
 from knowledge_bases.store import PassageStore
-from rag_app.assembly import Application, load_encoder, open_finder, open_index
+from rag_app.assembly import open_finder, open_index
 from rag_app.errors import InputError
 from rag_app.indexing import index_key, passage_id_of, sync
 from rag_app.joining import indexes_of
@@ -29,18 +29,6 @@ from retriever.index.manifest import DeviceMemoryError
 from retriever.index.on_device import OnDeviceIndex
 from retriever.index.opening import PassageIndex, StoredIndex
 from tests.tiny import PASSAGES
-
-
-@pytest.fixture(scope="session")
-def encoder(application: Application) -> Encoder:
-    return load_encoder(application.preset, application.placement)
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> PassageStore:
-    store = PassageStore.open(tmp_path / "mine.sqlite", create=True)
-    store.add(Passage(**row) for row in PASSAGES)
-    return store
 
 
 def shared(tmp_path: Path) -> SharedStore:

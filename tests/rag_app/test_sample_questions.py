@@ -10,7 +10,6 @@ from PIL import Image
 
 from knowledge_bases.records import Passage
 from knowledge_bases.store import PassageStore
-from rag_app.assembly import Application, load_encoder
 from rag_app.indexing import sync
 from rag_app.sample_questions import N_SAMPLES, sample_questions
 from rag_app.stores import SharedStore
@@ -18,18 +17,6 @@ from retriever.encoder import Encoder
 from retriever.index.compressed import LateInteractionIndex
 from retriever.training.cloze import question_about
 from tests.tiny import PASSAGES
-
-
-@pytest.fixture(scope="session")
-def encoder(application: Application) -> Encoder:
-    return load_encoder(application.preset, application.placement)
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> PassageStore:
-    store = PassageStore.open(tmp_path / "mine.sqlite", create=True)
-    store.add(Passage(**row) for row in PASSAGES)
-    return store
 
 
 def picture() -> bytes:
