@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import Locator, Page
 
-__all__ = ["PATIENCE", "chromium", "opened_page"]
+__all__ = ["PATIENCE", "chromium", "open_part", "opened_page"]
 
 PATIENCE = 60_000  # milliseconds
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome")
@@ -50,3 +50,13 @@ def opened_page(address: str, profile: Path, picture: Path) -> Iterator[Page]:
         context.close()
     left = [url for url in leaving if not url.startswith((address, "data:", "blob:"))]
     assert left == [], f"requests to other hosts: {left}"
+
+
+def open_part(control: Locator) -> None:
+    """Clicks a tab or the head of an accordion, and waits until what is in it was drawn.
+
+    Gradio sets the fields that come to sight to their values once more, in a callback of the frame that first draws
+    them: what is filled in before it, which nobody but a test can do, is gone.
+    """
+    control.click()
+    control.page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")

@@ -17,7 +17,7 @@ from PIL import Image
 from rag_app.assembly import open_application
 from rag_app.config import CHECKOUT, load_preset
 from rag_app.knowledge import find_knowledge
-from tests.chromium import PATIENCE, chromium
+from tests.chromium import PATIENCE, chromium, open_part
 from ui.app import serve
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def take_asking(browser: Browser, address: str) -> None:
 def take_knowledge(browser: Browser, address: str) -> None:
     """A knowledge base, and those of its passages that hold a word."""
     page = opened(browser, address, height=1180)
-    page.get_by_role("tab", name="Knowledge").click()
+    open_part(page.get_by_role("tab", name="Knowledge"))
     page.locator("#kb-words textarea, #kb-words input").first.fill("mountains")
     page.locator("#kb-words textarea, #kb-words input").first.press("Enter")
     page.locator("#kb-passages").get_by_text("passages with these words").first.wait_for()

@@ -11,12 +11,11 @@ from playwright.sync_api import Page, expect
 from generator.remote import RemoteGenerator, RemoteSettings
 from rag_app.assembly import Application
 from rag_app.pipeline import RagPipeline
+from tests.chromium import PATIENCE, open_part
 from tests.generator.chat_server import serving_chat
 from tests.tiny import save_picture
 
 pytestmark = pytest.mark.browser
-
-PATIENCE = 60_000  # milliseconds
 
 
 def test_a_question_is_asked_by_clicking(page: Page, address: str, application: Application, tmp_path: Path) -> None:
@@ -100,7 +99,7 @@ def test_the_pointer_shows_the_pair(page: Page, address: str, tmp_path: Path) ->
 
 def test_candidates_and_json(page: Page, address: str, application: Application) -> None:
     ask(page, address, "what is the capital?")
-    page.get_by_role("button", name="Candidates").click()
+    open_part(page.get_by_role("button", name="Candidates"))
     expect(page.locator("#candidates tbody tr")).to_have_count(application.pipeline.k, timeout=PATIENCE)
     expect(page.locator("#candidates .winner")).to_have_count(1)
     page.get_by_role("button", name="Copy as JSON").click()
@@ -170,11 +169,11 @@ def test_every_control_has_a_name(page: Page, address: str) -> None:
     examples = page.get_by_role("gridcell", name="Example: what is the capital?")
     expect(examples).to_have_count(2, timeout=PATIENCE)
     expect(page.get_by_role("button", name="Remove passages", exact=True)).to_be_visible()
-    page.get_by_role("button", name="Options").click()
+    open_part(page.get_by_role("button", name="Options"))
     expect(page.locator("#passages-k input").first).to_be_visible(timeout=PATIENCE)
     assert page.evaluate(NAMELESS) == []
     for tab in page.get_by_role("tab").all():
-        tab.click()
+        open_part(tab)
         page.wait_for_timeout(300)
         assert page.evaluate(NAMELESS) == [], tab.inner_text()
 
@@ -216,6 +215,6 @@ def test_it_fits_a_phone(page: Page, address: str, tmp_path: Path) -> None:
     ask(page, address, "what is the capital?", save_picture(tmp_path / "red.png"))
     page.locator("#why-choice input[type=radio]").first.click()
     expect(page.locator("#why [data-sum]")).to_be_visible(timeout=PATIENCE)
-    page.get_by_role("button", name="Candidates").click()
+    open_part(page.get_by_role("button", name="Candidates"))
     expect(page.locator("#candidates table")).to_be_visible(timeout=PATIENCE)
     assert page.evaluate("document.documentElement.scrollWidth") <= 360

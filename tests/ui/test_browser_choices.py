@@ -18,7 +18,7 @@ from rag_app.config import Preset
 from rag_app.devices import Placement
 from rag_app.kb_use import KnowledgeInUse
 from rag_app.preset_use import PresetInUse
-from tests.chromium import PATIENCE
+from tests.chromium import PATIENCE, open_part
 from tests.tiny import save_picture
 from tests.ui.test_browser import NAMELESS
 
@@ -119,11 +119,11 @@ def test_another_preset_is_loaded(page: Page, address: str, application: Applica
     expect(page.locator("#ask-said")).to_contain_text("embedded answers now", timeout=3 * PATIENCE)
     ask(page)
     assert application.preset.name == "embedded"
-    page.get_by_role("tab", name="About").click()
+    open_part(page.get_by_role("tab", name="About"))
     page.reload()
-    page.get_by_role("tab", name="About").click()
+    open_part(page.get_by_role("tab", name="About"))
     expect(page.locator("#facts")).to_contain_text("embedded", timeout=PATIENCE)
-    page.get_by_role("tab", name="Ask").click()
+    open_part(page.get_by_role("tab", name="Ask"))
     expect(page.locator("#ask-preset input")).to_have_value("embedded", timeout=PATIENCE)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.chromium import PATIENCE
+from tests.chromium import PATIENCE, open_part
 from tests.tiny import save_picture
 
 pytestmark = pytest.mark.browser
@@ -79,7 +79,7 @@ def test_an_answer_can_be_read(page: Page, address: str, theme: str, tmp_path: P
     page.locator("#why-choice input[type=radio]").first.click()
     expect(page.locator("#why [data-sum]")).to_be_visible(timeout=PATIENCE)
     for name in ("Options", "Candidates", "Copy as JSON", "Copy as API call"):
-        page.get_by_role("button", name=name).click()
+        open_part(page.get_by_role("button", name=name))
     expect(page.locator("#candidates table")).to_be_visible(timeout=PATIENCE)
     check_contrast(page, least_seen=80)
 
@@ -88,7 +88,7 @@ def test_an_answer_can_be_read(page: Page, address: str, theme: str, tmp_path: P
 def test_the_other_tabs_can_be_read(page: Page, address: str, theme: str) -> None:
     page.goto(f"{address}/?__theme={theme}")
     for tab in ("Knowledge", "Evaluate", "About"):
-        page.get_by_role("tab", name=tab).click()
+        open_part(page.get_by_role("tab", name=tab))
         page.wait_for_timeout(1000)  # what it shows is there
         check_contrast(page, least_seen=15)
 

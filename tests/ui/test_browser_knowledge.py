@@ -17,7 +17,7 @@ from knowledge_bases.store import PassageStore
 from rag_app import own_knowledge
 from rag_app.assembly import Application
 from rag_app.kb_use import KnowledgeInUse
-from tests.chromium import PATIENCE
+from tests.chromium import PATIENCE, open_part
 from tests.hub_server import MILLS, serving_mills
 from ui.encoding import Encoding
 
@@ -35,7 +35,7 @@ def test_a_form_is_not_saved_into_another_knowledge_base(page: Page, address: st
         passage = Passage(passage_id="m1", title=f"One of {name}", text=f"It is one of {name}.")
         own_knowledge.add_passage(name, application.var, passage)
     page.goto(address)
-    page.get_by_role("tab", name="Knowledge").click()
+    open_part(page.get_by_role("tab", name="Knowledge"))
     expect(page.locator("#kb-passages")).to_contain_text("Page 1 of", timeout=PATIENCE)
     open_base(page, "wells")
     cell = page.get_by_role("gridcell", name="One of wells", exact=True)
@@ -86,20 +86,20 @@ def test_an_import_is_cancelled_while_it_is_encoded_and_questions_are_answered(
     rows = [{"id": f"s{number}", "text": f"Spring {number}."} for number in range(1500)]
     (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     page.goto(address)
-    page.get_by_role("tab", name="Knowledge").click()
+    open_part(page.get_by_role("tab", name="Knowledge"))
     expect(page.locator("#kb-passages")).to_contain_text("Page 1 of", timeout=PATIENCE)
     open_base(page, "springs")
-    page.get_by_role("button", name="Make or extend one from files").click()
+    open_part(page.get_by_role("button", name="Make or extend one from files"))
     page.locator("#kb-files input[type=file]").set_input_files(tmp_path / "rows.jsonl")
     expect(page.locator("#kb-files")).to_contain_text("rows", timeout=PATIENCE)
     page.locator("#kb-take-in").click()
     shown = page.locator("#kb-import-shown")
     expect(shown).to_contain_text("of 1,500 passages encoded, about", timeout=PATIENCE)
-    page.get_by_role("tab", name="Ask").click()
+    open_part(page.get_by_role("tab", name="Ask"))
     page.locator("#question textarea").fill("where is a spring?")
     page.locator("#ask").click()
     expect(page.locator("#passages .passage")).to_have_count(1, timeout=PATIENCE)
-    page.get_by_role("tab", name="Knowledge").click()
+    open_part(page.get_by_role("tab", name="Knowledge"))
     expect(shown).to_contain_text("passages encoded")
     page.locator("#kb-cancel").click()
     expect(shown).to_contain_text("the passages are in, and the index is finished later", timeout=PATIENCE)
@@ -113,9 +113,9 @@ def test_a_knowledge_base_is_made_from_a_data_set_of_the_hub(
     monkeypatch.setattr("rag_app.importing._EVERY", 0.0)
     with serving_mills(tmp_path) as hub:
         page.goto(address)
-        page.get_by_role("tab", name="Knowledge").click()
+        open_part(page.get_by_role("tab", name="Knowledge"))
         expect(page.locator("#kb-passages")).to_contain_text("Page 1 of", timeout=PATIENCE)
-        page.get_by_role("button", name="Make or extend one from files or a data set").click()
+        open_part(page.get_by_role("button", name="Make or extend one from files or a data set"))
         named, shown = page.locator("#kb-data-set textarea, #kb-data-set input"), page.locator("#kb-import-shown")
         named.fill(f"hf:{MILLS}:en/train")
         page.locator("#kb-preview").click()

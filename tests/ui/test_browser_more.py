@@ -13,7 +13,7 @@ from playwright.sync_api import Page, expect
 from knowledge_bases.store import PassageStore
 from rag_app.assembly import Application
 from rag_app.feedback import FeedbackStore, feedback_path
-from tests.chromium import PATIENCE
+from tests.chromium import PATIENCE, open_part
 from tests.tiny import save_picture
 from tests.ui.test_evaluate_tab import save_questions
 from ui.answering import Parts
@@ -117,7 +117,7 @@ def test_evaluating(page: Page, address: str, tmp_path: Path) -> None:
     questions, archive = save_questions(tmp_path)
     page.set_viewport_size({"width": 390, "height": 844})
     page.goto(address)
-    page.get_by_role("tab", name="Evaluate").click()
+    open_part(page.get_by_role("tab", name="Evaluate"))
     page.locator("#evaluate").click()
     expect(page.locator("#evaluation")).to_contain_text("There is no file of questions", timeout=PATIENCE)
     page.locator("#evaluate-questions input[type=file]").set_input_files(questions)
@@ -130,7 +130,7 @@ def test_evaluating(page: Page, address: str, tmp_path: Path) -> None:
     with page.expect_download() as download:
         page.locator("#evaluate-download").click()
     assert download.value.suggested_filename.endswith(".zip")
-    page.get_by_role("button", name="Failures").click()
+    open_part(page.get_by_role("button", name="Failures"))
     expect(page.locator("#failures article, #failures .card").first).to_be_visible(timeout=PATIENCE)
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
 
@@ -150,7 +150,7 @@ def test_an_evaluation_that_waits_is_stopped(
     page.locator("#question textarea").fill(QUESTION)
     page.locator("#ask").click()
     expect(page.locator("#answer [data-state=waiting]")).to_contain_text("Looking", timeout=PATIENCE)
-    page.get_by_role("tab", name="Evaluate").click()
+    open_part(page.get_by_role("tab", name="Evaluate"))
     page.locator("#evaluate-questions input[type=file]").set_input_files(questions)
     expect(page.locator("#evaluate-questions")).to_contain_text("asked", timeout=PATIENCE)
     page.locator("#evaluate-pictures input[type=file]").set_input_files(archive)
@@ -171,9 +171,9 @@ def test_a_knowledge_base_is_made_from_files(
     rows = [{"passage_id": "one", "name": "A mill", "said": "Built in 1850."}, {"passage_id": "two", "name": "No text"}]
     (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     page.goto(address)
-    page.get_by_role("tab", name="Knowledge").click()
+    open_part(page.get_by_role("tab", name="Knowledge"))
     expect(page.locator("#kb-passages")).to_contain_text("Page 1 of", timeout=PATIENCE)
-    page.get_by_role("button", name="Make or extend one from files").click()
+    open_part(page.get_by_role("button", name="Make or extend one from files"))
     page.locator("#kb-files input[type=file]").set_input_files(tmp_path / "rows.jsonl")
     expect(page.locator("#kb-files")).to_contain_text("rows", timeout=PATIENCE)
     page.locator("#kb-preview").click()
