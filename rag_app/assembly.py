@@ -28,7 +28,8 @@ from rag_app.stores import Passages, SharedStore
 from retriever.checkpoints import load_retriever
 from retriever.encoder import Encoder
 from retriever.index.manifest import DeviceMemoryError, IndexDamagedError
-from retriever.index.opening import PassageIndex, StoredIndex, searched_on
+from retriever.index.opening import searched_on
+from retriever.index.protocol import PassageIndex, StoredIndex
 
 __all__ = ["Application", "load_encoder", "open_application", "open_finder", "open_index"]
 

@@ -16,7 +16,7 @@ from rag_app.timing import Stopwatch
 from retriever.encoder import Encoder
 from retriever.explanation import Explanation, QueryRow, RowKind, explain
 from retriever.index.manifest import IndexDamagedError
-from retriever.index.opening import PassageIndex
+from retriever.index.protocol import PassageIndex
 
 __all__ = ["EncodedQuestion", "Explanation", "Finder", "PassageFinder", "QueryRow", "RowKind", "encoded", "explained"]
 

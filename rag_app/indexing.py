@@ -20,7 +20,8 @@ from rag_app.progress import duration
 from rag_app.stores import SharedStore, passage_picture
 from retriever.encoder import Encoder, OpenPicture
 from retriever.index.exact import ExactIndex
-from retriever.index.opening import COMPRESS_FROM, StoredIndex, compress, estimate, open_index
+from retriever.index.opening import COMPRESS_FROM, compress, estimate, open_index
+from retriever.index.protocol import StoredIndex
 
 __all__ = ["SyncReport", "index_key", "index_keys", "passage_id_of", "sync"]
 

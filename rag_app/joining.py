@@ -14,7 +14,7 @@ from rag_app.finder import Explanation, Finder, PassageFinder, encoded, explaine
 from rag_app.stores import JoinedStore, full_id, joined_passage
 from rag_app.timing import Stopwatch
 from retriever.encoder import Encoder
-from retriever.index.opening import PassageIndex
+from retriever.index.protocol import PassageIndex
 
 __all__ = ["JoinedFinder", "indexes_of", "join_finders", "own_id"]
 

@@ -19,7 +19,7 @@ from rag_app.joining import indexes_of
 from retriever.index.exact import ExactIndex
 from retriever.index.manifest import Manifest
 from retriever.index.on_device import OnDeviceIndex
-from retriever.index.opening import PassageIndex
+from retriever.index.protocol import PassageIndex
 
 __all__ = ["bem_fingerprint", "package_versions", "settings_of"]
 

@@ -1,8 +1,8 @@
-"""The rows of a segment in the memory of a device: once, whatever snapshots of the index come and go."""
+"""Rows in the memory of a device: a segment's, once, whatever snapshots of the index come and go, and a search's."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,10 +12,11 @@ from torch import Tensor
 
 from retriever.index.segments import Coordinates, Rows, Segment
 
-__all__ = ["DeviceSegment", "bytes_a_row", "load_segment"]
+__all__ = ["BYTES_A_SCORE", "DeviceSegment", "QueryRows", "bytes_a_row", "load_segment"]
 
 ROWS_AT_ONCE = 1 << 17  # decoded on the processor and sent together
 SMALLEST = 1e-12
+BYTES_A_SCORE = 32  # of temporaries in a search, from a score to the choice of the best
 
 
 @dataclass(frozen=True)
@@ -88,3 +89,25 @@ def _in_steps(rows: Tensor) -> tuple[Tensor, Tensor]:
     """(n, dim) multiples of a step a row that fit into int8, and (n,) steps."""
     steps = rows.abs().amax(dim=1).clamp(min=SMALLEST) / 127
     return torch.round(rows / steps[:, None]).to(torch.int8), steps
+
+
+@dataclass(frozen=True)
+class QueryRows:
+    """The rows of several queries, one after another.
+
+    Attributes:
+        rows: (n_rows, dim), on the device, in the dtype that they are multiplied in.
+        sizes: rows of each query.
+        starts: (n_queries + 1,) int64, on the device: first row of each query, and the end.
+    """
+
+    rows: Tensor
+    sizes: list[int]
+    starts: Tensor
+
+    @classmethod
+    def of(cls, queries: Sequence[Tensor], *, device: torch.device, dtype: torch.dtype) -> QueryRows:
+        """Sends at least one query to a device."""
+        sizes = [len(query) for query in queries]
+        starts = torch.from_numpy(np.cumsum([0, *sizes])).to(device)
+        return cls(torch.cat([query.detach().to(device, dtype) for query in queries]), sizes, starts)

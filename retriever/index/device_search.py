@@ -8,8 +8,7 @@ scores do, and in the lower half how early it was inserted. So equal scores come
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from importlib.util import find_spec
 
@@ -18,39 +17,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from retriever.index.device_rows import DeviceSegment
+from retriever.index.device_rows import BYTES_A_SCORE, DeviceSegment, QueryRows
 
-__all__ = ["BYTES_A_SCORE", "QueryRows", "Scores", "agree", "best_passages", "scores_for", "torch_scores"]
+__all__ = ["Scores", "agree", "best_passages", "scores_for", "torch_scores"]
 
 logger = logging.getLogger(__name__)
 
-BYTES_A_SCORE = 32  # of temporaries, from a score to the choice of the best
 UNEVEN = 1.125  # how much longer than the shortest passage of a block the longest may be
 EMPTY = torch.iinfo(torch.int64).min
 LAST = (1 << 32) - 1
 TOLERANCE = 1e-4  # between two ways to add up the same products, a query row
-
-
-@dataclass(frozen=True)
-class QueryRows:
-    """The rows of several queries, one after another.
-
-    Attributes:
-        rows: (n_rows, dim), on the device, in the dtype that they are multiplied in.
-        sizes: rows of each query.
-        starts: (n_queries + 1,) int64, on the device: first row of each query, and the end.
-    """
-
-    rows: Tensor
-    sizes: list[int]
-    starts: Tensor
-
-    @classmethod
-    def of(cls, queries: Sequence[Tensor], *, device: torch.device, dtype: torch.dtype) -> QueryRows:
-        """Sends at least one query to a device."""
-        sizes = [len(query) for query in queries]
-        starts = torch.from_numpy(np.cumsum([0, *sizes])).to(device)
-        return cls(torch.cat([query.detach().to(device, dtype) for query in queries]), sizes, starts)
 
 
 Scores = Callable[[DeviceSegment, QueryRows, int], Iterator[tuple[int, Tensor]]]

@@ -15,8 +15,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from retriever.index.device_rows import DeviceSegment
-from retriever.index.device_search import BYTES_A_SCORE, QueryRows
+from retriever.index.device_rows import BYTES_A_SCORE, DeviceSegment, QueryRows
 
 __all__ = ["kernel_scores"]
 

@@ -14,10 +14,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from retriever.index.device_rows import DeviceSegment, bytes_a_row, load_segment
-from retriever.index.device_search import QueryRows, best_passages, scores_for
+from retriever.index.device_rows import DeviceSegment, QueryRows, bytes_a_row, load_segment
+from retriever.index.device_search import best_passages, scores_for
 from retriever.index.manifest import DeviceMemoryError
-from retriever.index.opening import PassageIndex, StoredIndex
+from retriever.index.protocol import PassageIndex, StoredIndex
 from retriever.index.ranking import check_queries, in_groups
 from retriever.index.stored import StoredPassages
 

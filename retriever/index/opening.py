@@ -6,15 +6,14 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from retriever.index.exact import ExactIndex
 from retriever.index.manifest import Manifest
-from retriever.index.segments import Coordinates, Rows
-from retriever.index.stored import StoredPassages
+from retriever.index.protocol import PassageIndex, StoredIndex
 from retriever.precision import CPU, multiply_dtype
 
 if TYPE_CHECKING:
@@ -23,8 +22,6 @@ if TYPE_CHECKING:
 __all__ = [
     "COMPRESS_FROM",
     "BuildEstimate",
-    "PassageIndex",
-    "StoredIndex",
     "compress",
     "estimate",
     "open_index",
@@ -32,66 +29,6 @@ __all__ = [
 ]
 
 COMPRESS_FROM = 500_000  # embeddings: docs/performance.md says why
-
-
-class PassageIndex(Protocol):
-    """What every index over passages' embeddings can do; `ExactIndex` says what each part means."""
-
-    @property
-    def path(self) -> Path:
-        """Folder of the index."""
-
-    @property
-    def dim(self) -> int:
-        """Width of an embedding."""
-
-    @property
-    def fingerprint(self) -> str:
-        """Fingerprint of the checkpoint that made the embeddings."""
-
-    @property
-    def ids(self) -> list[str]:
-        """Ids of the passages, in the order of insertion."""
-
-    @property
-    def n_tokens(self) -> int:
-        """Embeddings held."""
-
-    def __len__(self) -> int: ...
-
-    def __contains__(self, passage_id: object) -> bool: ...
-
-    def add(self, ids: Sequence[str], embeddings: Sequence[Tensor]) -> None:
-        """Adds passages, all or none."""
-
-    def delete(self, ids: Sequence[str]) -> None:
-        """Deletes passages, all or none."""
-
-    def compact(self) -> None:
-        """Merges what additions and deletions left."""
-
-    def search(self, query: Tensor, *, k: int) -> list[tuple[str, float]]:
-        """The k passages with the highest MaxSim, best first."""
-
-    def search_batch(self, queries: Sequence[Tensor], *, k: int) -> list[list[tuple[str, float]]]:
-        """`search` for several queries."""
-
-    def contributions(self, query: Tensor, passage_id: str) -> Tensor:
-        """(n_rows,) what each row of a query adds to a passage's score."""
-
-    def verify(self) -> None:
-        """Compares every file with its checksum."""
-
-
-class StoredIndex(PassageIndex, Protocol):
-    """An index that lies on disk."""
-
-    @property
-    def stored(self) -> StoredPassages:
-        """The snapshot that is searched."""
-
-    def coordinates(self, rows: Rows) -> Coordinates:
-        """Stored rows as they are scored."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -27,7 +27,7 @@ from retriever.encoder import Encoder
 from retriever.index.exact import ExactIndex
 from retriever.index.manifest import DeviceMemoryError
 from retriever.index.on_device import OnDeviceIndex
-from retriever.index.opening import PassageIndex, StoredIndex
+from retriever.index.protocol import PassageIndex, StoredIndex
 from tests.tiny import PASSAGES
 
 

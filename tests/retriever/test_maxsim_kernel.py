@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from retriever.index.device_rows import DeviceSegment
-from retriever.index.device_search import QueryRows, agree, scores_for, torch_scores
+from retriever.index.device_rows import DeviceSegment, QueryRows
+from retriever.index.device_search import agree, scores_for, torch_scores
 from retriever.index.exact import ExactIndex
 from retriever.index.kmeans import kmeans, nearest
 from retriever.index.on_device import OnDeviceIndex

@@ -16,8 +16,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from retriever.index.codec import CodecSettings
 from retriever.index.compressed import LateInteractionIndex
-from retriever.index.device_rows import DeviceSegment, load_segment
-from retriever.index.device_search import QueryRows, agree, scores_for, torch_scores
+from retriever.index.device_rows import DeviceSegment, QueryRows, load_segment
+from retriever.index.device_search import agree, scores_for, torch_scores
 from retriever.index.exact import ExactIndex
 from retriever.index.manifest import DeviceMemoryError, IndexDamagedError
 from retriever.index.on_device import OnDeviceIndex
