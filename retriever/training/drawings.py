@@ -81,6 +81,8 @@ OTHER_SOURCES = (
 HELD_OUT_SOURCES = (
     DrawingSource(package="country-flag-icons", version="1.6.20", folder="3x2"),
     DrawingSource(package="openmoji", version="17.0.0", folder="color/svg", code_of=_emoji_code),
+    DrawingSource(package="emoji-datasource-apple", version="16.0.0", folder="img/apple/64", code_of=_emoji_code),
+    DrawingSource(package="emoji-datasource-facebook", version="16.0.0", folder="img/facebook/64", code_of=_emoji_code),
 )
 
 
