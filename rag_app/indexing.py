@@ -14,6 +14,7 @@ from itertools import islice
 from pathlib import Path
 
 from knowledge_bases.records import Passage
+from rag_app.devices import out_of_memory_reported
 from rag_app.errors import one_line
 from rag_app.locking import folder_lock
 from rag_app.progress import duration
@@ -104,6 +105,7 @@ def sync(
         force: build the index anew whatever its state.
 
     Raises:
+        InputError: the device's memory ran out; what was encoded before is kept.
         OSError: the folder cannot be written, and the index is missing or out of date.
     """
     started = time.monotonic()
@@ -169,11 +171,12 @@ def _bring_up_to_date(
     remaining = iter(missing)
     while chunk := list(islice(remaining, PASSAGES_PER_COMMIT)):
         passages = store.get([wanted[key] for key in chunk])
-        embeddings = encoder.encode_passages(
-            [passage.content for passage in passages],
-            _pictures(store, passages, shown),
-            progress=_offset(progress, done, len(missing)),
-        )
+        with out_of_memory_reported("passages were encoded", "again with no other program on it: what is done is kept"):
+            embeddings = encoder.encode_passages(
+                [passage.content for passage in passages],
+                _pictures(store, passages, shown),
+                progress=_offset(progress, done, len(missing)),
+            )
         index.add(chunk, embeddings)
         done += len(passages)
     return len(stale), len(missing)

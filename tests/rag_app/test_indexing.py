@@ -47,6 +47,21 @@ def test_keys_name_the_passage_and_its_content() -> None:
 
 
 @pytest.mark.usefixtures("store")
+def test_memory_that_runs_out_while_passages_are_encoded_is_one_line(
+    tmp_path: Path, encoder: Encoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(encoder.model, "doc", full)
+        with pytest.raises(InputError, match=r"ran out while passages were encoded; try again with no other .*cpu"):
+            sync(shared(tmp_path), encoder, tmp_path / "i")
+    _, report = sync(shared(tmp_path), encoder, tmp_path / "i")
+    assert report.added == len(PASSAGES)
+
+
+@pytest.mark.usefixtures("store")
 def test_a_second_sync_has_nothing_to_do(tmp_path: Path, encoder: Encoder) -> None:
     calls: list[tuple[int, int]] = []
     _, first = sync(shared(tmp_path), encoder, tmp_path / "i", progress=lambda *n: calls.append(n))
