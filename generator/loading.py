@@ -70,6 +70,9 @@ def load_generator(
     if name.startswith(("http://", "https://")):
         if adapter is not None:
             raise CheckpointError("a server loads its adapters itself; ask it for the adapted model by its name")
+        if device_map or quantization is not None:
+            given = "device_map" if device_map else f"quantization={quantization}"
+            raise CheckpointError(f"a server places and quantises its models itself; leave {given} out")
         if max_prompt_tokens:
             raise CheckpointError("a server's tokens cannot be counted here; take max_knowledge_characters")
         address, _, model = name.partition("#")

@@ -46,6 +46,10 @@ def cannot_run(preset: Preset) -> str:
         return f"retriever: {error}"
     if preset.mode == ReadingMode.LONG_CONTEXT and preset.generator == "reader-mini":
         return "reader-mini reads single passages; take --mode ra_vqa or a generating model"
+    at_server = preset.generator.startswith(("http://", "https://"))
+    given = [key for key in ("device_map", "quantization") if getattr(preset, key)]
+    if at_server and given:
+        return f"a server places and quantises its models itself; leave {' and '.join(given)} out"
     own = GENERATORS[preset.generator].quantization if preset.generator in GENERATORS else None
     quantised = bool(preset.quantization) or own is not None
     if quantised and preset.adapter:
@@ -82,8 +86,8 @@ def _run_presets(args: argparse.Namespace) -> int:
         print(json.dumps([vars(preset) | {"cannot_run": cannot_run(preset)} for preset in presets], indent=1))
         return 0
     for preset in presets:
-        download = f"downloads {preset.download_gb:g} GB" if preset.download_gb else "downloads nothing"
-        gpu = f"a GPU with {preset.gpu_gb:g} GB" if preset.gpu_gb else "no GPU"
+        download = f"downloads about {preset.download_gb:g} GB" if preset.download_gb else "downloads nothing"
+        gpu = f"a GPU with {preset.gpu_gb:g} GB or so" if preset.gpu_gb else "no GPU"
         print(f"{preset.name}: {preset.description}")
         print(f"    {preset.retriever} + {preset.generator}{_reading(preset)}")
         print(f"    {download}; needs {gpu}; licence: {preset.license}")

@@ -62,7 +62,7 @@ def preset_table(current: str) -> str:
 def _preset_row(preset: Preset, current: str) -> str:
     reason = cannot_run(preset)
     state = "runs now" if preset.name == current else f"cannot run: {reason}" if reason else "can run"
-    download = f"{preset.download_gb:g} GB" if preset.download_gb else "nothing"
+    download = f"about {preset.download_gb:g} GB" if preset.download_gb else "nothing"
     return (
         f"<tr{' class=muted' if reason else ''}><td>{escape(preset.name)}</td><td>{escape(preset.description)}</td>"
         f"<td>{download}</td><td>{escape(state)}</td></tr>"

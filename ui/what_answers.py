@@ -297,9 +297,9 @@ def _bases(in_use: KnowledgeInUse) -> list[tuple[str, str]]:
 
 
 def _presets(choices: Sequence[PresetChoice]) -> list[tuple[str, str]]:
-    """Those that can run, with what they download."""
+    """Those that can run, with about what they download."""
     presets = [one.preset for one in choices if not one.cannot]
-    downloads = [f" (downloads {one.download_gb:g} GB)" if one.download_gb else "" for one in presets]
+    downloads = [f" (downloads about {one.download_gb:g} GB)" if one.download_gb else "" for one in presets]
     return [(f"{one.name}{more}", one.name) for one, more in zip(presets, downloads, strict=True)]
 
 

@@ -145,6 +145,13 @@ def test_a_generator_lies_on_one_device_or_is_spread_over_several() -> None:
         load_generator("reader-mini", device=CPU, dtype=torch.float32, device_map="auto")
 
 
+def test_what_a_server_decides_itself_is_refused() -> None:
+    with pytest.raises(CheckpointError, match="a server places and quantises its models itself; leave device_map out"):
+        load("http://127.0.0.1:8000/v1#m", device_map="auto")
+    with pytest.raises(CheckpointError, match="leave quantization=4-bit out"):
+        load("http://127.0.0.1:8000/v1#m", quantization=Quantization.FOUR_BIT)
+
+
 def test_settings_must_be_of_the_right_kind(folder: Path) -> None:
     with pytest.raises(ValueError, match="takes ExtractiveSettings, not GenerationSettings"):
         load(folder, settings=GenerationSettings())

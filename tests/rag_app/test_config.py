@@ -182,7 +182,7 @@ def test_the_list_says_what_each_preset_needs(capsys: pytest.CaptureFixture[str]
     assert main(["presets"]) == 0
     printed = capsys.readouterr().out
     assert all(f"{name}: " in printed for name in preset_names())
-    assert "needs a GPU with 12 GB" in printed
+    assert "downloads about 17.1 GB; needs a GPU with 12 GB or so; licence: MIT" in printed
     assert "llava-onevision-7b, all passages in one prompt" in printed
     assert main(["presets", "--json"]) == 0
     rows = json.loads(capsys.readouterr().out)
@@ -257,6 +257,13 @@ def test_several_gpus_and_the_cpu_are_not_asked_for_together() -> None:
     preset = with_settings(load_preset("preflmr-l-llava"), ["device_map=balanced", "device=cpu"])
     with pytest.raises(InputError, match=r"device_map spreads a generator over GPUs; leave it out on the CPU"):
         check_preset(preset)
+
+
+@pytest.mark.parametrize("setting", ["device_map=auto", "quantization=4-bit"])
+def test_what_a_server_decides_itself_is_refused_before_anything_is_loaded(setting: str) -> None:
+    key = setting.partition("=")[0]
+    with pytest.raises(InputError, match=f"a server places and quantises its models itself; leave {key} out"):
+        check_preset(with_settings(load_preset("remote"), [setting]))
 
 
 def test_settings_of_a_closed_set_are_listed_when_unknown() -> None:
