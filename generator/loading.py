@@ -22,6 +22,7 @@ from generator.extractive import ExtractiveReader, ExtractiveSettings
 from generator.generation import GenerationSettings
 from generator.llava import LlavaGenerator
 from generator.modes import ReadingMode
+from generator.picture_tokens import tell_picture_tokens
 from generator.protocol import Generator
 from generator.remote import RemoteGenerator, RemoteSettings
 
@@ -269,4 +270,5 @@ def _with_processor(
 
     processor = _guarded(name, lambda: _open(kind, name))
     model = _adapted(_load_model(AutoModelForImageTextToText, name, arguments), adapter)
+    tell_picture_tokens(processor, model.config)
     return LlavaGenerator(model, processor, settings)
