@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from http.client import HTTPResponse
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
 from PIL import Image
@@ -33,6 +33,15 @@ logger = logging.getLogger(__name__)
 
 _Result = TypeVar("_Result")
 _SETTING = re.compile("logprob|parameter|argument|field|propert", re.IGNORECASE)  # what a refusal of one speaks of
+_THOUGHTS = ("reasoning_content", "reasoning")  # where servers put what a model thinks before it answers
+
+
+class _Part(NamedTuple):
+    """Of an answer, or all of it: its text, its tokens' log-probabilities, and whether the model thought as well."""
+
+    text: str
+    scores: list[float]
+    thought: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,13 +166,14 @@ class RemoteGenerator(SingleQuestions):
         with self._server.once(), response, self._server.reading():
             if "event-stream" not in response.headers.get("Content-Type", ""):
                 return self._whole(response)
-            answer, scores = "", list[float]()
+            answer, scores, thought = "", list[float](), False
             for event in self._events(response):
-                text, values = self._parsed(event, "delta")
-                answer, scores = answer + text, scores + values
-                if text and answer.strip():
+                part = self._parsed(event, "delta")
+                answer, thought = answer + part.text, thought or part.thought
+                scores += [] if part.thought and not part.text else part.scores
+                if part.text and answer.strip():
                     yield answer.strip()
-            return _generated(answer, scores)
+            return self._generated(_Part(answer, scores, thought))
 
     def _scored(self, body: dict[str, Any], ask: Callable[[dict[str, Any]], _Result]) -> _Result:
         """What comes of asking with log-probabilities, or without where the server does not know these."""
@@ -205,9 +215,26 @@ class RemoteGenerator(SingleQuestions):
             reply = json.load(response)
         except ValueError as error:
             raise RemoteError(f"{self.settings.address} did not answer with JSON") from error
-        if not isinstance(reply, dict) or not reply.get("choices"):
+        part = self._parsed(reply, "message")
+        if not reply["choices"]:
             raise self._odd()
-        return _generated(*self._parsed(reply, "message"))
+        return self._generated(part._replace(scores=[]) if part.thought else part)
+
+    def _generated(self, part: _Part) -> Generated:
+        """The answer with its tokens' log-probabilities, summed and their mean; 0 where the server reports none.
+
+        Where it thinks first, a whole reply does not tell the thoughts' tokens from the answer's; none then count.
+        """
+        if part.thought and not part.text.strip():
+            raise PromptRefusedError(
+                f"{self.settings.address} wrote thoughts and no answer within {self.settings.max_new_tokens} tokens; "
+                "take a model that answers at once, or start the server without thinking",
+                status=HTTPStatus.OK,
+                detail="",
+            )
+        total = sum(part.scores)
+        total = min(0.0, total) if math.isfinite(total) else 0.0
+        return Generated(part.text.strip(), total, mean_log_likelihood=total / max(1, len(part.scores)))
 
     def _events(self, response: HTTPResponse) -> Iterator[Any]:
         """What stands behind `data:` of each server-sent event, up to `[DONE]`."""
@@ -222,27 +249,25 @@ class RemoteGenerator(SingleQuestions):
             except ValueError as error:
                 raise RemoteError(f"{self.settings.address} did not answer with JSON") from error
 
-    def _parsed(self, reply: Any, part: str) -> tuple[str, list[float]]:  # noqa: ANN401  (any JSON value)
-        """The text of a reply's first choice and the log-probabilities of its tokens; an event may hold neither."""
+    def _parsed(self, reply: Any, kind: str) -> _Part:  # noqa: ANN401  (any JSON value)
+        """What a reply's first choice says; an event may say nothing."""
+        if isinstance(reply, dict) and (reply.get("error") or reply.get("object") == "error"):
+            raise self._server.refusal_in(reply.get("error") or reply)
         try:
             if not reply["choices"]:  # of usage, at the end of a stream
-                return "", []
+                return _Part("", [])
             choice = reply["choices"][0]
             tokens = (choice.get("logprobs") or {}).get("content") or []
-            text = choice[part].get("content") if part == "delta" else choice[part]["content"]
-            return _text(text), [float(token["logprob"]) for token in tokens]
+            scores = [float(token["logprob"]) for token in tokens if token["logprob"] is not None]
+            said = choice[kind]
+            thought = any(said.get(key) for key in _THOUGHTS)
+            text = said.get("content") if kind == "delta" or thought else said["content"]
+            return _Part(_text(text), scores, thought)
         except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
             raise self._odd() from error
 
     def _odd(self) -> RemoteError:
         return RemoteError(f"{self.settings.address} did not answer like a chat-completions server")
-
-
-def _generated(answer: str, scores: Sequence[float]) -> Generated:
-    """The answer with its tokens' log-probabilities, summed and their mean; 0 where the server reports none."""
-    total = sum(scores)
-    total = min(0.0, total) if math.isfinite(total) else 0.0
-    return Generated(answer.strip(), total, mean_log_likelihood=total / max(1, len(scores)))
 
 
 def _text(content: Any) -> str:  # noqa: ANN401  (any JSON value)

@@ -176,13 +176,29 @@ class Server:
         text = b""
         with suppress(OSError, HTTPException):
             text = error.read(65_536)
-        detail = self._shown(text.decode("utf-8", "replace"))
-        refused = f"{self.address} refused the request ({error.code})" + (detail and f": {detail[:_MOST_DETAIL]}")
-        if error.code in _TEMPORARY or error.code >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            return _TemporaryError(refused, wait=_seconds(error.headers.get("Retry-After")))
-        if error.code in _OF_EVERY_PROMPT:
+        said = text.decode("utf-8", "replace")
+        return self._refused(error.code, said, wait=_seconds(error.headers.get("Retry-After")))
+
+    def refusal_in(self, error: object) -> Exception:
+        """What the `error` of a body means that came as if all were well, as routers send it and streams must.
+
+        Args:
+            error: an object with a `message` and perhaps the `code` of a status, or a text.
+        """
+        told = error if isinstance(error, dict) else {"message": error}
+        code, said = told.get("code"), str(told.get("message") or error)
+        if isinstance(code, int) and code >= HTTPStatus.BAD_REQUEST:
+            return self._refused(code, said)
+        return RemoteError(f"{self.address} reports an error: {self._shown(said)[:_MOST_DETAIL]}")
+
+    def _refused(self, code: int, said: str, *, wait: float | None = None) -> Exception:
+        detail = self._shown(said)
+        refused = f"{self.address} refused the request ({code})" + (detail and f": {detail[:_MOST_DETAIL]}")
+        if code in _TEMPORARY or code >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            return _TemporaryError(refused, wait=wait)
+        if code in _OF_EVERY_PROMPT:
             return RemoteError(refused)
-        return PromptRefusedError(refused, status=error.code, detail=detail)
+        return PromptRefusedError(refused, status=code, detail=detail)
 
     def _late(self) -> RemoteError:
         return RemoteError(f"{self.address} gave no answer within {self.timeout:g} s")

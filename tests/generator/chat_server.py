@@ -37,6 +37,7 @@ class Behaviour:
         streams: whether it streams where it is asked to.
         breaks_off: whether a stream ends in the middle.
         trickle: seconds between two bytes, of "head" or "body" as `trickles` says.
+        events: of every stream, instead of an answer's: what stands behind `data:`.
         redirect: where every request is sent on to.
     """
 
@@ -56,6 +57,7 @@ class Behaviour:
     breaks_off: bool = False
     trickle: float = 0.0
     trickles: str = "body"
+    events: list[str] | None = None
     redirect: str | None = None
 
 
@@ -170,6 +172,7 @@ class _Handler(BaseHTTPRequestHandler):
         events = [json.dumps({"choices": [choice]}) for choice in choices]
         ending = [json.dumps({"choices": [], "usage": {"total_tokens": 9}}), "[DONE]"]
         events = [*events[:3], "{"] if breaks_off else [*events, *ending]
+        events = self.server.behaviour.events or events
         text = "".join(f": a comment\n\ndata: {event}\n\n" for event in events)
         self._send(200, text.encode(), **{"Content-Type": "text/event-stream; charset=utf-8"})
 
