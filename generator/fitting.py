@@ -19,7 +19,13 @@ __all__ = [
     "within_positions",
 ]
 
-_SENTENCE_END = re.compile(r"[.!?][\"'”’)\]]*(?=\s|$)|[。！？][\"'”’)\]」』）】》]*")
+# Full stops of scripts with spaces between words (Arabic, Urdu, Hindi, Armenian, Amharic, Burmese, Khmer), and without.
+_SENTENCE_END = re.compile(r"[.!?؟۔।॥։።။។][\"'”’»)\]]*(?=\s|$)|[。！？][\"'”’)\]」』）】》]*")
+_ABBREVIATION = re.compile(  # "J.", "U.S.", "e.g.", and words that are hardly ever the last of a sentence
+    r"(?<![\w.])(?:(?:[^\W\d_]\.)+|(?i:mrs?|ms|dr|prof|st|mt|vs|cf|ca|fig|vol|pp|approx|gen|col|lt|capt|sgt|rev|gov|sen"
+    r"|jan|feb|aug|sept?|oct|nov|dec)\.|(?i:no)\.(?=\s+\d))"
+)
+_NEXT = re.compile(r"\s*(\S?)")
 _MARKER = re.compile(r"<(?=\S)|\[(?=/?[A-Za-z_]{3,40}\])")  # begins "<image>", "<<SYS>>", "[/INST]"
 
 
@@ -60,8 +66,17 @@ def shorten_at_sentence(tokenizer: Any, text: str, n_tokens: int) -> str:  # noq
 
 def _last_end(text: str, length: int) -> int:
     """Where the last sentence ends that is whole within the first `length` characters; 0 where none is."""
-    ends = (match.end() for match in _SENTENCE_END.finditer(text))
-    return max(takewhile(lambda end: end <= length, ends), default=0)
+    found = takewhile(lambda match: match.end() <= length, _SENTENCE_END.finditer(text))
+    return max((match.end() for match in found if not _within_sentence(text, match)), default=0)
+
+
+def _within_sentence(text: str, stop: re.Match[str]) -> bool:
+    """Whether a full stop ends no sentence: it is of an abbreviation, or a small letter follows."""
+    if not stop.group().startswith("."):
+        return False
+    follows, end = _NEXT.match(text, stop.end()), stop.start() + 1
+    short = _ABBREVIATION.finditer(text, max(0, end - 12), end + 3)
+    return (follows is not None and follows[1].islower()) or any(match.end() == end for match in short)
 
 
 def within_positions(n_tokens: int, text_config: Any, *, taken: int) -> int:  # noqa: ANN401

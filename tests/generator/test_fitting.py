@@ -39,6 +39,37 @@ def test_a_point_within_a_number_ends_no_sentence() -> None:
     assert shorten_at_sentence(TOKENIZER, "It is old. It has 3.5 million people.", 22) == "It is old."
 
 
+@pytest.mark.parametrize("end", [" ؟", "۔", "।", "॥", "։", "።"])
+def test_other_scripts_are_cut_at_the_end_of_a_sentence(end: str) -> None:
+    sentence = f"это город{end}"
+    assert shorten_at_sentence(TOKENIZER, f"{sentence} " * 5, 2 * count(f"{sentence} ") + 9) == f"{sentence} {sentence}"
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [
+        "It was built by Dr. Müller in Rome.",
+        "It was built by J. R. R. Tolkien.",
+        "The U.S. Army was here.",
+        "Its cities, e.g. Rome, are old.",
+        "It is at Mt. Everest and approx. five miles off.",
+        "It is the Sinfonia No. 5 of Beethoven.",
+        "Это г. Москва, т.е. столица.",
+        "It has many people etc. and so on.",
+    ],
+)
+def test_an_abbreviation_ends_no_sentence(rest: str) -> None:
+    budgets = range(count("It is old."), count(f"It is old. {rest}"))
+    assert {shorten_at_sentence(TOKENIZER, f"It is old. {rest}", budget) for budget in budgets} == {"It is old."}
+
+
+@pytest.mark.parametrize(
+    "text", ["Is it old? No. It is new.", "It is in the alexandr. It is new.", "I like K2. It is high."]
+)
+def test_a_short_word_may_end_a_sentence(text: str) -> None:
+    assert shorten_at_sentence(TOKENIZER, text, count(text) - 1) == text[: text.rindex("It") - 1]
+
+
 @pytest.mark.parametrize("budget", range(60, 76))
 def test_a_prompt_keeps_its_budget_when_its_parts_are_joined(budget: int) -> None:
     tokenizer = language_tokenizer(merges=[("\u0120", "a"), ("a", "b"), ("ab", "c"), ("abc", "d")])
