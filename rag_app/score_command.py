@@ -28,7 +28,9 @@ def add_score(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -
     score.add_argument(
         "--metric", required=True, type=_metric, choices=list(SCORERS), help="the benchmark whose rules count"
     )
-    score.add_argument("--predictions", type=Path, required=True, metavar="P", help="JSON, JSON Lines or CSV file")
+    score.add_argument(
+        "--predictions", type=Path, required=True, metavar="P", help="JSON, JSON Lines, CSV or parquet file"
+    )
     score.add_argument(
         "--references", type=Path, required=True, nargs="+", metavar="R", help="the same; more files add columns"
     )

@@ -1,8 +1,8 @@
 """Reads files of predictions and references in the formats that the benchmarks and their tools publish.
 
-A file is JSON Lines, CSV, or JSON: a list of rows, an object that holds one under `annotations` or `questions`, or an
-object of question ids. A question id is called `question_id`, `data_id`, `questionId` or `id`; where no row of a file
-has any, rows are numbered from 0 in their order.
+A file is JSON Lines, CSV, parquet, or JSON: a list of rows, an object that holds one under `annotations` or
+`questions`, or an object of question ids. A question id is called `question_id`, `data_id`, `questionId` or `id`; where
+no row of a file has any, rows are numbered from 0 in their order.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rag_app.errors import InputError, one_line
+from rag_app.errors import InputError, one_line, reported_as_input
 
 __all__ = ["FileRow", "Pair", "Row", "pair_rows", "read_rows", "scan_rows"]
 
@@ -82,12 +82,16 @@ def scan_rows(path: Path) -> list[FileRow]:
         InputError: the file is missing, is in no known format, or holds no row.
     """
     try:
-        text = path.read_bytes().decode("utf-8-sig", errors="surrogateescape")
+        content = path.read_bytes()
     except FileNotFoundError as error:
         raise InputError(f"there is no file {path}; check the path") from error
     except OSError as error:
         raise InputError(f"{path} cannot be read: {one_line(error)}") from error
-    rows = _csv_rows(text, path) if path.suffix.lower() == ".csv" else _json_rows(text, path)
+    if path.suffix.lower() == ".parquet":
+        rows = _parquet_rows(content, path)
+    else:
+        text = content.decode("utf-8-sig", errors="surrogateescape")
+        rows = _csv_rows(text, path) if path.suffix.lower() == ".csv" else _json_rows(text, path)
     if not rows:
         raise InputError(f"{path} holds no rows")
     return _with_ids(rows)
@@ -126,6 +130,13 @@ class _Fault(str):
 
 _Found = tuple[int, str, Any]
 """(number from 1, what to call the row in errors, row or `_Fault`)"""
+
+
+def _parquet_rows(content: bytes, path: Path) -> list[_Found]:
+    from knowledge_bases.importing.columnar import parquet_rows
+
+    with reported_as_input(str(path)):
+        return [_found(row.line, row.values) for row in parquet_rows(io.BytesIO(content), lambda done, total: None)]
 
 
 def _json_rows(text: str, path: Path) -> list[_Found]:
