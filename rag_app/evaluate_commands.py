@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rag_app.benchmarks.opening import KINDS, NOT_WITH_BEM, Benchmark, open_benchmark
-from rag_app.config import Preset, var_folder
+from rag_app.config import DEFAULT_PRESET, Preset, var_folder
 from rag_app.datasets import RowProblem, scan_dataset
 from rag_app.errors import InputError, one_line, reported_as_input
 from rag_app.evaluation.files import SCORES, read_report
@@ -237,9 +238,12 @@ def _own_knowledge(task: Benchmark, args: argparse.Namespace) -> str:
             "`python -m rag_app kb build --from m2kr:NAME`, or ask with --no-retrieval"
         )
     if all(one.name != name for one in list_knowledge(var_folder(args.var))):
+        preset = None if args.preset == DEFAULT_PRESET else args.preset
+        given = {"--folder": args.folder, "--preset": preset, "--var": args.var}
+        options = [part for option, value in given.items() if value is not None for part in (option, str(value))]
+        command = shlex.join(["python", "-m", "rag_app", "kb", "build", "--from", args.benchmark, *options])
         raise InputError(
-            f"there is no knowledge base {name!r}; make it with "
-            f"`python -m rag_app kb build --from {args.benchmark}`, or give another one with --kb"
+            f"there is no knowledge base {name!r}; make it with `{command}`, or give another one with --kb"
         )
     return name
 
@@ -284,9 +288,11 @@ def _beside(folders: Sequence[Path]) -> list[tuple[str, Report]]:
     """Titles and reports of earlier evaluations; two of the same kind are told apart by their folders."""
     reports = [(folder, read_report(folder)) for folder in folders]
     titles = [str(report["manifest"].get("mode", folder.name)) for folder, report in reports]
+    names = [folder.name for folder in folders]
+    places = [name if names.count(name) == 1 else str(folder) for name, folder in zip(names, folders, strict=True)]
     return [
-        (title if titles.count(title) == 1 else f"{title} ({folder.name})", report)
-        for title, (folder, report) in zip(titles, reports, strict=True)
+        (title if titles.count(title) == 1 else f"{title} ({place})", report)
+        for title, place, (_, report) in zip(titles, places, reports, strict=True)
     ]
 
 

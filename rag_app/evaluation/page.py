@@ -41,7 +41,7 @@ def render_page(report: Report, cases: Sequence[Case], *, beside: Sequence[tuple
         cases: the questions that went most wrong.
         beside: titles and reports of earlier evaluations to show in the same tables and plots.
     """
-    runs = [(_title(report), report), *beside]
+    runs = [(_title(report, [title for title, _ in beside]), report), *beside]
     title = f"Evaluation of {report['manifest'].get('dataset', 'a dataset')}"
     parts = [
         f"<h1>{escape(title)}</h1>",
@@ -66,8 +66,9 @@ def render_page(report: Report, cases: Sequence[Case], *, beside: Sequence[tuple
     )
 
 
-def _title(report: Report) -> str:
-    return str(report["manifest"].get("mode", "this"))
+def _title(report: Report, others: Sequence[str]) -> str:
+    mode = str(report["manifest"].get("mode", "this"))
+    return f"{mode} (this)" if mode in others else mode
 
 
 def _summary(report: Report) -> str:

@@ -16,6 +16,7 @@ from PIL import Image
 from knowledge_bases.records import Passage, VqaExample
 from rag_app.datasets import RowProblem
 from rag_app.errors import InputError
+from rag_app.evaluate_commands import _beside
 from rag_app.evaluation.comparing import compare, comparison_text
 from rag_app.evaluation.modes import Mode
 from rag_app.evaluation.outcomes import Outcome, Verdict, outcome_of, read_outcomes, write_outcomes
@@ -213,6 +214,26 @@ def test_the_plots_show_the_numbers(tmp_path: Path) -> None:
     for text in ("K = 5", "Pseudo-Recall@K", "oracle", "with retrieval", "reading miss", "holds an answer", "ECE"):
         assert text in page
     assert 'fill="#c8572b"' in page  # the second run has bars of its own
+
+
+def test_two_runs_of_one_mode_stand_side_by_side() -> None:
+    one, other = (
+        make_report([outcome(1, score, question_type="t")], [], manifest={"mode": "oracle"}) for score in (0.25, 0.75)
+    )
+    page = render_page(one, [], beside=[("oracle", other)])
+    assert "oracle (this)" in page
+    bars = page[page.index("by question type</h2>") :]
+    assert "25.0" in bars
+    assert "75.0" in bars
+
+
+def test_earlier_runs_of_one_mode_are_told_apart_by_their_folders(tmp_path: Path) -> None:
+    folders = [tmp_path / "a" / "out", tmp_path / "b" / "out", tmp_path / "c"]
+    for folder in folders:
+        folder.mkdir(parents=True)
+        (folder / "report.json").write_text(json.dumps(make_report([], [], manifest={"mode": "oracle"})))
+    assert [title for title, _ in _beside(folders)] == [*(f"oracle ({one})" for one in folders[:2]), "oracle (c)"]
+    assert [title for title, _ in _beside(folders[:1])] == ["oracle"]
 
 
 def test_a_page_of_nothing() -> None:
