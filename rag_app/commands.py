@@ -92,7 +92,9 @@ def _preset(args: argparse.Namespace) -> Preset:
     changed = with_settings(changed, args.set)
     if (changed.retriever, changed.generator) != (preset.retriever, preset.generator):
         # what the preset's own pair needs says nothing of another
-        changed = with_settings(_needing_what_its_generator_does(changed), args.set)
+        return with_settings(_needing_what_its_generator_does(changed), args.set)
+    if changed.quantization != preset.quantization:
+        return with_settings(_needing_fewer_bits(changed, preset.gpu_gb), args.set)
     return changed
 
 
@@ -103,6 +105,15 @@ def _needing_what_its_generator_does(preset: Preset) -> Preset:
         return replace(preset, gpu_gb=0.0, download_gb=0.0, license="")
     quantization = Quantization(preset.quantization) if preset.quantization else None
     return replace(preset, gpu_gb=known.gpu_gb_in(quantization), download_gb=known.download_gb, license="")
+
+
+def _needing_fewer_bits(preset: Preset, gpu_gb: float) -> Preset:
+    """The preset with what it needs where its generator's weights have fewer bits than in `gpu_gb`."""
+    known = known_generator(preset.generator)
+    if known is None or not preset.quantization:
+        return preset
+    saved = known.gpu_gb - known.gpu_gb_in(Quantization(preset.quantization))
+    return replace(preset, gpu_gb=gpu_gb - saved)
 
 
 def _open(args: argparse.Namespace, *, retrieve: bool = True) -> Application:

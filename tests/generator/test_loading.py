@@ -136,6 +136,16 @@ def test_quantization_names_what_to_install(folder: Path, monkeypatch: pytest.Mo
         load(folder, quantization=Quantization.EIGHT_BIT)
 
 
+@pytest.mark.parametrize("bits", Quantization)
+def test_bitsandbytes_is_told_how_many_bits(bits: Quantization, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loading, "find_spec", lambda name: object())
+    arguments = loading._arguments(torch.device("cuda"), torch.bfloat16, bits, "")
+    config = arguments["quantization_config"]
+    assert (config.load_in_4bit, config.load_in_8bit) == (bits is Quantization.FOUR_BIT, bits is Quantization.EIGHT_BIT)
+    assert (config.bnb_4bit_compute_dtype, config.bnb_4bit_quant_type) == (torch.bfloat16, "nf4")
+    assert (arguments["dtype"], arguments["device_map"]) == (torch.bfloat16, {"": "cuda"})
+
+
 def test_a_generator_lies_on_one_device_or_is_spread_over_several() -> None:
     gpu = torch.device("cuda:1")
     assert loading._arguments(gpu, torch.bfloat16, None, "")["device_map"] == {"": "cuda:1"}

@@ -234,6 +234,16 @@ def test_another_generator_needs_what_is_known_of_it(monkeypatch: pytest.MonkeyP
     assert preset_of("--preset", "preflmr-l-blip2", "--k", "3").gpu_gb == load_preset("preflmr-l-blip2").gpu_gb
 
 
+def test_a_preset_in_fewer_bits_needs_a_smaller_gpu() -> None:
+    whole = load_preset("preflmr-l-llava")
+    few = preset_of("--preset", "preflmr-l-llava", "--set", "quantization=4-bit")
+    assert few.gpu_gb == pytest.approx(whole.gpu_gb - 0.55 * 18)
+    assert (few.download_gb, few.license) == (whole.download_gb, whole.license)
+    assert preset_of("--preset", "preflmr-l-llava", "--set", "quantization=4-bit", "--set", "gpu_gb=3").gpu_gb == 3
+    already = preset_of("--preset", "preflmr-g-llava-4bit", "--set", "quantization=4-bit")
+    assert already.gpu_gb == load_preset("preflmr-g-llava-4bit").gpu_gb
+
+
 def test_generators_need_no_more_than_the_presets_that_take_them() -> None:
     for preset in map(load_preset, preset_names()):
         known = known_generator(preset.generator)
