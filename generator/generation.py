@@ -150,14 +150,15 @@ def generate_all(
     """
     done = 0
     while done < len(prompts):
+        results: list[Generated] = []
         try:
             results = generate(prompts[done : done + batch.size])
         except torch.OutOfMemoryError:
             if batch.size == 1:
                 raise
+        if not results:  # outside of `except`, where the error no longer holds on to what was computed
             batch.halve()
             torch.cuda.empty_cache()  # does nothing where CUDA is not in use
-            continue
         done += len(results)
         yield from results
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Sequence
 from itertools import chain
 from pathlib import Path
@@ -258,6 +259,22 @@ def test_batches_are_halved_when_memory_runs_out() -> None:
     assert sizes[9:] == [1, 1]  # what did not fit is not tried again
     with pytest.raises(torch.OutOfMemoryError):
         propose_prompts([QUESTION], [passages], _no_memory, batch_size=BatchSize(4))
+
+
+def test_what_did_not_fit_is_let_go_of_before_the_next_try(monkeypatch: pytest.MonkeyPatch) -> None:
+    computed: list[weakref.ref[torch.Tensor]] = []
+    kept: list[bool] = []
+
+    def generate(prompts: Sequence[Prompt]) -> list[Generated]:
+        tensor = torch.ones(3)
+        computed.append(weakref.ref(tensor))
+        if len(prompts) > 1:
+            raise torch.OutOfMemoryError("full")
+        return [Generated("x", -1.0)]
+
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: kept.append(computed[-1]() is not None))
+    propose_prompts([QUESTION], [PASSAGES[:2]], generate, batch_size=BatchSize(2))
+    assert kept == [False]
 
 
 def _no_memory(prompts: Sequence[Prompt]) -> list[Generated]:
