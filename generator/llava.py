@@ -116,7 +116,16 @@ class LlavaGenerator(SingleQuestions):
     def _generate(self, prompts: Sequence[Prompt], streamer: Any = None) -> list[Generated]:  # noqa: ANN401
         texts = [self.prompt_text(prompt) for prompt in prompts]
         images = [prompt.question.image.convert("RGB") for prompt in prompts if prompt.question.image is not None]
-        inputs = self.processor(text=texts, images=images or None, padding=True, return_tensors="pt")
+        opening = self.processor.tokenizer.bos_token
+        inputs = self.processor(
+            text=texts,
+            images=images or None,
+            padding=True,
+            return_tensors="pt",
+            add_special_tokens=not (
+                opening and texts[0].startswith(opening)
+            ),  # some chat templates write it themselves
+        )
         device = next(iter(self.model.parameters())).device
         inputs = {
             name: value.to(device, self.model.dtype) if value.is_floating_point() else value.to(device)

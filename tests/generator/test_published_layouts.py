@@ -98,6 +98,21 @@ def test_how_many_tokens_a_picture_takes_is_known_without_being_said(kind: str, 
     assert candidates(folder) == expected
 
 
+@pytest.mark.parametrize("written", ["", "{{ bos_token }}"])
+def test_a_prompt_opens_once_whoever_opens_it(written: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    generator = load(save_llava_checkpoint(tmp_path / "model", chat_template=written + TEMPLATE))
+    seen: list[torch.Tensor] = []
+    generate = generator.model.generate
+
+    def noted(**inputs: Any) -> Any:  # noqa: ANN401
+        seen.append(inputs["input_ids"])
+        return generate(**inputs)
+
+    monkeypatch.setattr(generator.model, "generate", noted)
+    generator.propose(QUESTION, PASSAGES)
+    assert (seen[0] == generator.processor.tokenizer.bos_token_id).sum(dim=1).tolist() == [1, 1]
+
+
 def test_blip2_with_an_output_layer_of_its_own(tmp_path: Path) -> None:
     folder = save_blip2_checkpoint(tmp_path / "model", language_model="t5")
     weights = load_file(folder / "model.safetensors")
