@@ -46,6 +46,7 @@ def load_generator(
     api_key: str | None = None,
     max_prompt_tokens: int = 0,
     max_knowledge_characters: int = 0,
+    server_timeout: int = 0,
 ) -> Generator:
     """Open a generator.
 
@@ -61,6 +62,7 @@ def load_generator(
         api_key: for a server that wants one.
         max_prompt_tokens: of a generating model, the longest prompt, to which knowledge is cut; 0 takes its mode's.
         max_knowledge_characters: of a server, the longest knowledge of one prompt; 0 takes its mode's.
+        server_timeout: of a server, seconds for one answer; 0 takes its own default.
 
     Raises:
         CheckpointError: it cannot be used; one line says why and what to do.
@@ -78,9 +80,12 @@ def load_generator(
             raise CheckpointError("a server's tokens cannot be counted here; take max_knowledge_characters")
         address, _, model = name.partition("#")
         longest = max_knowledge_characters or None
-        return RemoteGenerator(
-            RemoteSettings(address=address, model=model, api_key=api_key, mode=mode, max_knowledge_characters=longest)
+        remote = RemoteSettings(
+            address=address, model=model, api_key=api_key, mode=mode, max_knowledge_characters=longest
         )
+        return RemoteGenerator(replace(remote, timeout=float(server_timeout)) if server_timeout else remote)
+    if server_timeout:
+        raise CheckpointError("server_timeout is for a server; leave it out for a checkpoint")
     if max_knowledge_characters:
         raise CheckpointError("max_knowledge_characters is for a server; take max_prompt_tokens for a checkpoint")
     if name in PRESETS:

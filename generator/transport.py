@@ -201,7 +201,10 @@ class Server:
         return PromptRefusedError(refused, status=code, detail=detail)
 
     def _late(self) -> RemoteError:
-        return RemoteError(f"{self.address} gave no answer within {self.timeout:g} s")
+        return RemoteError(
+            f"{self.address} gave no answer within {self.timeout:g} s; one that is slow, or still loads its model, "
+            "needs more (--set server_timeout=SECONDS)"
+        )
 
     def _shown(self, said: object) -> str:
         """What somebody else said, on one line and without the key."""

@@ -156,6 +156,7 @@ def _load_generator(preset: Preset, placement: Placement) -> Generator:
             mode=ReadingMode(preset.mode),
             max_prompt_tokens=preset.max_prompt_tokens,
             max_knowledge_characters=preset.max_knowledge_characters,
+            server_timeout=preset.server_timeout,
             adapter=Path(checkpoint_location(preset.adapter)) if preset.adapter else None,
             quantization=Quantization(preset.quantization) if preset.quantization else None,
             device_map=preset.device_map,

@@ -65,6 +65,7 @@ class Preset:
             its mode's (512, or 3,072 in `long_context`). Fewer where the model has no positions for so many.
         max_knowledge_characters: the same for a server, whose tokens cannot be counted: characters of the passages in
             one prompt; 0 takes its mode's (2,000, or 12,000 in `long_context`).
+        server_timeout: of a server, seconds for one answer, from connecting to its end; 0 takes 60.
         adapter: folder of a LoRA adapter that is merged into the generator; "" for none.
         quantization: `4-bit` or `8-bit` weights of the generator, by bitsandbytes; "" takes the generator's own choice.
         device_map: `auto` or `balanced` spreads the generator over several GPUs, by accelerate; "" for one device.
@@ -85,6 +86,7 @@ class Preset:
     mode: str = ReadingMode.RA_VQA.value
     max_prompt_tokens: int = 0
     max_knowledge_characters: int = 0
+    server_timeout: int = 0
     adapter: str = ""
     quantization: str = ""
     device_map: str = ""
@@ -95,7 +97,8 @@ class Preset:
     license: str = ""
 
     def __post_init__(self) -> None:
-        least = {"k": 1, "batch_size": 1, "max_prompt_tokens": 0, "max_knowledge_characters": 0}
+        least = {"k": 1, "batch_size": 1}
+        least |= dict.fromkeys(("max_prompt_tokens", "max_knowledge_characters", "server_timeout"), 0)
         for name, lowest in least.items():
             if getattr(self, name) < lowest:
                 raise ValueError(f"{name} must be at least {lowest}, not {getattr(self, name)}")

@@ -93,7 +93,7 @@ def _folder_fingerprint(generator: str) -> str | None:
     folder = Path(checkpoint_location(name))
     if not folder.is_dir():
         return None
-    return _checksum(sorted(folder.glob("*.json")) + sorted(folder.glob("*.safetensors")))
+    return _checksum([file for kind in ("*.json", "*.jinja", "*.safetensors") for file in sorted(folder.glob(kind))])
 
 
 def bem_fingerprint(folder: Path) -> str:

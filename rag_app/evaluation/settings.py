@@ -15,7 +15,9 @@ BEM = "bem_fingerprint"
 """Checksum of the model that answers are scored with when all is asked; absent without one."""
 
 _FOR_PEOPLE = frozenset({"device", "searched", "headline"})
-_FOR_PEOPLE_IN_PRESETS = frozenset({"name", "description", "device", "dtype", "license", "download_gb", "gpu_gb"})
+_FOR_PEOPLE_IN_PRESETS = frozenset(
+    {"name", "description", "device", "dtype", "license", "download_gb", "gpu_gb", "device_map", "server_timeout"}
+)
 """`dtype` stands beside the preset as it was resolved."""
 _ABSENT_WHERE_0 = frozenset({"max_prompt_tokens", "max_knowledge_characters"})
 """As in what was kept before presets had them."""

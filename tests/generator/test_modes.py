@@ -146,6 +146,12 @@ def test_the_longest_prompt_can_be_set(folder: Path, tmp_path: Path) -> None:
     remote = load_generator("http://h/v1#m", device=CPU, dtype=torch.float32, max_knowledge_characters=70)
     assert isinstance(remote, RemoteGenerator)
     assert remote.settings.knowledge_characters == 70
+    assert remote.settings.timeout == 60.0
+    patient = load_generator("http://h/v1#m", device=CPU, dtype=torch.float32, server_timeout=300)
+    assert isinstance(patient, RemoteGenerator)
+    assert patient.settings.timeout == 300.0
+    with pytest.raises(CheckpointError, match="server_timeout is for a server; leave it out"):
+        loaded(folder, server_timeout=300)
     with pytest.raises(CheckpointError, match="cannot be counted here; take max_knowledge_characters"):
         load_generator("http://h/v1#m", device=CPU, dtype=torch.float32, max_prompt_tokens=9)
     with pytest.raises(CheckpointError, match="is for a server; take max_prompt_tokens"):

@@ -89,6 +89,7 @@ def test_single_keys_are_changed() -> None:
         ("k=many", r"--set: k must be a whole number, not 'many'"),
         ("k=0", r"--set: k must be at least 1, not 0"),
         ("max_prompt_tokens=-1", r"--set: max_prompt_tokens must be at least 0, not -1"),
+        ("server_timeout=-1", r"--set: server_timeout must be at least 0, not -1"),
         ("max_knowledge_characters=x", r"--set: max_knowledge_characters must be a whole number, not 'x'"),
         ("mode=both", r"--set: unknown mode 'both'; choose one of ra_vqa, long_context"),
     ],

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
+import shutil
+from pathlib import Path
+
 import torch
 
 from rag_app.assembly import Application
@@ -28,3 +32,14 @@ def test_settings_name_the_kind_of_index_that_is_searched(application: Applicati
         other.change(pipeline=other.pipeline.with_finder(there))
         assert settings_of(other)["index"]["kind"] == kind
         assert settings_of(other)["searched"] == f"on the device, rows in {str(dtype).removeprefix('torch.')}"
+
+
+def test_a_generators_chat_template_is_part_of_what_it_is(application: Application, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(application.preset.generator, tmp_path / "generator"))
+    seen = []
+    for template in ("{{ messages }}", "{{ messages[0] }}"):
+        (folder / "chat_template.jinja").write_text(template)
+        other = application.snapshot()
+        other.change(preset=dataclasses.replace(application.preset, generator=str(folder)))
+        seen.append(settings_of(other)["generator_fingerprint"])
+    assert len(set(seen)) == 2

@@ -28,6 +28,8 @@ ELSEWHERE: dict[str, Any] = {
     "license": "MIT",
     "download_gb": 3.0,
     "gpu_gb": 20.0,
+    "device_map": "balanced",
+    "server_timeout": 300,
     "description": "x",
 }
 
