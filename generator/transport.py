@@ -35,6 +35,10 @@ _OF_EVERY_PROMPT = {  # key, money, address, model: the next prompt would fare n
     HTTPStatus.GONE,
     HTTPStatus.UPGRADE_REQUIRED,
 }
+_ADVICE: dict[int, str] = {
+    HTTPStatus.UNAUTHORIZED: "; give its key in the variable RAG_APP_API_KEY",
+    HTTPStatus.NOT_FOUND: "; check the address, which ends in /v1 for most servers, and the model's name after #",
+}
 
 
 class RemoteError(RuntimeError):
@@ -193,7 +197,8 @@ class Server:
 
     def _refused(self, code: int, said: str, *, wait: float | None = None) -> Exception:
         detail = self._shown(said)
-        refused = f"{self.address} refused the request ({code})" + (detail and f": {detail[:_MOST_DETAIL]}")
+        told = detail and f": {detail[:_MOST_DETAIL]}"
+        refused = f"{self.address} refused the request ({code}){told}{_ADVICE.get(code, '')}"
         if code in _TEMPORARY or code >= HTTPStatus.INTERNAL_SERVER_ERROR:
             return _TemporaryError(refused, wait=wait)
         if code in _OF_EVERY_PROMPT:

@@ -87,6 +87,20 @@ def test_what_is_refused_for_one_prompt_only(server: ChatServer, status: int, of
     assert len(server.requests) == 1
 
 
+@pytest.mark.parametrize(
+    ("status", "advice"),
+    [
+        (401, "(401): no; give its key in the variable RAG_APP_API_KEY"),
+        (404, "(404): no; check the address, which ends in /v1 for most servers, and the model's name after #"),
+    ],
+)
+def test_a_refusal_says_what_to_do(server: ChatServer, status: int, advice: str) -> None:
+    server.behave(status=status, raw="no")
+    with pytest.raises(RemoteError) as caught:
+        asked(server, [])
+    assert str(caught.value).endswith(advice)
+
+
 @pytest.mark.parametrize("part", ["head", "body"])
 @pytest.mark.parametrize("status", [200, 400])
 def test_a_trickling_server_is_given_up_in_time(server: ChatServer, part: str, status: int) -> None:
