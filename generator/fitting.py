@@ -26,18 +26,19 @@ _ABBREVIATION = re.compile(  # "J.", "U.S.", "e.g.", and words that are hardly e
     r"|jan|feb|aug|sept?|oct|nov|dec)\.|(?i:no)\.(?=\s+\d))"
 )
 _NEXT = re.compile(r"\s*(\S?)")
+_TURN_IN_WORDS = re.compile(r"\[(?=/?[A-Z_]{3,40}\])|<(?=</?SYS>>)")  # "[/INST]", which no tokenizer knows as special
 _MARKER = re.compile(r"<(?=\S)|\[(?=/?[A-Za-z_]{3,40}\])")  # begins "<image>", "<<SYS>>", "[/INST]"
 
 
 def harmless(tokenizer: Any, text: str) -> str:  # noqa: ANN401  (transformers has no public base type)
-    """The text without special tokens: a passage that spells "</s>" or "<image>" must stay a passage."""
+    """The text without special tokens, and with a space in what begins or ends a turn in chat templates of words only:
+    a passage that spells "</s>", "<image>" or "[/INST]" must stay a passage.
+    """
     special = {token for token in tokenizer.get_added_vocab() if token.strip()} | set(tokenizer.all_special_tokens)
-    if not special:
-        return text
     pattern = "|".join(re.escape(token) for token in sorted(special, key=len, reverse=True))
-    while (cleaned := re.sub(pattern, " ", text)) != text:  # what is left may spell another
+    while special and (cleaned := re.sub(pattern, " ", text)) != text:  # what is left may spell another
         text = cleaned
-    return text
+    return _TURN_IN_WORDS.sub(r"\g<0> ", text)
 
 
 def spelled_apart(text: str) -> str:
