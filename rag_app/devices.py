@@ -49,13 +49,14 @@ def resolve_placement(device: str = "auto", dtype: str = "auto") -> Placement:
     return Placement(device=chosen, dtype=_DTYPES[dtype])
 
 
-def reason_not_to_run(gpu_gb: float, *, device: str = "auto", needs: Sequence[str] = ()) -> str:
+def reason_not_to_run(gpu_gb: float, *, device: str = "auto", needs: Sequence[str] = (), spread: bool = False) -> str:
     """Why something cannot run here, or "" when it can; nothing is loaded to find out.
 
     Args:
         gpu_gb: memory of a GPU that it needs, in gigabytes as GPUs are sold by; 0 for none.
         device: as for `resolve_placement`. A CPU that is asked for by name is not refused: it may be slow, not wrong.
         needs: packages that must be installed.
+        spread: whether it is spread over all GPUs, whose memory then counts together.
     """
     missing = [name for name in needs if find_spec(name) is None]
     if missing:
@@ -64,10 +65,12 @@ def reason_not_to_run(gpu_gb: float, *, device: str = "auto", needs: Sequence[st
         return ""
     if not torch.cuda.is_available():
         return f"it needs a GPU with {gpu_gb:g} GB and there is none here; --device cpu tries it all the same, slowly"
-    there = torch.cuda.get_device_properties(_resolve_device(device)).total_memory / 1e9
+    every = range(torch.cuda.device_count()) if spread else [_resolve_device(device)]
+    there = sum(torch.cuda.get_device_properties(one).total_memory for one in every) / 1e9
     if there >= gpu_gb * (1 - _HELD_BACK):
         return ""
-    return f"it needs a GPU with {gpu_gb:g} GB and this one has {there:.1f}; --set gpu_gb=0 tries it all the same"
+    has = f"all of them have {there:.1f}" if spread else f"this one has {there:.1f}"
+    return f"it needs a GPU with {gpu_gb:g} GB and {has}; --set gpu_gb=0 tries it all the same"
 
 
 @contextmanager

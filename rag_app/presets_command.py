@@ -59,7 +59,7 @@ def cannot_run(preset: Preset) -> str:
     if preset.device_map and preset.device.startswith("cpu"):
         return "device_map spreads a generator over GPUs; leave it out on the CPU"
     needs = [*(["bitsandbytes"] if quantised else []), *(["peft"] if preset.adapter else [])]
-    reason = reason_not_to_run(preset.gpu_gb, device=preset.device, needs=needs)
+    reason = reason_not_to_run(preset.gpu_gb, device=preset.device, needs=needs, spread=bool(preset.device_map))
     return reason or _adapter_missing(preset)
 
 

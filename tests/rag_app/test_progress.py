@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -8,8 +9,10 @@ import pytest
 import torch
 
 from rag_app.atomic import write_json
+from rag_app.config import load_preset
 from rag_app.devices import reason_not_to_run, resolve_placement
 from rag_app.errors import InputError
+from rag_app.presets_command import cannot_run
 from rag_app.progress import ProgressLine, duration
 from retriever.precision import has_native_bfloat16
 
@@ -106,6 +109,16 @@ def test_a_gpu_has_what_it_is_sold_with(gib: float, needed: float, said: str, mo
     assert said in reason
     assert bool(said) == bool(reason)
     assert set(asked) <= {torch.device("cuda:1")}
+
+
+def test_the_memory_of_several_gpus_counts_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: SimpleNamespace(total_memory=24 * 10**9))
+    preset = replace(load_preset("preflmr-l-blip2"), gpu_gb=40.0)
+    assert "needs a GPU with 40 GB and this one has 24.0" in cannot_run(preset)
+    assert cannot_run(replace(preset, device_map="balanced")) == ""
+    assert "and all of them have 48.0" in cannot_run(replace(preset, gpu_gb=60.0, device_map="balanced"))
 
 
 @pytest.mark.parametrize(("native", "dtype"), [(True, torch.bfloat16), (False, torch.float32)])
