@@ -46,6 +46,17 @@ def test_a_servers_error_does_not_show_the_key(
     assert len(caplog.records) == (1 if status in (429, 503) else 0)
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_a_server_here_is_asked_without_a_proxy(server: ChatServer, host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    monkeypatch.setenv("no_proxy", "")
+    address = server.address.replace("127.0.0.1", host)
+    (candidate,) = generator(address, retries=0).propose(QUESTION, PASSAGES[:1])
+    assert candidate.answer == "Paris"
+    with pytest.raises(RemoteError, match="cannot be reached"):
+        generator("http://192.0.2.1/v1", retries=0).propose(QUESTION, [])
+
+
 def test_a_redirect_is_not_followed(server: ChatServer) -> None:
     with serving_chat() as other:
         server.behave(redirect=other.address)
