@@ -131,9 +131,14 @@ def _verdict(example: VqaExample, score: float | None, passages: Sequence[Passag
 
 
 def holds_answer(passage: Passage, answers: Iterable[str]) -> bool:
-    """Whether a passage contains any answer that is not empty, as Pseudo-Recall looks for it."""
+    """Whether a passage contains any answer that is not empty, as Pseudo-Recall looks for it.
+
+    Where an answer is written as in Encyclopedic-VQA, one of the alternatives between `|` is enough, and of a list
+    (`&&`) all parts have to be there.
+    """
     content = passage.content.lower()
-    return any(wanted in content for answer in answers if (wanted := answer.strip().lower()))
+    lists = (one.lower().split("&&") for answer in answers for one in answer.split("|") if one.strip(" &"))
+    return any(all(part.strip() in content for part in parts) for parts in lists)
 
 
 def write_outcomes(path: Path, outcomes: Iterable[Outcome]) -> None:

@@ -87,6 +87,22 @@ def test_where_a_question_was_lost() -> None:
 
 
 @pytest.mark.parametrize(
+    ("answer", "held"),
+    [
+        ("Rome|the city", True),
+        ("lima&&City", True),
+        ("Lima && Rome", False),
+        ("Rome|lima&&city", True),
+        ("|&& ", False),
+    ],
+)
+def test_lists_and_alternatives_of_encyclopedic_vqa_are_looked_for_apart(answer: str, held: bool) -> None:
+    telling = Passage(passage_id="p3", text="The city of Lima")
+    found = judged("x", [telling], answers=(answer,)).verdict
+    assert found == (Verdict.READING if held else Verdict.RETRIEVAL)
+
+
+@pytest.mark.parametrize(
     ("answers", "answer", "judge", "right"),
     [
         (("Lima",), "Lima", "Exact match", True),  # VQA accuracy: 0
