@@ -172,7 +172,7 @@ class RemoteGenerator(SingleQuestions):
                 answer, thought = answer + part.text, thought or part.thought
                 scores += [] if part.thought and not part.text else part.scores
                 if part.text and answer.strip():
-                    yield answer.strip()
+                    yield _in_whole_characters(answer).strip()
             return self._generated(_Part(answer, scores, thought))
 
     def _scored(self, body: dict[str, Any], ask: Callable[[dict[str, Any]], _Result]) -> _Result:
@@ -234,7 +234,9 @@ class RemoteGenerator(SingleQuestions):
             )
         total = sum(part.scores)
         total = min(0.0, total) if math.isfinite(total) else 0.0
-        return Generated(part.text.strip(), total, mean_log_likelihood=total / max(1, len(part.scores)))
+        return Generated(
+            _in_whole_characters(part.text).strip(), total, mean_log_likelihood=total / max(1, len(part.scores))
+        )
 
     def _events(self, response: HTTPResponse) -> Iterator[Any]:
         """What stands behind `data:` of each server-sent event, up to `[DONE]`."""
@@ -268,6 +270,11 @@ class RemoteGenerator(SingleQuestions):
 
     def _odd(self) -> RemoteError:
         return RemoteError(f"{self.settings.address} did not answer like a chat-completions server")
+
+
+def _in_whole_characters(text: str) -> str:
+    """With halves of characters put together, which JSON may hold apart; no file takes those that stay alone."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _text(content: Any) -> str:  # noqa: ANN401  (any JSON value)

@@ -70,6 +70,15 @@ def test_thoughts_without_an_answer_are_an_error(server: ChatServer, content: di
         streamed(generator(server), PASSAGES[:1])
 
 
+def test_half_a_character_is_none(server: ChatServer) -> None:
+    server.behave(raw='{"choices": [{"message": {"content": "Paris \\ud83d"}}]}')
+    assert [one.answer for one in asked(server, PASSAGES[:1])] == ["Paris \ufffd"]
+    halves = [choice("delta", logprob=-1.0, content=half) for half in ("Paris \ud83d", "\ude00")]
+    server.behave(events=[*halves, "[DONE]"])
+    texts, (candidate,) = streamed(generator(server), PASSAGES[:1])
+    assert (texts, candidate.answer) == (["Paris \ufffd", "Paris \U0001f600"], "Paris \U0001f600")
+
+
 def test_a_log_probability_may_be_null(server: ChatServer) -> None:
     server.behave(raw=choice("message", logprob=None, content="Paris"))
     (candidate,) = asked(server, PASSAGES[:1])
