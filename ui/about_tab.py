@@ -52,10 +52,10 @@ def preset_table(current: str) -> str:
     """
     rows = "".join(_preset_row(load_preset(name), current) for name in preset_names())
     return (
-        '<div class="card scroll"><table><caption>Presets. Another one is chosen at the top of Ask, where the page '
-        "lets you, or with <code>python -m rag_app demo --preset NAME</code>.</caption>"
-        "<thead><tr><th>preset</th><th>what it is</th>"
-        f"<th>downloads</th><th>here</th></tr></thead><tbody>{rows}</tbody></table></div>"
+        '<figure class="card"><figcaption>Presets. Another one is chosen at the top of Ask, where the page lets you, '
+        "or with <code>python -m rag_app demo --preset NAME</code>.</figcaption>"
+        '<div class="scroll"><table class="presets"><thead><tr><th>preset</th><th>what it is</th><th>downloads</th>'
+        f"<th>here</th></tr></thead><tbody>{rows}</tbody></table></div></figure>"
     )
 
 

@@ -27,7 +27,7 @@ class AnswerAlone:
 
     def add_place(self) -> None:
         """Adds the place, hidden until it is asked for."""
-        self._place = gr.HTML(visible=False, elem_id="alone", padding=False)
+        self._place = gr.HTML(visible=False, elem_id="alone")
 
     def add_button(self) -> None:
         """Adds the button."""

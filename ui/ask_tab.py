@@ -95,7 +95,7 @@ def add_ask_tab(
     alone.connect(asked, MODELS, [form.button.click, form.question.submit])
     sections.append(add_closer_look(application, asked))
     with gr.Accordion("Copy as API call", open=False, elem_id="closer-call"):
-        call = gr.Code(language="python", label="The same question from Python", interactive=False, elem_id="as-call")
+        call = gr.Code(language="python", label="From Python", interactive=False, elem_id="as-call")
     if feedback is not None:
         add_feedback_export(feedback)
 

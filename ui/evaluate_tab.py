@@ -81,8 +81,12 @@ def add_evaluate_tab(application: Application, tab: gr.Tab) -> None:
             source = gr.Radio(splits, value=first_choice, label="Questions", elem_id="evaluate-source")
             missing = gr.HTML(_missing(first_choice), elem_id="evaluate-missing")
             with gr.Group(visible=first_choice == UPLOADED) as upload:
-                questions = gr.File(label="Questions (.jsonl)", file_types=[".jsonl"], elem_id="evaluate-questions")
-                pictures = gr.File(label="Pictures (.zip)", file_types=[".zip"], elem_id="evaluate-pictures")
+                questions = gr.File(
+                    label="Questions (.jsonl)", file_types=[".jsonl"], height=180, elem_id="evaluate-questions"
+                )
+                pictures = gr.File(
+                    label="Pictures (.zip)", file_types=[".zip"], height=180, elem_id="evaluate-pictures"
+                )
             modes = gr.CheckboxGroup(
                 list(MODES), value=preselected(application), label="Answer", elem_id="evaluate-modes"
             )
@@ -95,8 +99,8 @@ def add_evaluate_tab(application: Application, tab: gr.Tab) -> None:
                 elem_id="evaluate-most",
             )
             with gr.Row():
-                start = gr.Button("Evaluate", variant="primary", elem_id="evaluate")
-                stop = gr.Button("Stop", elem_id="evaluate-stop")
+                start = gr.Button("Evaluate", variant="primary", min_width=100, elem_id="evaluate")
+                stop = gr.Button("Stop", min_width=100, elem_id="evaluate-stop")
             gr.HTML(
                 '<div class="muted">Questions on the Ask tab wait while this runs. What was answered is kept: '
                 "start again to go on.</div>"
@@ -112,9 +116,10 @@ def add_evaluate_tab(application: Application, tab: gr.Tab) -> None:
             first = gr.Dropdown(choices, value=None, label="A", elem_id="compare-first")
             second = gr.Dropdown(choices, value=None, label="B", elem_id="compare-second")
         comparison = gr.HTML(said("Choose two evaluations of the same questions."), elem_id="comparison")
-    with gr.Accordion("Delete an evaluation", open=False, elem_id="evaluate-delete"), gr.Row():
-        unwanted = gr.Dropdown(choices, value=None, label="Evaluation", elem_id="delete-evaluation", scale=4)
-        delete = gr.Button("Delete", variant="stop", elem_id="delete", scale=1)
+    with gr.Accordion("Delete an evaluation", open=False, elem_id="evaluate-delete"):
+        with gr.Row():
+            unwanted = gr.Dropdown(choices, value=None, label="Evaluation", elem_id="delete-evaluation", scale=4)
+            delete = gr.Button("Delete", variant="stop", elem_id="delete", scale=1)
         deleted = gr.HTML(elem_id="deleted")
 
     def run_evaluation(

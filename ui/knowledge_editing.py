@@ -145,15 +145,15 @@ def _add_whole(application: Application, in_use: KnowledgeInUse, base: gr.Dropdo
     with gr.Accordion("Export or remove the whole", open=False, elem_id="kb-whole"):
         kind = gr.Radio(list(EXPORTS), value=EXPORTS[-1], label="Export as (pictures go into a zip only)")
         write = gr.Button("Export", elem_id="kb-export")
-        file = gr.File(label="Exported", interactive=False, elem_id="kb-exported")
+        file = gr.File(label="Exported", interactive=False, visible=False, elem_id="kb-exported")
         confirm = gr.Textbox("", label="To remove it, write its name here", elem_id="kb-confirm")
         remove = gr.Button("Remove the knowledge base", variant="stop", elem_id="kb-remove")
 
     def export_it(name: str, ending: str) -> list[Any]:
         try:
-            return [str(export(name, var, ending, Path(file.GRADIO_CACHE))), ""]
+            return [gr.File(str(export(name, var, ending, Path(file.GRADIO_CACHE))), visible=True), ""]
         except InputError as error:
-            return [None, refusal(error, var)]
+            return [gr.File(visible=False), refusal(error, var)]
 
     def remove_it(name: str, written: str, count: int) -> list[Any]:
         try:

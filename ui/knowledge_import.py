@@ -57,8 +57,9 @@ def add_import(application: Application, in_use: KnowledgeInUse, base: gr.Dropdo
             elem_id="kb-new-name",
         )
         files = gr.File(
-            label="Files, or a zip of them with pictures (a folder is given as a zip)",
+            label="Files, or a zip of a folder",
             file_count="multiple",
+            height=180,
             file_types=[*sorted({f".{kind.rpartition('.')[2]}" for kind in KINDS}), ".zip", "image"],
             elem_id="kb-files",
         )
@@ -71,9 +72,8 @@ def add_import(application: Application, in_use: KnowledgeInUse, base: gr.Dropdo
             elem_id="kb-data-set",
         )
         how = _add_how()
-        with gr.Row():
-            known = gr.Radio(list(_KNOWN), value=next(iter(_KNOWN)), label="A passage whose id is there already")
-            strict = gr.Checkbox(False, label="Take in nothing where a row is bad")
+        known = gr.Radio(list(_KNOWN), value=next(iter(_KNOWN)), label="A passage whose id is there already")
+        strict = gr.Checkbox(False, label="Take in nothing where a row is bad")
         with gr.Row():
             look = gr.Button("Preview", elem_id="kb-preview")
             start = gr.Button("Take in", variant="primary", elem_id="kb-take-in")
@@ -166,11 +166,12 @@ def _add_how() -> dict[str, Component]:
             )
             for role, label in ROLES.items()
         }
+    split = gr.Checkbox(False, label="Split rows of tables too, and at this length")
     with gr.Row():
         return fields | {
-            "split": gr.Checkbox(False, label="Split rows of tables too, and at this length"),
+            "split": split,
             "words": gr.Number(120, minimum=20, precision=0, label="Most words a passage"),
-            "overlap": gr.Slider(0, 5, 1, step=1, label="Sentences repeated between two passages"),
+            "overlap": gr.Slider(0, 5, 1, step=1, label="Sentences repeated"),
             "encoding": gr.Textbox("utf-8", label="Encoding of text files"),
         }
 

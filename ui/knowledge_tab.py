@@ -53,6 +53,7 @@ def add_knowledge_tab(page: gr.Blocks, application: Application) -> None:
             datatype=["str", "str", "str"],
             interactive=False,
             wrap=True,
+            column_widths=["18%", "24%", "58%"],
             label="Passages; choose one to see it whole",
             elem_id="kb-passages",
         )

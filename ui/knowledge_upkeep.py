@@ -28,7 +28,7 @@ def add_upkeep(
 ) -> None:
     """Adds the buttons to the page under construction. Questions are answered while they work."""
     stops, begun = Stops(), gr.State(0)
-    with gr.Row():
+    with gr.Row(equal_height=True, elem_id="kb-upkeep"):
         use = gr.Button("Answer questions from it", variant="primary", elem_id="kb-use")
         sync = gr.Button("Bring its index up to date", elem_id="kb-sync")
         force = gr.Button("Build its index anew", elem_id="kb-rebuild")

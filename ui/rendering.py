@@ -157,11 +157,12 @@ def candidates_table(answer: Answer) -> str:
         for one in answer.candidates
     )
     return (
-        '<div class="card scroll"><table class="candidates"><caption>Each passage proposes one answer. The product of '
-        "both probabilities chooses (where a model spells answers, with the mean over an answer's tokens, so that long "
-        "ones can win); an empty answer never wins over another.</caption><thead><tr><th>passage</th>"
+        '<figure class="card"><figcaption>Each passage proposes one answer. The product of both probabilities chooses '
+        "(where a model spells answers, with the mean over an answer's tokens, so that long ones can win); an empty "
+        'answer never wins over another.</figcaption><div class="scroll"><table class="candidates"><thead><tr>'
+        "<th>passage</th>"
         "<th>answer read there</th><th>p(passage | question)</th><th>p(answer | question, passage)</th>"
-        f"<th>product</th></tr></thead><tbody>{lines}</tbody></table></div>"
+        f"<th>product</th></tr></thead><tbody>{lines}</tbody></table></div></figure>"
     )
 
 

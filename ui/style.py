@@ -26,16 +26,26 @@ _READABLE = {
     "checkbox_border_color_dark": "*neutral_400",
     "color_accent": "*primary_600",
     "slider_color": "*primary_600",
+    "input_border_width": "1px",  # white on white, a field would not be seen
+    "input_border_color": "*neutral_300",
+    "input_border_color_dark": "*neutral_600",
+    "button_cancel_text_color": "#b91c1c",
+    "button_cancel_text_color_dark": "#fecaca",
     **{f"block_{kind}_text_color": "*primary_800" for kind in ("label", "title")},
     **{f"block_{kind}_background_fill_dark": "*primary_700" for kind in ("label", "title")},
-    **{f"button_primary_background_fill{mode}": "*primary_700" for mode in ("", "_dark")},
+    **{
+        f"button_primary_{part}{mode}": "*primary_700"
+        for part in ("background_fill", "border_color")
+        for mode in ("", "_dark")
+    },
     **{f"button_primary_background_fill_hover{mode}": "*primary_800" for mode in ("", "_dark")},
     **{f"checkbox_label_background_fill_selected{mode}": "*primary_700" for mode in ("", "_dark")},
 }
 
 CSS = """
 .gradio-container { width: 100%; max-width: 1120px !important; margin: 0 auto !important; }
-.page-head { display: flex; flex-wrap: wrap; align-items: baseline; column-gap: 16px; }
+.html-container { padding: 0 !important; }  /* level with the fields */
+.page-head { display: flex; flex-wrap: wrap; align-items: baseline; column-gap: 16px; padding: 10px 16px 0; }
 .page-head h1 { font-size: 1.6rem; font-weight: 700; margin: 0; color: var(--body-text-color); }
 .page-head p { margin: 0; color: var(--body-text-color-subdued); }
 .card {
@@ -88,7 +98,7 @@ CSS = """
 .card table { border-collapse: collapse; width: 100%; font-size: .92rem; }
 .card th, .card td { text-align: left; padding: 6px 8px; border: 0 !important; }
 .card tr { border: 0 !important; border-bottom: 1px solid var(--border-color-primary) !important; }
-.card caption { text-align: left; color: var(--body-text-color-subdued); padding-bottom: 6px; }
+figure.card { margin: 0; } figure.card > figcaption { color: var(--body-text-color-subdued); padding-bottom: 6px; }
 .candidates .winner td { background: color-mix(in srgb, var(--color-accent) 16%, transparent); }
 .why-sum { margin: 0 0 12px; font-size: 1.05rem; overflow-wrap: anywhere; }
 .why-parts { display: flex; flex-wrap: wrap; gap: 22px; }
@@ -106,7 +116,7 @@ CSS = """
   line-height: 1.4; color: var(--body-text-color); }
 .lit { outline: 2px solid var(--color-accent); outline-offset: -1px; }
 .pairs { margin-top: 12px; } .pairs summary { cursor: pointer; } .pairs .scroll { max-height: 22rem; overflow: auto; }
-#what-answers > * { gap: 6px; }
+#what-answers > * { gap: 6px; } #what-answers .wrap-inner { min-height: 47px; }  /* with a name in it and without */
 #what-answers :is(summary, .said) { padding: 0 2px; cursor: default; } #what-answers summary { cursor: pointer; }
 #ask-said { overflow: hidden; } #ask-said * { pointer-events: none; }  /* its spinner leaves the button below alone */
 #ask-grid {
@@ -114,13 +124,13 @@ CSS = """
 }
 /* what is below the grid comes after it, and does not jump while the page is put together */
 [id^=closer-]:not(#ask-grid ~ *) { display: none !important; }
-@media (min-width: 761px) { #what-answers { min-height: 138px; } #ask-grid { min-height: 850px; } }
+@media (min-width: 761px) { #what-answers { min-height: 131px; } #ask-grid { min-height: 850px; } }
 #ask-grid > * { min-width: 0 !important; }
 #ask-form { grid-area: form; } #ask-answer { grid-area: answer; } #ask-more { grid-area: more; }
 #ask-line { align-items: flex-end; } #ask { margin-bottom: 10px; }  /* level with the text field */
 #below-answer { align-items: center; gap: 8px; flex-wrap: wrap; }
 #below-answer button { min-width: 0; flex: 0 1 auto; }
-#recognised { flex: 1 1 100%; } #correct { margin-left: 12px; }  /* level with the line above */
+#recognised { flex: 1 1 100%; }
 .recognised { min-height: 1.6em; overflow-wrap: anywhere; color: var(--body-text-color); }
 .history { display: flex; flex-direction: column; gap: 6px; max-height: 22rem; overflow-y: auto; }
 .entry {
@@ -134,6 +144,15 @@ CSS = """
 .entry-question, .entry-answer { display: block; font-size: .88rem; overflow-wrap: anywhere; }
 .entry-answer { color: var(--body-text-color-subdued); }
 #evaluate-questions, #evaluate-pictures { border-width: 0 !important; }  /* in a group, gradio leaves them black */
+:is(#evaluate-missing, #evaluate-alone):not(:has(.card)) { display: none; }
+#evaluate-delete .row { align-items: flex-end; } #delete { margin-bottom: 10px; }  /* level with the field */
+#kb-upkeep { gap: 8px; } #kb-upkeep button { flex: 1 1 auto; min-width: max-content; padding-inline: 10px; }
+[id^=kb-column-] .wrap-inner { min-height: 40px; }
+/* what is in an accordion begins at its edge, fields as well as buttons */
+.gr-accordion .form { gap: 0 16px; background: none; } .gr-accordion .form > .padded { padding-inline: 0; }
+.gr-accordion > .label-wrap { text-align: left; }
+#kb-passages :is(.virtual-row, td, th) { font-family: var(--font); }
+footer .divider:last-child { display: none; }
 .metrics td:not(:first-child), .metrics th:not(:first-child) { text-align: right; font-variant-numeric: tabular-nums; }
 .plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 340px), 1fr)); gap: 12px;
   margin-top: 12px; }
@@ -149,11 +168,24 @@ CSS = """
 .about { line-height: 1.6; }
 .about dt { font-weight: 600; margin-top: 8px; }
 .about dd { margin: 0; overflow-wrap: anywhere; }
+.presets td:first-child { white-space: nowrap; }
 @media (max-width: 760px) { #ask-grid { grid-template: "form" "answer" "more" / minmax(0, 1fr); } }
 @media (max-width: 640px) { .answer-text { font-size: 1.5rem; } .card { padding: 12px 14px; } }
 body:not(.dark) .cm-line span { color: var(--body-text-color) !important; }  /* its colours are too faint on white */
 .tab-container button.selected { color: var(--link-text-color) !important; }
-@media (max-width: 640px) { .tab-container button { padding-inline: 7px !important; } }
+@media (max-width: 640px) { .tab-container button { padding-inline: 7px !important; }
+  .page-head { padding-inline: 7px; }
+  .presets thead { display: none; } .presets :is(tr, td) { display: block; }
+  .presets tr { padding: 8px 0; } .presets td { padding: 2px 0 !important; }
+  .presets td:first-child { font-weight: 600; }
+  .presets td:nth-child(3)::before { content: "downloads "; }
+  /* gradio makes columns as narrow as the phone asks; so the table scrolls */
+  #kb-passages :is(.header-table, .virtual-body) { min-width: 620px; }
+  #kb-passages :is([data-col="0"], [data-heading="0"]) { --wide: 110px; }
+  #kb-passages :is([data-col="1"], [data-heading="1"]) { --wide: 130px; }
+  #kb-passages :is([data-col="2"], [data-heading="2"]) { --wide: 380px; }
+  #kb-passages :is([data-col], [data-heading]) { min-width: var(--wide) !important; max-width: none !important; }
+}
 """
 
 
