@@ -2,7 +2,7 @@
 
 Each endpoint hangs on a button that nobody sees. So the page's events stay private, and may change with the page.
 
-Gradio lets a caller leave out an argument whose component has a value, and one whose default here is None: the picture.
+Gradio lets a caller leave out an argument whose component has a value, and one whose default here is None: files.
 The other defaults are never taken; Python asks for them after the first.
 """
 

@@ -23,7 +23,7 @@ def add_evaluate_api(application: Application, inputs: list[gr.components.Compon
     """
 
     def evaluate(
-        questions: str | None,
+        questions: str | None = None,
         pictures: str | None = None,
         modes: list[str] | None = None,
         most: int = MOST_QUESTIONS,
@@ -32,7 +32,7 @@ def add_evaluate_api(application: Application, inputs: list[gr.components.Compon
         """Asks and scores the questions of a file, or those that come with a knowledge base in use.
 
         Args:
-            questions: a JSON Lines file of question_id, image, question and answers; None where a split is named.
+            questions: a JSON Lines file of question_id, image, question and answers; nothing where a split is named.
             pictures: a zip archive with the pictures that it names, or nothing.
             modes: of "with retrieval" and "without retrieval".
             most: questions that are asked, from the start; 0 for all.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import gradio as gr
@@ -18,27 +19,29 @@ from ui.import_actions import import_files, preview_files, read_settings
 
 __all__ = ["add_import_api", "add_passage_api"]
 
+_ENCODING = "utf-8-sig"  # of text files, unless another is given
+
 
 def add_import_api(application: Application, in_use: KnowledgeInUse) -> None:
     """Adds `kb_preview` and `kb_import`."""
     var = application.var
 
     def kb_preview(
-        files: list[str],
-        text: list[str],
-        title: str,
-        passage_id: str,
-        words: int,
-        overlap: int,
-        source: str,
-        picture: str,
-        encoding: str,
-        data_set: str,
+        files: list[str] | None = None,
+        text: Sequence[str] = (),
+        title: str = "",
+        passage_id: str = "",
+        words: int = 0,
+        overlap: int = 1,
+        source: str = "",
+        picture: str = "",
+        encoding: str = _ENCODING,
+        data_set: str = "",
     ) -> Json:
         """Shows what files, or a data set of the hub, hold, without taking anything in.
 
         Args:
-            files: CSV, JSON Lines, parquet, text, Markdown, HTML, PDF or zip files.
+            files: CSV, JSON Lines, parquet, text, Markdown, HTML, PDF or zip files; nothing where a data set is named.
             text: names of the columns with the text; none looks for usual names.
             title: name of the column with the title; empty likewise.
             passage_id: name of the column with the id; empty likewise.
@@ -69,18 +72,18 @@ def add_import_api(application: Application, in_use: KnowledgeInUse) -> None:
 
     def kb_import(
         name: str,
-        files: list[str],
-        text: list[str],
-        title: str,
-        passage_id: str,
-        words: int,
-        overlap: int,
-        known: str,
-        strict: bool,
-        source: str,
-        picture: str,
-        encoding: str,
-        data_set: str,
+        files: list[str] | None = None,
+        text: Sequence[str] = (),
+        title: str = "",
+        passage_id: str = "",
+        words: int = 0,
+        overlap: int = 1,
+        known: str = Known.REPORT.value,
+        strict: bool = False,
+        source: str = "",
+        picture: str = "",
+        encoding: str = _ENCODING,
+        data_set: str = "",
     ) -> Json:
         """Takes files, or a data set of the hub, into a knowledge base of your own, which is made if it is not there.
 
@@ -127,7 +130,7 @@ def add_import_api(application: Application, in_use: KnowledgeInUse) -> None:
     words = gr.Number(0, precision=0, label="Words", visible=False)
     overlap = gr.Number(1, precision=0, label="Overlap", visible=False)
     how = [files, text, *texts("Title", "Passage id"), words, overlap]
-    more = [*texts("Source", "Picture"), gr.Textbox("utf-8-sig", label="Encoding", visible=False), *texts("Data set")]
+    more = [*texts("Source", "Picture"), gr.Textbox(_ENCODING, label="Encoding", visible=False), *texts("Data set")]
     add_endpoint("kb_preview", kb_preview, [*how, *more], concurrency_id="reading")
     known = gr.Textbox("report", label="Known", visible=False)
     strict = gr.Checkbox(False, label="Strict", visible=False)

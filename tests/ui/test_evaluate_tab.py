@@ -107,7 +107,11 @@ def test_evaluating_over_http(address: str, tmp_path: Path) -> None:
     assert set(reports) == {"with retrieval"}
     assert reports["with retrieval"]["counts"]["questions"] == 2
     with pytest.raises(AppError, match="upload a zip with the pictures that it names"):
-        client.predict(questions, None, api_name="/evaluate")
+        client.predict(questions, api_name="/evaluate")
+    with pytest.raises(AppError, match="Passages has no questions called 'nope'"):
+        client.predict(split="nope", api_name="/evaluate")
+    with pytest.raises(AppError, match="There is no file of questions"):
+        client.predict(api_name="/evaluate")
 
 
 def test_evaluations_are_compared_over_http(address: str, tmp_path: Path) -> None:

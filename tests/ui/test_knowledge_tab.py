@@ -105,7 +105,7 @@ def test_a_preview_offers_the_columns_and_flags_repeated_ids(mine: Application, 
     how = [["said"], None, "key", "", "", False, 120, 1, "utf-8"]
     card, *columns = look.fn([str(tmp_path / "rows.jsonl")], "", *how)
     assert [column["choices"] for column in columns] == [["key", "said", "title"]] * 5
-    assert "15 ids come more than once, and only the first passage of each goes in: &lt;0&gt;, &lt;1&gt;," in card
+    assert "15 ids given more than once, only the first passage of each goes in: &lt;0&gt;, &lt;1&gt;," in card
     assert "&lt;9&gt; …" in card
     assert [block.elem_id for block in look.outputs[1:]] == [f"kb-column-{role}" for role in ROLES]
     refused, *columns = look.fn([], " ", *how)
@@ -159,7 +159,7 @@ def test_taking_in_a_data_set_of_the_hub_is_cancelled(
     monkeypatch.setattr("rag_app.importing._EVERY", 0.0)
     with pytest.raises(Stopped):
         import_files("mine", mine.var, [], settings, data_set="hf:ann/many", **how)
-    assert told == [(0.0, "1 passages read")]  # the data set does not say how many there will be
+    assert told == [(0.0, "1 passage read")]  # the data set does not say how many there will be
     assert "mine" not in [one.name for one in KnowledgeInUse(mine).choices()]
 
 
@@ -297,13 +297,13 @@ def test_a_data_set_of_the_hub_over_http(mine: Application, hub: Hub, tmp_path: 
     _, address, _ = page.launch(prevent_thread_lock=True, quiet=True, _frontend=False)
     try:
         client = Client(address, verbose=False, download_files=str(tmp_path))
-        how = {"files": [], "data_set": f"hf:{MILLS}:en/train", "text": ["text", "place"]}
+        how = {"data_set": f"hf:{MILLS}:en/train", "text": ["text", "place"]}
         seen = client.predict(**how, api_name="/kb_preview")
         assert seen["passages"][1]["text"] == "text: Mill 1 grinds corn. place: Kent"
         taken = client.predict(name="mine", **how, api_name="/kb_import")
         assert (taken["added"], taken["bad"]) == (5, 1)  # with the place, no row is without a text
         with pytest.raises(Exception, match="Cannot read hf:ann/none/train: there is no such data set"):
-            client.predict(files=[], data_set="hf:ann/none", api_name="/kb_preview")
+            client.predict(data_set="hf:ann/none", api_name="/kb_preview")
     finally:
         page.close()
 
