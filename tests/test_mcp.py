@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import base64
 import json
 import os
@@ -133,10 +132,10 @@ def agent(address: str) -> Agent:
 
 
 def given(called: tuple[str, bool]) -> dict[str, Any]:
-    """The value that a tool gave: gradio writes it as Python does, not as JSON."""
+    """The value that a tool gave, in JSON."""
     text, wrong = called
     assert not wrong, text
-    value: dict[str, Any] = ast.literal_eval(text)
+    value: dict[str, Any] = json.loads(text)
     return value
 
 
@@ -166,6 +165,16 @@ def test_a_question_about_a_picture_is_answered(agent: Agent, tmp_path: Path) ->
     names = given(agent.call("entities", question="what is the capital?"))["entities"]
     again = given(agent.call("correct", question="what is the capital?", k=5, entity=names[1]))
     assert again["recognised"] == names[1]
+
+
+def test_results_keep_their_letters_and_files_are_addresses(agent: Agent) -> None:
+    text = "It’s “São Tomé”, \\ and 'so'."
+    given(agent.call("kb_add", name="mine", passage_id="one", title="", text=text, source=""))
+    shown = given(agent.call("kb_show", name="mine", passage_id="one"))
+    assert (shown["text"], shown["has_picture"]) == (text, False)
+    address, wrong = agent.call("kb_export", name="mine", kind="jsonl")
+    assert not wrong
+    assert json.loads(httpx.get(address, timeout=PATIENCE).text)["text"] == text
 
 
 def test_what_cannot_be_asked_is_said(agent: Agent) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import gradio as gr
 
 from rag_app.assembly import Application
@@ -19,6 +21,7 @@ from ui.preset_api import add_preset_api
 from ui.public import believe, gate
 from ui.public_uploads import check_uploads, prepare_uploads
 from ui.style import CSS, theme
+from ui.tools import answering_in_json
 from ui.what_answers import add_what_answers
 from ui.zero_gpu import ask_for_gpu
 
@@ -95,9 +98,11 @@ def serve(
     if settings.public:
         believe(settings.proxies)
     page = build_app(application, settings)
+    parts: dict[str, Any] = {"lifespan": answering_in_json(page)} if settings.mcp else {}
+    parts |= {"middleware": [gate(page, settings, uploads)]} if uploads else {}
     try:
         page.launch(
-            app_kwargs={"middleware": [gate(page, settings, uploads)]} if uploads else None,
+            app_kwargs=parts,
             auth=list(settings.accounts) or None,
             allowed_paths=[],
             blocked_paths=[str(CHECKOUT)] if settings.public else [],
