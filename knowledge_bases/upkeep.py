@@ -130,7 +130,7 @@ def problems(store: PassageStore) -> list[str]:
         if store.has_pictures():
             query = "SELECT count(*) FROM pictures WHERE number NOT IN (SELECT number FROM passages)"
             orphans = int(connection.execute(query).fetchone()[0])
-            found += [f"{orphans} pictures belong to no passage"] if orphans else []
+            found += [f"pictures of no passage: {orphans}"] if orphans else []
     except sqlite3.DatabaseError as error:
         return [str(error)]
     if not found and not _words_agree(connection):

@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from knowledge_bases.records import VqaExample
+from rag_app.counting import number_of
 from rag_app.errors import InputError, one_line
 from rag_app.picture_places import Folders, check_inside, folders_of
 from rag_app.questions import check_question
@@ -207,7 +208,7 @@ class _Scan:
             raise InputError(f"dataset {path} holds no questions")
         if not self.examples:
             first = self.problems[0]
-            others = f" (and {len(self.problems) - 1:,} more such rows)" if len(self.problems) > 1 else ""
+            others = f" (and {number_of(len(self.problems) - 1, 'more such row')})" if len(self.problems) > 1 else ""
             raise InputError(
                 f"dataset {path} holds no question that can be asked; row {first.line}: {first.problem}{others}"
             )

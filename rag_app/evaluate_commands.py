@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from rag_app.benchmarks.opening import KINDS, NOT_WITH_BEM, Benchmark, open_benchmark
 from rag_app.config import DEFAULT_PRESET, Preset, var_folder
+from rag_app.counting import number_of
 from rag_app.datasets import RowProblem, scan_dataset
 from rag_app.errors import InputError, one_line, reported_as_input
 from rag_app.evaluation.files import SCORES, read_report
@@ -302,7 +303,7 @@ def _show(report: Report, output: Path, beside: Sequence[tuple[str, Report]]) ->
     counts = report["counts"]
     absent = f" ({counts['no picture']:,} for want of their picture)" if counts["no picture"] else ""
     print(
-        f"{answered_text(counts, ' are')}, {counts['reported']:,} are reported{absent}; "
+        f"{answered_text(counts)}, {counts['reported']:,} reported{absent}; "
         f"see {output / 'report.html'} and report.json"
     )
 
@@ -312,4 +313,5 @@ def _show_problems(problems: Sequence[RowProblem]) -> None:
         name = "" if problem.question_id is None else f" (question {problem.question_id})"
         print(f"row {problem.line}{name} was not asked: {problem.problem}", file=sys.stderr)
     if len(problems) > _MOST_PROBLEMS_SHOWN:
-        print(f"{len(problems) - _MOST_PROBLEMS_SHOWN:,} more such rows are listed in the report", file=sys.stderr)
+        more = number_of(len(problems) - _MOST_PROBLEMS_SHOWN, "more such row")
+        print(f"{more} in the report", file=sys.stderr)

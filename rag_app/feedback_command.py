@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from rag_app.config import var_folder
+from rag_app.counting import number_of
 
 __all__ = ["add_feedback"]
 
@@ -26,7 +27,7 @@ def _run_export(args: argparse.Namespace) -> int:
 
     store = FeedbackStore(feedback_path(var_folder(args.var)))
     questions = export(store, args.output)
-    print(f"{questions}: {len(list(store)):,} rows; ask them again with")
+    print(f"{questions}: {number_of(len(list(store)), 'row')}; ask them again with")
     print(
         f"  python -m rag_app evaluate --dataset {questions} --images {args.output / 'pictures'} "
         f"--output {args.output / 'evaluation'}"

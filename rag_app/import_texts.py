@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from knowledge_bases.importing.previewing import Preview
+from rag_app.counting import number_of
 from rag_app.errors import shown_on_a_line
 from rag_app.importing import ImportReport
 
@@ -14,7 +15,7 @@ ROLES = ("id", "title", "text", "source", "picture")
 
 def report_text(report: ImportReport) -> str:
     """What was taken in, for people; the first bad rows a line each."""
-    parts = [f"added {report.added:,} passages"]
+    parts = [f"added {number_of(report.added, 'passage')}"]
     parts += [f"replaced {report.replaced:,}"] if report.replaced else []
     parts += [f"passed over {report.skipped:,} that it had"] if report.skipped else []
     return "\n".join([f"{', '.join(parts)}; it holds {report.holds:,}", *_bad_rows_lines(report)])
@@ -23,10 +24,10 @@ def report_text(report: ImportReport) -> str:
 def taken_text(report: ImportReport) -> str:
     """How much of a benchmark was taken in, for people; the first bad rows a line each."""
     given = report.added + report.replaced + report.skipped + report.bad
-    parts = [f"took in {report.added + report.replaced:,} of {given:,} passages; it holds {report.holds:,}"]
-    parts += [f"{report.replaced:,} were replaced"] if report.replaced else []
+    parts = [f"took in {report.added + report.replaced:,} of {number_of(given, 'passage')}; it holds {report.holds:,}"]
+    parts += [f"replaced {report.replaced:,}"] if report.replaced else []
     if report.skipped:
-        parts.append(f"{report.skipped:,} were there already and passed over (--replace takes them in anew)")
+        parts.append(f"passed over {report.skipped:,} that it had (--replace takes them in anew)")
     return "\n".join(["; ".join(parts), *_bad_rows_lines(report)])
 
 
@@ -35,7 +36,7 @@ def _bad_rows_lines(report: ImportReport) -> list[str]:
         return []
     first = [f"  {shown_on_a_line(str(bad))}" for bad in report.first_bad]
     more = ["  ..."] if report.bad > len(first) else []
-    return [f"{report.bad:,} rows could not be taken in; {report.bad_rows} lists them:", *first, *more]
+    return [f"{number_of(report.bad, 'row')} could not be taken in; {report.bad_rows} lists them:", *first, *more]
 
 
 def preview_text(preview: Preview) -> str:

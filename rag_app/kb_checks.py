@@ -8,6 +8,7 @@ from pathlib import Path
 
 from knowledge_bases.store import PassageStore
 from knowledge_bases.upkeep import StoreFigures, figures, problems, rebuild_words
+from rag_app.counting import number_of
 from rag_app.errors import InputError, one_line, reported_as_input
 from rag_app.knowledge import Knowledge, changing, open_store
 from rag_app.stores import SharedStore
@@ -50,12 +51,13 @@ class IndexState:
     def __str__(self) -> str:
         if self.damage:
             return f"index {self.checkpoint}: damaged ({self.damage}); `kb sync` builds it anew"
-        size = f"{self.passages:,} passages, {self.tokens:,} embeddings, {self.disk_bytes / 1e6:,.1f} MB"
+        passages, embeddings = number_of(self.passages, "passage"), number_of(self.tokens, "embedding")
+        size = f"{passages}, {embeddings}, {self.disk_bytes / 1e6:,.1f} MB"
         if self.in_step:
             return f"index {self.checkpoint} ({self.kind}): in step; {size}"
         return (
-            f"index {self.checkpoint} ({self.kind}): behind, {self.missing:,} passages to encode and {self.stale:,} "
-            f"entries to delete; `kb sync` or the next question does it; {size}"
+            f"index {self.checkpoint} ({self.kind}): behind, {number_of(self.missing, 'passage')} to encode and "
+            f"{number_of(self.stale, 'entry', 'entries')} to delete; `kb sync` or the next question does it; {size}"
         )
 
 

@@ -13,6 +13,7 @@ from typing import TypeAlias
 from knowledge_bases.exporting import EXPORT_KINDS
 from rag_app import own_knowledge
 from rag_app.config import var_folder
+from rag_app.counting import number_of
 from rag_app.errors import InputError, reported_as_input, shown_on_a_line
 from rag_app.kb_checks import KnowledgeState, look, require_sound, verify
 from rag_app.kb_import_commands import (
@@ -171,7 +172,7 @@ def _run_show(args: argparse.Namespace) -> int:
 
 def _run_export(args: argparse.Namespace) -> int:
     count = own_knowledge.export_passages(args.kb, var_folder(args.var), args.file)
-    print(f"{args.kb}: wrote {count:,} passages to {args.file}")
+    print(f"{args.kb}: wrote {number_of(count, 'passage')} to {args.file}")
     return 0
 
 
@@ -182,7 +183,7 @@ def _run_verify(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(as_json(state), ensure_ascii=False))
     elif state.sound:
-        print(f"{state.name}: {state.figures.passages:,} passages, sound; content hash {state.content_hash}")
+        print(f"{state.name}: {number_of(state.figures.passages, 'passage')}, sound; content hash {state.content_hash}")
         for index in state.indexes:
             print(index)
         if not state.indexes:
@@ -215,7 +216,7 @@ def _run_edit(args: argparse.Namespace) -> int:
 
 def _run_delete(args: argparse.Namespace) -> int:
     holds = own_knowledge.delete_passages(args.kb, var_folder(args.var), args.ids)
-    print(f"{args.kb}: deleted {len(set(args.ids)):,} passages; it holds {holds:,}")
+    print(f"{args.kb}: deleted {number_of(len(set(args.ids)), 'passage')}; it holds {holds:,}")
     return 0
 
 

@@ -15,6 +15,7 @@ from knowledge_bases.importing.source import FileSource
 from knowledge_bases.records import Passage
 from knowledge_bases.sources import Source, parse_source
 from rag_app.config import DEFAULT_PRESET, load_preset, var_folder
+from rag_app.counting import number_of
 from rag_app.errors import InputError, one_line, reported_as_input
 from rag_app.import_texts import ROLES, preview_text, report_text, taken_text
 from rag_app.importing import ImportProgress, ImportReport, Known, take_in
@@ -237,7 +238,7 @@ def _build_index(args: argparse.Namespace, name: str, var: Path) -> int:
     _, index = open_index(
         knowledge, encoder, var=var, notify=print, progress=ProgressLine("passages encoded"), force=args.force
     )
-    print(f"{knowledge.name}: {len(index):,} passages are indexed for {preset.retriever}")
+    print(f"{knowledge.name}: {number_of(len(index), 'passage')} indexed for {preset.retriever}")
     return 0
 
 
@@ -268,11 +269,11 @@ def _told(label: str, unit: int) -> Callable[[ImportProgress], None]:
     def tell(progress: ImportProgress) -> None:
         if time.monotonic() - started < _A_MOMENT:
             return
-        bad = f", {progress.bad:,} bad rows" if progress.bad else ""
+        bad = f", {number_of(progress.bad, 'bad row')}" if progress.bad else ""
         total = max(1, progress.total // unit) if progress.total else 0
         done = progress.done // unit
         if total:  # until the last ones are in, not all of them
             done = total if progress.finished else min(done, total - 1)
-        line(done, total, f"{progress.passages:,} passages{bad}")
+        line(done, total, f"{number_of(progress.passages, 'passage')}{bad}")
 
     return tell

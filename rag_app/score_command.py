@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from rag_app.counting import number_of
 from rag_app.errors import InputError, one_line, reported_as_input
 from rag_app.metrics.bem import load_bem
 from rag_app.metrics.okvqa import published_stems
@@ -70,7 +71,7 @@ def run_score(args: argparse.Namespace) -> int:
         rows = ({"question_id": one.pair.question_id, **one.scores} for one in scored)
         _write_details(args.details, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
     if surplus:
-        print(f"note: {surplus:,} predictions belong to no question of the references", file=sys.stderr)
+        print(f"note: no question of the references for {number_of(surplus, 'prediction')}", file=sys.stderr)
     print(json.dumps(result, ensure_ascii=False) if args.json else _text(result))
     return 0
 
@@ -104,7 +105,7 @@ def _text(result: dict[str, Any]) -> str:
     width = max(len(name) for name in result["metrics"])
     counts = result["counts"]
     lines = [
-        f"{name:<{width}}  {100 * value:8.2f} %  {counts[name]:,} questions"
+        f"{name:<{width}}  {100 * value:8.2f} %  {number_of(counts[name], 'question')}"
         for name, value in result["metrics"].items()
     ]
-    return "\n".join([*lines, f"{counts['questions']:,} of {counts['given']:,} questions are scored"])
+    return "\n".join([*lines, f"{counts['questions']:,} of {number_of(counts['given'], 'question')} scored"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from rag_app.config import DEFAULT_PRESET, load_preset, preset_names
+from rag_app.counting import number_of
 from rag_app.errors import InputError
 from rag_app.space import HUB_REPO, push, space_files
 
@@ -37,7 +38,7 @@ def _run_push(args: argparse.Namespace) -> int:
     files = space_files(preset)
     for file in files:
         print(f"{file.size:>11,}  {file.path}")
-    print(f"{sum(file.size for file in files):>11,}  bytes in {len(files):,} files")
+    print(f"{sum(file.size for file in files):>11,}  bytes in {number_of(len(files), 'file')}")
     if args.dry_run:
         return 0
     print(f"pushed to {push(files, args.repo, preset, private=args.private)}")

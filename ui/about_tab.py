@@ -8,6 +8,7 @@ import gradio as gr
 
 from rag_app.assembly import Application
 from rag_app.config import Preset, load_preset, preset_names
+from rag_app.counting import number_of
 from rag_app.presets_command import cannot_run
 
 __all__ = ["add_about_tab", "preset_table"]
@@ -33,7 +34,7 @@ def add_about_tab(page: gr.Blocks, application: Application) -> None:
 def _facts(application: Application) -> str:
     preset = application.preset
     facts = {
-        "Knowledge base": f"{application.knowledge_base_title} ({application.n_passages:,} passages)",
+        "Knowledge base": f"{application.knowledge_base_title} ({number_of(application.n_passages, 'passage')})",
         "Preset": preset.name,
         "Finds passages with": preset.retriever,
         "Reads them with": preset.generator,

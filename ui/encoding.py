@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from rag_app.counting import number_of
 from rag_app.progress import duration
 from ui.stopping import Tell
 
@@ -33,4 +34,4 @@ class Encoding:
             if 0 < here < total - self._first
             else ""
         )
-        self._tell(done / max(1, total), f"{done:,} of {total:,} passages encoded{left}")
+        self._tell(done / max(1, total), f"{done:,} of {number_of(total, 'passage')} encoded{left}")

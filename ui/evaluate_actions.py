@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rag_app.assembly import Application
+from rag_app.counting import number_of
 from rag_app.datasets import Dataset
 from rag_app.errors import InputError
 from rag_app.evaluation.kept import Kept, evaluate_kept, list_kept, open_split, open_uploaded
@@ -69,7 +70,7 @@ def evaluated(
 
         def progress(answered: int, given: int, note: str, place: int = place, mode: Mode = mode) -> None:
             share = (place + answered / max(1, given)) / len(wanted)
-            tell(share, f"{mode.value}: {answered:,} of {given:,} questions{', ' if note else ''}{note}")
+            tell(share, f"{mode.value}: {answered:,} of {number_of(given, 'question')}{', ' if note else ''}{note}")
 
         progress(0, 1, "")
         done.append(

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
+from rag_app.counting import number_of
 from rag_app.evaluation.comparing import Difference
 from rag_app.evaluation.report import answered_text
 from rag_app.evaluation.svg import bars, curves, reliability_diagram
@@ -101,7 +102,7 @@ def _problems(report: Report) -> str:
     if not problems:
         return ""
     shown = "".join(f"<li>row {one['line']:,}: {escape(one['problem'])}</li>" for one in problems[:20])
-    return f"<details><summary>{len(problems):,} rows could not be asked</summary><ul>{shown}</ul></details>"
+    return f"<details><summary>{number_of(len(problems), 'row')} could not be asked</summary><ul>{shown}</ul></details>"
 
 
 def failure_gallery(cases: Sequence[Case]) -> str:
@@ -118,9 +119,10 @@ def _failure(case: Case) -> str:
         f"<li>{escape(one.title or one.passage_id)}{' ✓' if one.right or one.holds_answer else ''}</li>"
         for one in case.passages
     )
-    found = (
-        f"<details><summary>{len(case.passages)} passages</summary><ol>{passages}</ol></details>" if passages else ""
-    )
+    found = ""
+    if passages:
+        head = number_of(len(case.passages), "passage")
+        found = f"<details><summary>{head}</summary><ol>{passages}</ol></details>"
     return (
         f'<article class="card">{picture}<p><b>{escape(case.question)}</b></p>'
         f"<p>answered <b>{escape(outcome.answer) or 'nothing'}</b>, {percent_sure(outcome.confidence)} % sure</p>"

@@ -14,6 +14,7 @@ from knowledge_bases.importing.hub import HubName, HubSource
 from knowledge_bases.importing.items import Columns, Entry, ReadSettings, Splitting
 from knowledge_bases.importing.previewing import Preview
 from knowledge_bases.importing.source import FileSource
+from rag_app.counting import number_of
 from rag_app.errors import InputError, reported_as_input
 from rag_app.importing import ImportProgress, ImportReport, Known, take_in
 from rag_app.kb_use import KnowledgeInUse
@@ -105,8 +106,8 @@ def import_files(
     def told(progress: ImportProgress) -> None:
         share = progress.done / progress.total if progress.total else 0.0  # nobody knows of what
         left = f", about {duration((time.monotonic() - started) / share * (1 - share))} left" if 0 < share < 1 else ""
-        bad = f", {progress.bad:,} bad rows" if progress.bad else ""
-        tell(share, f"{progress.passages:,} passages read{bad}{left}")
+        bad = f", {number_of(progress.bad, 'bad row')}" if progress.bad else ""
+        tell(share, f"{number_of(progress.passages, 'passage')} read{bad}{left}")
 
     with _opened(files, data_set) as source, closing(source.items(settings)) as items:
         report = take_in(

@@ -11,6 +11,7 @@ import gradio as gr
 from knowledge_bases.records import Passage
 from rag_app import own_knowledge
 from rag_app.assembly import Application
+from rag_app.counting import number_of
 from rag_app.errors import InputError
 from rag_app.kb_use import KnowledgeInUse
 from ui import passage_form
@@ -125,7 +126,7 @@ def _add_passage_buttons(application: Application, in_use: KnowledgeInUse, base:
             followed(name, in_use, lambda share, told: progress(share, desc=told))
         except InputError as error:
             return [refusal(error, var), gr.skip(), *[gr.skip()] * len(NO_PASSAGE)]
-        return [note_card(f"Deleted {key}; {holds:,} passages are left."), count + 1, *NO_PASSAGE]
+        return [note_card(f"Deleted {key}; {number_of(holds, 'passage')} left."), count + 1, *NO_PASSAGE]
 
     said, opened, changed = editor.said, editor.opened, editor.changed
     given = [base, *editor.fields, opened, changed]

@@ -8,6 +8,7 @@ from typing import Any
 import gradio as gr
 
 from rag_app.assembly import Application
+from rag_app.counting import number_of
 from rag_app.errors import InputError
 from rag_app.kb_use import KnowledgeInUse
 from rag_app.stores import SharedStore
@@ -114,7 +115,7 @@ def _page_from_1(payload: float | None) -> int:
 def found_line(found: Found) -> str:
     """How many passages a search gave; where it was cut, that there are more."""
     cut = "The first " if found.more else ""
-    return f"{cut}{len(found.passages):,} passages with these words"
+    return f"{cut}{number_of(len(found.passages), 'passage')} with these words"
 
 
 def in_form(base: str, shown: Shown) -> list[Any]:

@@ -8,6 +8,7 @@ from typing import Any
 import gradio as gr
 
 from rag_app.assembly import Application
+from rag_app.counting import number_of
 from rag_app.errors import InputError
 from rag_app.kb_use import KnowledgeInUse
 from rag_app.knowledge import named_knowledge
@@ -86,9 +87,9 @@ def worked(in_use: KnowledgeInUse, var: Path, name: str, how: str, tell: Tell) -
             check_there(name, var)
         if how == _USE:
             indexed = in_use.use(name, progress=Encoding(tell))
-            return note_card(f"Questions are answered from {name} now: {indexed:,} passages.")
+            return note_card(f"Questions are answered from {name} now: {number_of(indexed, 'passage')}.")
         indexed = in_use.sync(name, force=how == _REBUILD, progress=Encoding(tell))
-        return note_card(f"The index of {name} is up to date: {indexed:,} passages.")
+        return note_card(f"The index of {name} is up to date: {number_of(indexed, 'passage')}.")
     except Stopped:
         now = " and ".join(in_use.names)
         return note_card(

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from knowledge_bases.importing.previewing import Preview
 from knowledge_bases.records import Passage
+from rag_app.counting import number_of
 from rag_app.errors import InputError
 from rag_app.importing import ImportReport
 from rag_app.kb_checks import KnowledgeState
@@ -78,12 +79,12 @@ def preview_card(preview: Preview, repeated: Sequence[str] = ()) -> str:
         for entry in preview.entries
     )
     bad = "".join(f"<li>{escape(str(one))}</li>" for one in (*preview.bad, *preview.left_out[:_MOST_FILES]))
-    again = (
-        f"{len(repeated):,} ids come more than once, and only the first passage of each goes in: " if repeated else ""
-    )
-    again += ", ".join(repeated[:_MOST_REPEATED]) + (" …" if len(repeated) > _MOST_REPEATED else "")
+    again = ""
+    if repeated:
+        again = f"{number_of(len(repeated), 'id')} given more than once, only the first passage of each goes in: "
+        again += ", ".join(repeated[:_MOST_REPEATED]) + (" …" if len(repeated) > _MOST_REPEATED else "")
     return (
-        f'<div class="card scroll" data-state="preview">{_alert(preview.problem)}{_alert(again if repeated else "")}'
+        f'<div class="card scroll" data-state="preview">{_alert(preview.problem)}{_alert(again)}'
         f"{_files_line(preview.files)}{columns if preview.columns else ''}"
         "<table><thead><tr><th>id</th><th>title</th><th>text</th><th>picture</th></tr></thead>"
         f"<tbody>{rows}</tbody></table>{f'<p>Not taken in:</p><ul>{bad}</ul>' if bad else ''}</div>"
@@ -97,11 +98,13 @@ def report_card(report: ImportReport, *, indexed: bool = True) -> str:
         report: of the import.
         indexed: whether questions are answered from all of it, where they are from this knowledge base.
     """
-    said = f"Added {report.added:,} passages in {duration(report.seconds)}"
+    said = f"Added {number_of(report.added, 'passage')} in {duration(report.seconds)}"
     said += f", replaced {report.replaced:,}" if report.replaced else ""
     said += f", passed over {report.skipped:,} that it had" if report.skipped else ""
     bad = "".join(f"<li>{escape(str(one))}</li>" for one in report.first_bad)
-    more = f"<p>{report.bad:,} rows could not be taken in; the file below lists all of them.</p>" if report.bad else ""
+    more = ""
+    if report.bad:
+        more = f"<p>{number_of(report.bad, 'row')} could not be taken in; the file below lists all of them.</p>"
     later = "" if indexed else f"<p>{_LATER}</p>"
     return (
         f'<div class="card" data-state="done" aria-live="polite"><p>{escape(said)}. It holds {report.holds:,} now.</p>'

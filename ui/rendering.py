@@ -9,6 +9,7 @@ from types import MappingProxyType
 
 from knowledge_bases.records import ScoredPassage
 from rag_app.answers import Answer, AnswerCandidate
+from rag_app.counting import number_of
 
 __all__ = [
     "answer_card",
@@ -67,7 +68,7 @@ def answer_card(answer: Answer) -> str:
 def _writing_card(answer: Answer) -> str:
     """What is written so far, or the best of the candidates so far. It is not read out: it changes often."""
     read = sum(one.passage_id is not None for one in answer.candidates)
-    told = f"the best answer of {read} of {len(answer.passages)} passages" if read else ""
+    told = f"the best answer of {read} of {number_of(len(answer.passages), 'passage')}" if read else ""
     note = f'<div class="answer-note">{told}</div>' if told else ""
     return (
         '<div class="card answer-card waiting" data-state="waiting"><div class="answer-text">'

@@ -12,6 +12,7 @@ from gradio.blocks import Block
 from gradio.events import Dependency
 
 from rag_app.assembly import Application
+from rag_app.counting import number_of
 from rag_app.errors import InputError
 from rag_app.kb_use import KnowledgeInUse
 from rag_app.preset_use import PresetChoice, PresetInUse
@@ -255,7 +256,9 @@ def use_knowledge(in_use: KnowledgeInUse, names: Sequence[str], progress: Progre
     yield _said(f"Opening {' and '.join(names)} … Until then questions are answered from {now}.", state="loading")
     try:
         indexed = in_use.use(*names, progress=progress)
-        yield _said(f"Questions are answered from {' and '.join(names)} now: {indexed:,} passages.", state="done")
+        yield _said(
+            f"Questions are answered from {' and '.join(names)} now: {number_of(indexed, 'passage')}.", state="done"
+        )
     except Stopped:
         yield _said(f"Cancelled. Questions are answered from {now}.", state="done")
     except InputError as error:
@@ -288,7 +291,7 @@ def cannot_run_list(choices: Sequence[PresetChoice]) -> str:
     ]
     if not rows:
         return ""
-    head = "1 preset cannot run here" if len(rows) == 1 else f"{len(rows)} presets cannot run here"
+    head = f"{number_of(len(rows), 'preset')} cannot run here"
     return f'<details class="muted"><summary>{head}</summary><dl class="about">{"".join(rows)}</dl></details>'
 
 

@@ -17,6 +17,7 @@ from typing import Any
 from knowledge_bases.catalog import list_knowledge_bases
 from rag_app.assembly import Application
 from rag_app.config import CHECKOUT
+from rag_app.counting import number_of
 from rag_app.datasets import Dataset, scan_dataset
 from rag_app.errors import InputError, one_line, reported_as_input
 from rag_app.evaluation.comparing import Difference, compare
@@ -247,7 +248,7 @@ def _kept(folder: Path, report: Mapping[str, Any]) -> Kept:
         str(manifest.get("mode", "")),
         str(manifest.get("knowledge_base", "")).replace(",", " and "),
         str(preset.get("name", "")) if isinstance(preset, dict) else str(preset),
-        f"{report['counts']['questions']:,} questions",
+        number_of(report["counts"]["questions"], "question"),
         str(manifest.get("finished", ""))[:16].replace("T", " "),
     ]
     return Kept(folder=folder, title=", ".join(part for part in parts if part))

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
+from rag_app.counting import number_of
 from rag_app.evaluation.report import answered_text
 from rag_app.evaluation.svg import bars, curves, reliability_diagram
 from rag_app.evaluation.worst import Case, CasePassage
@@ -166,7 +167,7 @@ def _problems(report: Report) -> str:
 def _cases(cases: Sequence[Case]) -> str:
     if not cases:
         return ""
-    return f"<h2>The {len(cases)} worst questions</h2>" + "".join(map(_case, cases))
+    return f"<h2>The {number_of(len(cases), 'worst question')}</h2>" + "".join(map(_case, cases))
 
 
 def _case(case: Case) -> str:
@@ -177,7 +178,7 @@ def _case(case: Case) -> str:
     passages = ""
     if case.passages:
         items = "".join(map(_passage, case.passages))
-        passages = f"<details><summary>{len(case.passages)} passages</summary><ol>{items}</ol></details>"
+        passages = f"<details><summary>{number_of(len(case.passages), 'passage')}</summary><ol>{items}</ol></details>"
     expected = ", ".join(case.expected)
     return (
         f"<article><div>{picture}</div><div><p><b>{escape(case.question)}</b> "

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from rag_app.counting import number_of
 from rag_app.datasets import RowProblem
 from rag_app.evaluation.outcomes import Outcome, Verdict
 from rag_app.metrics.calibration import abstaining, expected_calibration_error, reliability
@@ -92,15 +93,11 @@ def _abstaining(outcomes: Sequence[Outcome]) -> dict[str, float]:
     return {name: round(value, 6) for name, value in measured.items()}
 
 
-def answered_text(counts: Mapping[str, int], verb: str = "") -> str:
+def answered_text(counts: Mapping[str, int]) -> str:
     """What became of a report's rows that were asked: "8 of 10 rows scored", where each has a reference answer; else
     "8 of 10 rows answered, 3 of them without a reference answer". Early reports lack some counts.
-
-    Args:
-        counts: of the report.
-        verb: put before "scored" and "answered".
     """
-    rows = f"{counts['questions']:,} of {counts.get('given', counts['questions']):,} rows{verb}"
+    rows = f"{counts['questions']:,} of {number_of(counts.get('given', counts['questions']), 'row')}"
     if not (unscored := counts.get(_UNSCORED, 0)):
         return f"{rows} scored"
     return f"{rows} answered, {unscored:,} of them without a reference answer"

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from html import escape
 
+from rag_app.counting import number_of
+
 __all__ = ["COLOURS", "bars", "curves", "reliability_diagram"]
 
 COLOURS = ("#1f5fa8", "#c8572b", "#3d8a5a", "#8a5fb0", "#8a7a2b", "#4a4a4a")
@@ -72,10 +74,11 @@ def reliability_diagram(bins: Sequence[Mapping[str, float]]) -> str:
     ]
     for one in bins:
         if one["count"]:
+            asked = number_of(round(one["count"]), "question")
             radius = 3 + 11 * (one["count"] / most) ** 0.5
             parts.append(
                 f'<circle cx="{_x(one["confidence"]):.1f}" cy="{_y(one["accuracy"]):.1f}" r="{radius:.1f}" '
-                f'fill="{COLOURS[0]}" fill-opacity="0.6"><title>{one["count"]:.0f} questions: confidence '
+                f'fill="{COLOURS[0]}" fill-opacity="0.6"><title>{asked}: confidence '
                 f"{100 * one['confidence']:.1f} %, accuracy {100 * one['accuracy']:.1f} %</title></circle>"
             )
     return _svg(parts, _HEIGHT, "accuracy over confidence")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from rag_app.counting import number_of
 from rag_app.metrics.evqa import EVQA, EVQA_EXACT
 from rag_app.metrics.infoseek import UNSEEN, infoseek_metric
 from rag_app.metrics.okvqa import STEMMED
@@ -68,4 +69,4 @@ def judges_text(report: Mapping[str, Any]) -> str:
     judged: Mapping[str, int] = report.get("judged_by") or {}
     if len(judged) < 2:
         return next(iter(judged), shown_judge(report))
-    return " and ".join(f"{name} ({count:,} questions)" for name, count in judged.items())
+    return " and ".join(f"{name} ({number_of(count, 'question')})" for name, count in judged.items())

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import Any
 
+from rag_app.counting import number_of
 from rag_app.errors import InputError, reported_as_input
 from rag_app.metrics.calibration import abstaining, expected_calibration_error
 from rag_app.metrics.infoseek import UNSEEN, infoseek_metric, infoseek_total
@@ -46,10 +47,10 @@ def score_pairs(
     """
     unanswered = [pair for pair in pairs if pair.prediction is None] if missing == "error" else []
     if absent := [pair.question_id for pair in unanswered if _is_counted(metric, pair, context)]:
-        others = f", and {surplus:,} predictions belong to no question" if surplus else ""
+        others = f", and no question for {number_of(surplus, 'prediction')}" if surplus else ""
         raise InputError(
-            f"{len(absent):,} of {len(pairs):,} questions have no prediction, the first is {absent[0]!r}{others}; "
-            "add them, or give --missing zero or --missing skip"
+            f"no prediction for {len(absent):,} of {number_of(len(pairs), 'question')}, the first is {absent[0]!r}"
+            f"{others}; add them, or give --missing zero or --missing skip"
         )
     scored = []
     for given in pairs:

@@ -233,9 +233,9 @@ def test_known_passages_are_passed_over_or_replaced(
     pq.write_table(pa.table(columns), folder / EVQA_FILE)
     path = tmp_path / "var" / "knowledge_bases" / "m2kr-evqa-test.sqlite"
     for more, said, text in (
-        ([], "took in 1 of 2 passages; it holds 4; 1 were there already and passed over (--replace", "Pines"),
-        (["--skip-known"], "took in 0 of 2 passages; it holds 4; 2 were there already and passed over", "Pines"),
-        (["--replace"], "took in 2 of 2 passages; it holds 4; 2 were replaced\n", "Changed"),
+        ([], "took in 1 of 2 passages; it holds 4; passed over 1 that it had (--replace", "Pines"),
+        (["--skip-known"], "took in 0 of 2 passages; it holds 4; passed over 2 that it had", "Pines"),
+        (["--replace"], "took in 2 of 2 passages; it holds 4; replaced 2\n", "Changed"),
     ):
         capsys.readouterr()
         assert main([*command, *more]) == 0

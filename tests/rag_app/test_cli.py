@@ -233,13 +233,13 @@ def test_own_knowledge_base(world: Path, tmp_path: Path, capsys: pytest.CaptureF
     assert main(["kb", "list", *var]) == 0
     out = capsys.readouterr().out
     assert "added 3 passages" in out
-    assert "deleted 1 passages; it holds 2" in out
+    assert "deleted 1 passage; it holds 2" in out
     assert "world_flags" in out
     assert main(ask(world, "--json", "--kb", "notes", *var)) == 0
     answer = json.loads(capsys.readouterr().out)
     assert {passage["passage_id"] for passage in answer["passages"]} == {"red-capital", "blue-capital"}
     assert main(["kb", "build", "--kb", "notes", "--preset", str(world / "tiny.toml"), *var]) == 0
-    assert "2 passages are indexed" in capsys.readouterr().out
+    assert "2 passages indexed" in capsys.readouterr().out
     (store,) = (tmp_path / "var" / "knowledge_bases").glob("*.sqlite")
     store.write_bytes(b"junk" * 5000)
     assert "knowledge base 'notes'" in fails(capsys, ask(world, "--kb", "notes", *var))

@@ -109,7 +109,7 @@ def test_the_command(store: FeedbackStore, tmp_path: Path, capsys: pytest.Captur
     assert "there is no feedback" in capsys.readouterr().err
     store.keep(GOOD)
     assert main(arguments) == 0
-    assert "questions.jsonl: 1 rows; ask them again with" in capsys.readouterr().out
+    assert "questions.jsonl: 1 row; ask them again with" in capsys.readouterr().out
     assert (tmp_path / "out" / "questions.jsonl").is_file()
 
 

@@ -44,7 +44,7 @@ def test_a_table_with_pictures_comes_in(kb: Run, places: str, tmp_path: Path) ->
     assert "[1] Castle [with picture]\n   Look: Red walls. Age: 900" in preview
     assert "p" not in kb("list").split()
     added = kb("add", places, str(tmp_path / "castle.png"), "--kb", "p", *columns)
-    assert "added 1 passages; it holds 1" in added
+    assert "added 1 passage; it holds 1" in added
     assert "places.csv, line 3: no text" in added
     assert "places.csv, line 4: there is no picture 'gone.png'" in added
     listed = (tmp_path / "var" / "knowledge_bases" / "p.bad-rows.csv").read_text(encoding="utf-8")
@@ -110,7 +110,7 @@ def test_odd_names_and_texts_keep_to_their_lines(kb: Run, tmp_path: Path) -> Non
     preview = kb("add", str(tmp_path / "files"), "--kb", "p", "--preview")
     assert "files: latin.txt, two lines \\x1b[31m'\".txt\n" in preview
     assert "[two lines \\x1b[31m'\".txt] two lines \\x1b[31m'\"\n   Red.\nbad: latin.txt: not utf-8" in preview
-    assert "added 1 passages" in kb("add", str(tmp_path / "files"), "--kb", "p")
+    assert "added 1 passage" in kb("add", str(tmp_path / "files"), "--kb", "p")
     assert "\x1b" not in kb("search", "red", "--kb", "p")
 
 
@@ -118,10 +118,10 @@ def test_verify_tells_and_sync_mends(kb: Run, world: Path, tmp_path: Path) -> No
     rows = "".join(json.dumps(row) + "\n" for row in PASSAGES)
     (tmp_path / "notes.jsonl").write_text(rows, encoding="utf-8")
     preset = ("--preset", str(world / "tiny.toml"))
-    assert "6 passages are indexed" in kb("build", str(tmp_path / "notes.jsonl"), "--kb", "p", *preset)
+    assert "6 passages indexed" in kb("build", str(tmp_path / "notes.jsonl"), "--kb", "p", *preset)
     assert "in step" in kb("verify", "--kb", "p")
     kb("delete", "red-money", "--kb", "p")
-    assert "behind, 0 passages to encode and 1 entries to delete" in kb("verify", "--kb", "p")
+    assert "behind, 0 passages to encode and 1 entry to delete" in kb("verify", "--kb", "p")
     kb("sync", "--kb", "p", *preset)
     assert "in step" in kb("verify", "--kb", "p")
     (rows_file,) = (tmp_path / "var").rglob("*.f16")

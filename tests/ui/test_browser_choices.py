@@ -71,7 +71,7 @@ def test_two_knowledge_bases_are_asked(page: Page, address: str) -> None:
     page.locator("#why-choice label").filter(has_text="The mill (notes)").click()
     expect(page.locator("#why [data-sum]")).to_be_visible(timeout=PATIENCE)
     page.locator("#ask-kb [aria-label*=emove], #ask-kb .token-remove").first.click()
-    expect(said).to_contain_text("answered from notes now: 1 passages", timeout=PATIENCE)
+    expect(said).to_contain_text("answered from notes now: 1 passage.", timeout=PATIENCE)
 
 
 def test_a_link_proposes_the_knowledge_base(page: Page, address: str, application: Application) -> None:

@@ -51,7 +51,7 @@ def test_a_form_is_not_saved_into_another_knowledge_base(page: Page, address: st
     page.get_by_role("gridcell", name="One of barns", exact=True).click()
     expect(page.locator("#kb-id textarea, #kb-id input")).to_have_value("m1", timeout=PATIENCE)
     page.locator("#kb-delete").click()
-    expect(page.locator("#kb-edit-said")).to_contain_text("Deleted m1; 0 passages are left", timeout=PATIENCE)
+    expect(page.locator("#kb-edit-said")).to_contain_text("Deleted m1; 0 passages left", timeout=PATIENCE)
     expect(page.locator("#kb-id textarea, #kb-id input")).to_have_value("")
     with PassageStore.open(application.var / "knowledge_bases" / "wells.sqlite") as store:
         assert [one.title for one in store] == ["One of wells"]

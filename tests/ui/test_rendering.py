@@ -58,7 +58,7 @@ def test_what_is_written_so_far_is_shown() -> None:
 
 def test_candidates_are_shown_as_they_come() -> None:
     one = answer(complete=False)
-    assert "the best answer of 1 of 1 passages" in answer_card(one)
+    assert "the best answer of 1 of 1 passage" in answer_card(one)
     assert "40.0 %</span>" in passage_cards(one)
     assert "the best answer" not in answer_card(replace(one, candidates=()))
     bare = tuple(replace(candidate, passage_id=None) for candidate in one.candidates)

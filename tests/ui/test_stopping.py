@@ -130,8 +130,8 @@ def test_an_import_into_the_one_in_use_is_cancelled_while_it_is_encoded(mine: Ap
 def test_opening_and_building_anew_are_cancelled(mine: Application, how: str) -> None:
     own_knowledge.add_passage("another", mine.var, Passage(passage_id="a", title="", text="Another."))
     in_use, told = KnowledgeInUse(mine), list[str]()
-    said = worked(in_use, mine.var, "another", how, stopping_at("passages encoded", told))
+    said = worked(in_use, mine.var, "another", how, stopping_at("encoded", told))
     assert "Cancelled. Questions are answered from mine, as before." in said
-    assert told == ["opening another", "1 of 1 passages encoded"]
+    assert told == ["opening another", "1 of 1 passage encoded"]
     assert in_use.names == ("mine",)
     assert "another" in worked(in_use, mine.var, "another", how, stopping_at("nothing", told))

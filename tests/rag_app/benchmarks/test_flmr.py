@@ -73,7 +73,7 @@ def test_from_parquet_files_to_the_report(world: Path, tmp_path: Path, capsys: p
     evaluate = ["evaluate", "--benchmark", "flmr:OKVQA", "--images", str(folder), "--output", str(output), *common]
     assert main(evaluate) == 0
     captured = capsys.readouterr()
-    assert "2 of 4 rows are scored, 2 are reported (1 for want of their picture)" in captured.out
+    assert "2 of 4 rows scored, 2 reported (1 for want of their picture)" in captured.out
     assert "question 3) was not asked: region 'man'" in captured.err
     report = read_json(output / "report.json")
     assert next(iter(report["metrics"])) == "Pseudo-Recall@5"

@@ -71,7 +71,7 @@ def test_the_benchmark_from_its_files(
     assert main(evaluate) == 0
     captured = capsys.readouterr()
     assert "row 3 (question q3) was not asked: there is no picture at" in captured.err
-    assert "3 of 4 rows are scored, 1 are reported" in captured.out
+    assert "3 of 4 rows scored, 1 reported" in captured.out
     report = read_json(tmp_path / "out" / "report.json")
     names = list(report["metrics"])
     assert names[:2] == ["Recall@5", "Pseudo-Recall@5"]
@@ -301,7 +301,7 @@ def test_rows_with_a_fault_are_reported_and_the_others_asked(
     what = "pos_item_ids is not a list of texts or whole numbers but a list of str and null; check"
     assert f"row 3 (question q3) was not asked: m2kr-evqa-test: {what}" in captured.err
     assert "row 4 (question q1) was not asked: question_id 'q1' is already in row 1" in captured.err
-    assert "1 of 4 rows are scored, 3 are reported" in captured.out
+    assert "1 of 4 rows scored, 3 reported" in captured.out
 
 
 def test_pictures_outside_the_folder_are_not_opened(folder: Path, tmp_path: Path) -> None:
@@ -374,7 +374,7 @@ def test_folders_of_pictures_are_tried_in_turn(
     assert (
         f"(question q3) was not asked: there is no picture at {first / gone} or {folder / gone}; give" in captured.err
     )
-    assert "3 of 4 rows are scored" in captured.out
+    assert "3 of 4 rows scored" in captured.out
 
 
 def test_whole_numbers_serve_as_ids_and_are_written_as_such(world: Path, folder: Path, tmp_path: Path) -> None:

@@ -284,7 +284,7 @@ def test_from_the_command_line(world: Path, folder: Path, capsys: pytest.Capture
     assert "--oracle needs the right passages" in fails(capsys, [*evaluate, "--oracle"])
     assert main([*evaluate, "--kb", str(world / "passages.jsonl")]) == 0
     captured = capsys.readouterr()
-    assert "2 of 3 rows are scored, 1 are reported (1 for want of their picture)" in captured.out
+    assert "2 of 3 rows scored, 1 reported (1 for want of their picture)" in captured.out
     assert "question 3575865" in captured.err
     report = read_json(folder / "out" / "report.json")
     assert list(report["metrics"])[:2] == ["OK-VQA accuracy (stemmed)", "OK-VQA accuracy (unstemmed)"]
@@ -529,7 +529,7 @@ def test_reported_rows_and_scored_rows_are_the_given_ones(
     assert main([*evaluate, "--output", str(folder / "out")]) == 0
     captured = capsys.readouterr()
     assert "row 1 (question first) was not asked: 'image_id' is missing" in captured.err
-    assert "2 of 6 rows are answered, 1 of them without a reference answer, 4 are reported" in captured.out
+    assert "2 of 6 rows answered, 1 of them without a reference answer, 4 reported" in captured.out
     counts = read_json(folder / "out" / "report.json")["counts"]
     assert (counts["questions"], counts["no reference answer"], counts["A-OKVQA direct answer"]) == (2, 1, 1)
     for number in (1, 2):

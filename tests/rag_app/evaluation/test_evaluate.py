@@ -102,7 +102,7 @@ def test_a_damaged_picture_does_not_end_the_run(
     assert main(evaluate(world, tmp_path)) == 0
     captured = capsys.readouterr()
     assert "row 2 (question 1) was not asked: " in captured.err
-    assert "5 of 10 rows are scored, 5 are reported" in captured.out
+    assert "5 of 10 rows scored, 5 reported" in captured.out
     counts = read_json(tmp_path / "out" / "report.json")["counts"]
     assert (counts["given"], counts["questions"], counts["reported"]) == (10, 5, 5)
 
@@ -127,7 +127,7 @@ def test_shards_and_merge(world: Path, tmp_path: Path, capsys: pytest.CaptureFix
     assert "shard 2/2 is missing" in fails(capsys, ["evaluate", "merge", parts[0], "--output", str(tmp_path / "all")])
     assert main(["evaluate", "merge", *parts, "--output", str(tmp_path / "all")]) == 0
     assert results(tmp_path / "all") == whole
-    assert "10 of 10 rows are scored" in capsys.readouterr().out
+    assert "10 of 10 rows scored" in capsys.readouterr().out
     assert "--shard must be i/n" in fails(capsys, evaluate(world, tmp_path, "--shard", "3/2"))
 
 

@@ -140,7 +140,7 @@ def test_the_report_says_what_decided() -> None:
     assert report["calibration"]["ECE"] == 0.0
     assert report["abstaining"]["Accuracy of answered"] == 1.0
     page = render_page(report, [])
-    assert "from 50 % on of: Exact match (2 questions) and VQA accuracy (1 questions)" in page
+    assert "from 50 % on of: Exact match (2 questions) and VQA accuracy (1 question)" in page
     alone = render_page(make_report(outcomes[:2], [], manifest={}), [])
     assert "from 50 % on of: Exact match." in alone
     assert "Exact match by question type" in alone
@@ -156,9 +156,9 @@ def test_answers_without_a_reference_are_not_called_scored() -> None:
     assert f"{said}, 1 could not be asked" in results([("this", report)])
     scored = make_report(outcomes[:1], [], manifest={})
     assert scored["counts"]["no reference answer"] == 0
-    assert "1 of 1 rows scored · 0 reported" in render_page(scored, [])
+    assert "1 of 1 row scored · 0 reported" in render_page(scored, [])
     del scored["counts"]["no reference answer"]  # as in a report of before
-    assert answered_text(scored["counts"], " are") == "1 of 1 rows are scored"
+    assert answered_text(scored["counts"]) == "1 of 1 row scored"
 
 
 def test_the_worst_come_first() -> None:

@@ -156,7 +156,7 @@ def test_evqa_by_picture_as_evaluate_writes_it(tmp_path: Path, capsys: pytest.Ca
     ]
     surplus = lines(tmp_path / "s.jsonl", *rows[:-1], {"question_id": "0.3", "answer": "x"})
     message = fails(capsys, "evqa", surplus, tmp_path / "r.csv")
-    assert "1 of 4 questions have no prediction, the first is '2', and 1 predictions belong to no question" in message
+    assert "no prediction for 1 of 4 questions, the first is '2', and no question for 1 prediction" in message
     by_row = lines(tmp_path / "rows.jsonl", rows[0], *rows[2:])  # one answer a row, as others may give
     assert score(capsys, "evqa", by_row, [tmp_path / "r.csv"])["counts"]["given"] == 3
 
@@ -223,7 +223,7 @@ def test_missing_predictions(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     )
     predictions = lines(tmp_path / "p.jsonl", {"question_id": 0, "answer": "a"}, {"question_id": 9, "answer": "a"})
     message = fails(capsys, "vqa", predictions, references)
-    assert "3 of 4 questions have no prediction, the first is '1', and 1 predictions belong to no question;" in message
+    assert "no prediction for 3 of 4 questions, the first is '1', and no question for 1 prediction;" in message
     counted = score(capsys, "vqa", predictions, [references], "--missing", "zero")
     assert counted["metrics"]["VQA accuracy"] == pytest.approx(0.25)
     assert counted["counts"]["questions"] == 4
@@ -342,4 +342,4 @@ def test_any_question_id_can_be_written(tmp_path: Path, capsys: pytest.CaptureFi
 def test_a_table_for_people(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     good = lines(tmp_path / "good.jsonl", GOOD | {"answers": ["a", "b", "a", "a", "a"]})
     assert main(["score", "--metric", "vqa", "--predictions", str(good), "--references", str(good)]) == 0
-    assert capsys.readouterr().out == ("VQA accuracy    100.00 %  1 questions\n1 of 1 questions are scored\n")
+    assert capsys.readouterr().out == ("VQA accuracy    100.00 %  1 question\n1 of 1 question scored\n")
