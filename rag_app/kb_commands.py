@@ -55,17 +55,10 @@ def _add_filling(subparsers: Subparsers) -> None:
     build.add_argument("--kb", help=f"its name (default: {EMBEDDED}, or one made of what --from names)")
     add_import_arguments(build)
     add_index_arguments(build)
-    build.add_argument(
-        "--from",
-        dest="source",
-        metavar="hf:USER/NAME[:CONFIG]/SPLIT|m2kr:NAME[/SPLIT]|flmr:OKVQA",
-        help="take in a data set of the Hugging Face hub, or the passages of a benchmark",
-    )
-    build.add_argument("--folder", type=Path, metavar="DIR", help="a benchmark's copy on disk (default: ask the hub)")
     _common(build, run_build)
     sync = _reading(subparsers, "sync", run_sync, "mend and bring up to date what is derived from the passages")
     add_index_arguments(sync)
-    add = _writing(subparsers, "add", run_add, "add passages, from files or one by --text")
+    add = _writing(subparsers, "add", run_add, "add passages, from files, a data set, or one by --text")
     add_import_arguments(add)
     add.add_argument("--id", help="of one passage")
     _add_fields(add)

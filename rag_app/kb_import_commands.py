@@ -28,13 +28,14 @@ __all__ = ["add_import_arguments", "add_index_arguments", "run_add", "run_build"
 
 EMBEDDED = "world_flags"
 _OVERLAP, _ENCODING = 1, "utf-8-sig"  # unless others are given
+_PREFIXES = (HUB_PREFIX, "m2kr:", "flmr:")  # of what --from takes
 _KILOBYTE = 1000
 _CONTENT = 200  # characters of a bad row that are kept
 _A_MOMENT = 2.0  # seconds
 
 
 def add_import_arguments(parser: argparse.ArgumentParser) -> None:
-    """How files are read."""
+    """What is taken in, and how it is read."""
     parser.add_argument(
         "files",
         nargs="*",
@@ -42,6 +43,13 @@ def add_import_arguments(parser: argparse.ArgumentParser) -> None:
         help="CSV, JSON Lines, parquet, text, Markdown, HTML or PDF files, a Wikipedia dump (.xml.bz2), or a folder or "
         "zip of these, with pictures",
     )
+    parser.add_argument(
+        "--from",
+        dest="source",
+        metavar="hf:USER/NAME[:CONFIG]/SPLIT|m2kr:NAME[/SPLIT]|flmr:OKVQA",
+        help="take in a data set of the Hugging Face hub, or the passages of a benchmark",
+    )
+    parser.add_argument("--folder", type=Path, metavar="DIR", help="a benchmark's copy on disk (default: ask the hub)")
     parser.add_argument("--preview", action="store_true", help="show what would be taken in; change nothing")
     parser.add_argument(
         "--column",
@@ -72,20 +80,21 @@ def add_index_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run_add(args: argparse.Namespace) -> int:
-    """Adds passages from files, or one from the command line."""
+    """Adds passages from files or a data set, or one from the command line."""
     var = var_folder(args.var)
     if args.text is not None:
-        if args.files:
-            raise InputError("both files and --text were given; give one of them")
+        if args.files or args.source:
+            raise InputError(f"both {'files' if args.files else '--from'} and --text were given; give one of them")
         if args.preview:
             raise InputError("--preview looks into files; leave it out to add the passage")
         _add_one(args, var)
         return 0
-    if not args.files:
-        raise InputError("nothing was given to add; give files, or a passage as --text")
+    if not (args.files or args.source):
+        raise InputError("nothing was given to add; give files, a data set as --from, or a passage as --text")
     if any((args.id, args.title, args.from_where, args.picture)):
         raise InputError("--id, --title, --source and --picture belong to one passage, given as --text, not to files")
-    _take_files(args, args.kb, var)
+    _check_given(args)
+    _take_given(args, var)
     return 0
 
 
@@ -93,28 +102,41 @@ def run_build(args: argparse.Namespace) -> int:
     """Takes in what is given, and brings the index up to date."""
     var = var_folder(args.var)
     load_preset(args.preset)  # a wrong one is told before anything is taken in
-    hub = bool(args.source) and args.source.startswith(HUB_PREFIX)
-    _check_given(args, hub=hub)
-    if hub:
-        if _take_from_hub(args, var) is None:
-            return 0
-    elif args.source:
-        _refuse_reading(args)
-        with reported_as_input():
-            source = parse_source(args.source, args.folder)
-        args.kb = args.kb or source.slug
-        _take_benchmark(source, args.kb, var, replace_known=args.replace, strict=args.strict)
-    elif args.files:
-        if not args.kb:
-            raise InputError("the new knowledge base needs a name; give one with --kb NAME")
-        if _take_files(args, args.kb, var) is None:
-            return 0
+    _check_given(args)
+    if (args.source or args.files) and not _take_given(args, var):
+        return 0
     return _build_index(args, args.kb or EMBEDDED, var)
 
 
-def _check_given(args: argparse.Namespace, *, hub: bool) -> None:
+def _take_given(args: argparse.Namespace, var: Path) -> bool:
+    """Takes in what files or --from give, and names the knowledge base after the latter; False after a preview."""
+    if _is_of_hub(args):
+        return _take_from_hub(args, var) is not None
+    if args.files:
+        if not args.kb:
+            raise InputError("the new knowledge base needs a name; give one with --kb NAME")
+        return _take_files(args, args.kb, var) is not None
+    _refuse_reading(args)
+    with reported_as_input():
+        source = parse_source(args.source, args.folder)
+    args.kb = args.kb or source.slug
+    _take_benchmark(source, args.kb, var, replace_known=args.replace, strict=args.strict)
+    return True
+
+
+def _is_of_hub(args: argparse.Namespace) -> bool:
+    return bool(args.source) and args.source.startswith(HUB_PREFIX)
+
+
+def _check_given(args: argparse.Namespace) -> None:
+    hub = _is_of_hub(args)
     if args.source and args.files:
         raise InputError("both files and --from were given; give one of them")
+    if args.source and not args.source.startswith(_PREFIXES):
+        known = ", ".join(f"{prefix}..." for prefix in _PREFIXES)
+        raise InputError(f"--from {args.source} names no data set ({known}); give files without --from")
+    if named := [str(file) for file in args.files if str(file).startswith(_PREFIXES) and not file.exists()]:
+        raise InputError(f"{named[0]} is a data set; give it as --from {named[0]}")
     if args.preview and not (args.files or hub):
         raise InputError(f"--preview looks into files, or into --from {HUB_PREFIX}USER/NAME; give one of them")
     if args.folder and hub:

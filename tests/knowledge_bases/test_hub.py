@@ -162,6 +162,9 @@ def test_on_the_command_line(hub: Hub, tmp_path: Path) -> None:
     taken = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
     assert taken.returncode == 0, taken.stderr
     assert "mills-en-train: added 4 passages; it holds 4\n2 rows could not be taken in; " in taken.stdout
+    added = run("add", "--kb", "mine", *source[1:], hub=hub.address, folder=tmp_path)
+    assert added.returncode == 0, added.stderr
+    assert "mine: added 4 passages; it holds 4\n2 rows could not be taken in; " in added.stdout
     with PassageStore.open(tmp_path / "var" / "knowledge_bases" / "mills-en-train.sqlite") as store:
         assert store.picture("0") == png()
 

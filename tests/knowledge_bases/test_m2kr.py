@@ -197,6 +197,8 @@ def test_faulty_rows_are_reported_and_the_others_go_in(
     out = capsys.readouterr().out
     assert "m2kr-evqa-test: took in 3 of 8 passages; it holds 3" in out
     assert "5 rows could not be taken in; " in out
+    assert main(["kb", "add", "--kb", "mine", *build(folder, var)[2:]]) == 0
+    assert "mine: took in 3 of 8 passages; it holds 3" in capsys.readouterr().out
     for line, problem in ((2, "no passage_id"), (3, "no passage_content"), (4, ""), (5, "came before"), (7, "no pass")):
         assert re.search(f"^  m2kr-evqa-test, line {line}: .*{problem}", out, re.MULTILINE)
     with (var / "knowledge_bases" / "m2kr-evqa-test.bad-rows.csv").open(encoding="utf-8", newline="") as listed:

@@ -74,7 +74,11 @@ def test_single_passages(kb: Run, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["add", "--kb", "p"], "give files, or a passage as --text"),
+        (["add", "--kb", "p"], "give files, a data set as --from, or a passage as --text"),
+        (["add", "--kb", "p", "--from", "hf:a/b", "--id", "1", "--text", "x"], "both --from and --text were given"),
+        (["add", "--kb", "p", "--from", "notes.csv"], "(hf:..., m2kr:..., flmr:...); give files without --from"),
+        (["add", "--kb", "p", "hf:a/b"], "hf:a/b is a data set; give it as --from hf:a/b"),
+        (["add", "--kb", "p", "--from", "hf:mills"], "names no data set of the hub; write hf:user/name[:config]/split"),
         (["add", "--kb", "p", "--text", "x"], "give one with --id"),
         (["add", "--kb", "p", "--text", "x", "--id", "1", "--preview"], "--preview looks into files"),
         (["add", "FILE", "--kb", "p", "--id", "1"], "belong to one passage"),
