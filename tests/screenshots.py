@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import io
+import json
 import shutil
 import socket
 import sys
 import tempfile
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,6 +29,7 @@ __all__ = ["main"]
 
 FOLDER = CHECKOUT / "docs" / "screenshots"
 EXAMPLES = CHECKOUT / "knowledge_bases" / "world_flags" / "examples"
+QUESTIONS = CHECKOUT / "knowledge_bases" / "world_flags" / "questions" / "test.jsonl"
 CAPITAL = "What is the capital of this country?"
 
 
@@ -39,6 +42,7 @@ def main() -> None:
         browser = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox", "--disable-gpu"])
         take_asking(browser, address)
         take_knowledge(browser, address)
+        take_evaluating(browser, address, Path(folder))
         take_dark(browser, address)
         take_phone(browser, address)
         browser.close()
@@ -82,11 +86,11 @@ def ask(page: Page, picture: str, question: str) -> None:
     page.locator("#why-choice input[type=radio]").first.wait_for()
 
 
-def take(page: Page, name: str, *, place: str | None = None) -> None:
-    """Keeps what the window shows, or one part of the page, as a small file."""
+def take(page: Page, name: str, *, place: str | None = None, whole: bool = False) -> None:
+    """Keeps what the window shows, one part of the page, or the whole of it, as a small file."""
     page.mouse.move(0, 0)
     page.wait_for_timeout(1000)
-    shot = page.locator(place).screenshot() if place else page.screenshot()
+    shot = page.locator(place).screenshot() if place else page.screenshot(full_page=whole)
     with Image.open(io.BytesIO(shot)) as image:
         image.convert("RGB").save(FOLDER / f"{name}.png", optimize=True)  # a palette would lose the pale background
 
@@ -110,6 +114,39 @@ def take_knowledge(browser: Browser, address: str) -> None:
     page.locator("#kb-words textarea, #kb-words input").first.press("Enter")
     page.locator("#kb-passages").get_by_text("passages with these words").first.wait_for()
     take(page, "knowledge")
+    page.close()
+
+
+def save_questions(folder: Path) -> tuple[Path, Path]:
+    """The held-out questions about the countries of the examples, asked of these pictures; and the pictures."""
+    pictures = {path.name[:2]: path for path in EXAMPLES.glob("*.png")}  # by country
+    questions, archive = folder / "examples.jsonl", folder / "examples.zip"
+    with questions.open("w", encoding="utf-8") as file:
+        for row in map(json.loads, QUESTIONS.read_text(encoding="utf-8").splitlines()):
+            if picture := pictures.get(Path(row["image"]).name[:2]):
+                file.write(json.dumps({**row, "image": picture.name}) + "\n")
+    with zipfile.ZipFile(archive, "w") as packed:
+        for picture in pictures.values():
+            packed.write(picture, picture.name)
+    return questions, archive
+
+
+def take_evaluating(browser: Browser, address: str, folder: Path) -> None:
+    """A dataset that was asked: its metrics, plots and failures."""
+    questions, archive = save_questions(folder)
+    page = opened(browser, address)
+    open_part(page.get_by_role("tab", name="Evaluate"))
+    page.locator("#evaluate-source").get_by_text("my own file").click()
+    page.locator("#evaluate-questions input[type=file]").set_input_files(questions)
+    page.locator("#evaluate-questions").get_by_text(questions.stem).first.wait_for()
+    page.locator("#evaluate-pictures input[type=file]").set_input_files(archive)
+    page.locator("#evaluate-pictures").get_by_text(archive.stem).first.wait_for()
+    page.locator("#evaluate-most input").fill("0")
+    page.locator("#evaluate").click()
+    page.locator("#evaluation .plots").wait_for()
+    open_part(page.get_by_role("button", name="Failures"))
+    page.locator("#failures article").first.wait_for()
+    take(page, "evaluate", whole=True)
     page.close()
 
 

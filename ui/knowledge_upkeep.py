@@ -31,8 +31,8 @@ def add_upkeep(
     stops, begun = Stops(), gr.State(0)
     with gr.Row(equal_height=True, elem_id="kb-upkeep"):
         use = gr.Button("Answer questions from it", variant="primary", elem_id="kb-use")
-        sync = gr.Button("Bring its index up to date", elem_id="kb-sync")
-        force = gr.Button("Build its index anew", elem_id="kb-rebuild")
+        sync = gr.Button("Update its index", elem_id="kb-sync")
+        force = gr.Button("Rebuild its index", elem_id="kb-rebuild")
         check = gr.Button("Check every page", elem_id="kb-verify")
         stop = gr.Button("Cancel", elem_id="kb-stop")
     said = gr.HTML(elem_id="kb-said")
@@ -94,7 +94,7 @@ def worked(in_use: KnowledgeInUse, var: Path, name: str, how: str, tell: Tell) -
         now = " and ".join(in_use.names)
         return note_card(
             f"Cancelled. Questions are answered from {now}, as before. What was encoded is kept; the rest follows when "
-            "the index is brought up to date."
+            "the index is updated."
         )
     except InputError as error:
         return refusal(error, var)

@@ -22,7 +22,7 @@ _MOST_REPEATED = 10  # ids that are named
 _MOST_FILES = 20  # likewise
 _LATER = (
     "Cancelled while they were encoded: the passages are in, and the index is finished later, from where it stopped. "
-    "“Bring its index up to date” does it now."
+    "“Update its index” does it now."
 )
 
 

@@ -51,8 +51,9 @@ def test_buttons_below_the_answer_are_in_line_on_a_phone(page: Page, address: st
     assert len({one["height"] for row in rows.values() for one in row}) == 1
 
 
-def test_the_knowledge_tab_is_level_and_shows_whole_texts(page: Page, address: str) -> None:
-    page.set_viewport_size({"width": 1280, "height": 900})
+@pytest.mark.parametrize("width", [1180, 1280])
+def test_the_knowledge_tab_is_level_and_shows_whole_texts(page: Page, address: str, width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 900})
     page.goto(address)
     open_part(page.get_by_role("tab", name="Knowledge"))
     expect(page.locator("#kb-passages")).to_contain_text("Page 1 of", timeout=PATIENCE)
