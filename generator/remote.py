@@ -34,6 +34,7 @@ logger = logging.getLogger(__name__)
 _Result = TypeVar("_Result")
 _SETTING = re.compile("logprob|parameter|argument|field|propert", re.IGNORECASE)  # what a refusal of one speaks of
 _THOUGHTS = ("reasoning_content", "reasoning")  # where servers put what a model thinks before it answers
+_SPELLED_THOUGHTS = re.compile(r"\A\s*<think>.*?(?:</think>|\Z)", re.DOTALL)  # of servers that leave them in the answer
 
 
 class _Part(NamedTuple):
@@ -171,8 +172,9 @@ class RemoteGenerator(SingleQuestions):
                 part = self._parsed(event, "delta")
                 answer, thought = answer + part.text, thought or part.thought
                 scores += [] if part.thought and not part.text else part.scores
-                if part.text and answer.strip():
-                    yield _in_whole_characters(answer).strip()
+                said = _SPELLED_THOUGHTS.sub("", answer, count=1)
+                if part.text and said.strip() and not "<think>".startswith(said.strip()):
+                    yield _in_whole_characters(said).strip()
             return self._generated(_Part(answer, scores, thought))
 
     def _scored(self, body: dict[str, Any], ask: Callable[[dict[str, Any]], _Result]) -> _Result:
@@ -225,6 +227,8 @@ class RemoteGenerator(SingleQuestions):
 
         Where it thinks first, a whole reply does not tell the thoughts' tokens from the answer's; none then count.
         """
+        if spelled := _SPELLED_THOUGHTS.match(part.text):
+            part = _Part(part.text[spelled.end() :], [], thought=True)
         if part.thought and not part.text.strip():
             raise PromptRefusedError(
                 f"{self.settings.address} wrote thoughts and no answer within {self.settings.max_new_tokens} tokens; "

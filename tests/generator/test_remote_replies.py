@@ -83,3 +83,17 @@ def test_a_log_probability_may_be_null(server: ChatServer) -> None:
     server.behave(raw=choice("message", logprob=None, content="Paris"))
     (candidate,) = asked(server, PASSAGES[:1])
     assert (candidate.answer, candidate.log_likelihood) == ("Paris", 0.0)
+
+
+def test_thoughts_that_are_spelled_in_the_answer_are_taken_out(server: ChatServer) -> None:
+    server.behave(raw=choice("message", logprob=-1.0, content="<think>\nhm, Rome?\n</think>\n\nParis"))
+    (candidate,) = asked(server, PASSAGES[:1])
+    assert (candidate.answer, candidate.log_likelihood) == ("Paris", 0.0)
+    pieces = ["<thi", "nk>hm", "</think>", "Pa", "ris"]
+    server.behave(events=[*(choice("delta", logprob=-1.0, content=piece) for piece in pieces), "[DONE]"])
+    texts, (candidate,) = streamed(generator(server), PASSAGES[:1])
+    assert texts == ["Pa", "Paris"]
+    assert (candidate.answer, candidate.log_likelihood) == ("Paris", 0.0)
+    server.behave(raw=choice("message", logprob=-1.0, content="<think>hm, and then"))
+    with pytest.raises(PromptRefusedError, match="wrote thoughts and no answer"):
+        asked(server, PASSAGES[:1])
