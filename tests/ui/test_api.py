@@ -61,7 +61,7 @@ def test_a_picture_may_be_left_out(client: Client) -> None:
         "/entities": ["question"],
         "/correct": ["question", "entity"],
         "/feedback": ["question", "answer"],
-        "/evaluate": ["questions"],
+        "/evaluate": [],
     }
 
 
