@@ -38,7 +38,7 @@ def results(runs: Sequence[tuple[str, Report]]) -> str:
     counts = first["counts"]
     line = f"{answered_text(counts)}, {counts['reported']:,} could not be asked."
     if judge := judges_text(first):
-        line += f" An answer is right from 50 % on of: {judge}."
+        line += f" What counts as right: {judge} of at least 50 %."
     plots = "".join(
         f"<figure><figcaption>{escape(caption)}</figcaption>{plot}</figure>"
         for caption, plot in (_by_type(runs), _recall(first), _calibration(first))

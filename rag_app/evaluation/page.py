@@ -149,7 +149,7 @@ def _calibration(report: Report) -> str:
 def _verdicts(report: Report) -> str:
     verdicts = report.get("verdicts", {})
     rows = "".join(f'<tr><td>{escape(name)}</td><td class="n">{count:,}</td></tr>' for name, count in verdicts.items())
-    decided = f'<p class="quiet">An answer is right from 50 % on of: {escape(judges_text(report))}.</p>'
+    decided = f'<p class="quiet">What counts as right: {escape(judges_text(report))} of at least 50 %.</p>'
     return f"<h2>Where questions were lost</h2>{decided}<table>{rows}</table>" if rows else ""
 
 
