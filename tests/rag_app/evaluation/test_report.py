@@ -140,9 +140,9 @@ def test_the_report_says_what_decided() -> None:
     assert report["calibration"]["ECE"] == 0.0
     assert report["abstaining"]["Accuracy of answered"] == 1.0
     page = render_page(report, [])
-    assert "from 50 % on of: Exact match (2 questions) and VQA accuracy (1 question)" in page
+    assert "right: Exact match (2 questions) and VQA accuracy (1 question) of at least 50 %" in page
     alone = render_page(make_report(outcomes[:2], [], manifest={}), [])
-    assert "from 50 % on of: Exact match." in alone
+    assert "right: Exact match of at least 50 %" in alone
     assert "Exact match by question type" in alone
 
 
