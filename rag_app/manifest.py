@@ -6,11 +6,14 @@ import dataclasses
 import hashlib
 import platform
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import torch
+from huggingface_hub import try_to_load_from_cache
+from huggingface_hub.errors import HFValidationError
 
 from generator.catalog import PRESETS as GENERATORS
 from rag_app.assembly import Application
@@ -44,8 +47,8 @@ def settings_of(application: Application) -> dict[str, Any]:
     preset, store = application.preset, application.store
     settings: dict[str, Any] = {
         "preset": {key: value for key, value in dataclasses.asdict(preset).items() if key != "description"},
-        "generator_fingerprint": _folder_fingerprint(preset.generator),
-        "adapter_fingerprint": _folder_fingerprint(preset.adapter) if preset.adapter else None,
+        "generator_fingerprint": _checkpoint_fingerprint(preset.generator),
+        "adapter_fingerprint": _checkpoint_fingerprint(preset.adapter) if preset.adapter else None,
         "device": application.placement.device.type,
         "dtype": str(application.placement.dtype).removeprefix("torch."),
         "seed": None,  # nothing is drawn at random
@@ -87,13 +90,20 @@ def _where_searched(index: PassageIndex) -> str:
     return f"on the device, rows in {str(index.row_dtype).removeprefix('torch.')}"
 
 
-def _folder_fingerprint(generator: str) -> str | None:
-    """A checksum over the generator's files (16 hexadecimal digits); None when it is no folder on this machine."""
-    name = GENERATORS[generator].checkpoint if generator in GENERATORS else generator
+def _checkpoint_fingerprint(checkpoint: str) -> str | None:
+    """A checksum over a folder's files (16 hexadecimal digits), or the commit of a checkpoint of the hub, as it lies in
+    the hub's cache; None for a server.
+    """
+    name = GENERATORS[checkpoint].checkpoint if checkpoint in GENERATORS else checkpoint
     folder = Path(checkpoint_location(name))
-    if not folder.is_dir():
-        return None
-    return _checksum([file for kind in ("*.json", "*.jinja", "*.safetensors") for file in sorted(folder.glob(kind))])
+    if folder.is_dir():
+        return _checksum(
+            [file for kind in ("*.json", "*.jinja", "*.safetensors") for file in sorted(folder.glob(kind))]
+        )
+    with suppress(HFValidationError):  # an address
+        config = try_to_load_from_cache(name, "config.json")
+        return Path(config).parent.name if isinstance(config, str) else None
+    return None
 
 
 def bem_fingerprint(folder: Path) -> str:

@@ -6,6 +6,7 @@ import dataclasses
 import shutil
 from pathlib import Path
 
+import pytest
 import torch
 
 from rag_app.assembly import Application
@@ -43,3 +44,17 @@ def test_a_generators_chat_template_is_part_of_what_it_is(application: Applicati
         other.change(preset=dataclasses.replace(application.preset, generator=str(folder)))
         seen.append(settings_of(other)["generator_fingerprint"])
     assert len(set(seen)) == 2
+
+
+def test_a_generator_of_the_hub_is_told_by_its_commit(
+    application: Application, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    commit, kept = "0123456789abcdef0123456789abcdef01234567", tmp_path / "models--ann--reader"
+    for path, text in ((kept / "refs" / "main", commit), (kept / "snapshots" / commit / "config.json", "{}")):
+        path.parent.mkdir(parents=True)
+        path.write_text(text)
+    other = application.snapshot()
+    for generator, fingerprint in (("ann/reader", commit), ("ann/other", None), ("http://127.0.0.1:1/v1#a", None)):
+        other.change(preset=dataclasses.replace(application.preset, generator=generator))
+        assert settings_of(other)["generator_fingerprint"] == fingerprint
