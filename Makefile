@@ -22,7 +22,8 @@ ask: $(VENV)/.indexed
 
 # Without passages, with the right ones, with those found; then other people's words, drawings, what has no answer, and
 # what was changed after training.
-# Pictures are rendered from npm packages (needs npm, once) into runs/.
+# Pictures are rendered from npm packages (needs npm, once) into runs/. Text alone is asked where there are passages and
+# questions: make evaluate TEXT=passages.jsonl.gz TEXT_QUESTIONS=questions.jsonl
 evaluate: $(VENV)/.dev runs/pictures/.made
 	$(PY) -m rag_app evaluate --dataset $(DATASET) --images runs/pictures --no-retrieval \
 	  --output $(OUTPUT)/without-retrieval
@@ -33,6 +34,8 @@ evaluate: $(VENV)/.dev runs/pictures/.made
 	$(PY) -m benchmarks.flag_recognition
 	$(PY) -m benchmarks.abstaining
 	$(PY) -m benchmarks.edited_knowledge
+	$(if $(and $(TEXT),$(TEXT_QUESTIONS)),$(PY) -m benchmarks.text_retrieval --passages $(TEXT) --questions $(TEXT_QUESTIONS))
+	@find retriever/checkpoints generator/checkpoints -name '*.safetensors' -exec du -cb {} + | tail -1 | sed 's/total/bytes of weights/'
 
 runs/pictures/.made: $(DATASET) $(QUESTIONS)/own_words.jsonl | $(VENV)/.dev
 	$(PY) -m rag_app train pictures --dataset $(DATASET) --output runs/pictures
