@@ -117,14 +117,13 @@ class LlavaGenerator(SingleQuestions):
         texts = [self.prompt_text(prompt) for prompt in prompts]
         images = [prompt.question.image.convert("RGB") for prompt in prompts if prompt.question.image is not None]
         opening = self.processor.tokenizer.bos_token
+        opened = bool(opening) and texts[0].startswith(opening)  # some chat templates write it themselves
         inputs = self.processor(
             text=texts,
             images=images or None,
             padding=True,
             return_tensors="pt",
-            add_special_tokens=not (
-                opening and texts[0].startswith(opening)
-            ),  # some chat templates write it themselves
+            add_special_tokens=not opened,
         )
         device = next(iter(self.model.parameters())).device
         inputs = {
