@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 __all__ = ["sentences", "split"]
 
-# A full stop ends a sentence before a space and something that can begin one; CJK stops need no space.
-_END = re.compile(r"(?:(?<=[.!?…])[\"'”’)\]]*\s+(?=[\"'“‘(\[]?[^\Wa-z_])|(?<=[。！？])|\n{2,})")
+# A full stop, of any script, ends a sentence before a space and something that can begin one; CJK stops need no space.
+_END = re.compile(r"(?:(?<=[.!?…؟۔।॥։።။។])[\"'”’»)\]]*\s+(?=[\"'“‘«(\[]?[^\Wa-z_])|(?<=[。！？])|\n{2,})")
 _NO_END = re.compile(
     r"(?:\b(?:[A-Z]|[Mm]rs?|[Mm]s|[Dd]r|[Pp]rof|[Ss]t|vs|[Ff]ig|[Nn]o|[Vv]ol|ca|cf|al|[Jj]r|[Ss]r|[Ii]nc|[Ll]td|[Cc]o|"
     r"e\.g|i\.e|[Aa]pprox|[Ss]ept?|[Jj]an|[Ff]eb|[Mm]ar|[Aa]pr|[Aa]ug|[Oo]ct|[Nn]ov|[Dd]ec)\.)\s*$"

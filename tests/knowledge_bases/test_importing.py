@@ -50,6 +50,11 @@ def test_sentences_end_where_people_end_them() -> None:
     ]
 
 
+@pytest.mark.parametrize("text", ["كتب قصة؟ هذه مدينة.", "यह शहर है। वह नदी है।", "Սա քաղաք է։ Դա գետ է։"])
+def test_sentences_of_other_scripts_end_at_their_own_stops(text: str) -> None:
+    assert len(sentences(text)) == 2
+
+
 def test_passages_are_cut_between_sentences_and_overlap() -> None:
     text = " ".join(f"This is sentence number {number}." for number in range(1, 13))
     parts = split(text, words=20, overlap=1)
