@@ -27,7 +27,7 @@ from rag_app.progress import ProgressLine
 __all__ = ["add_import_arguments", "add_index_arguments", "run_add", "run_build", "run_sync"]
 
 EMBEDDED = "world_flags"
-_OVERLAP, _ENCODING = 1, "utf-8-sig"  # unless others are given
+_OVERLAP, _ENCODING = 1, ReadSettings.encoding  # unless others are given
 _PREFIXES = (HUB_PREFIX, "m2kr:", "flmr:")  # of what --from takes
 _KILOBYTE = 1000
 _CONTENT = 200  # characters of a bad row that are kept

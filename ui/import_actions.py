@@ -28,7 +28,7 @@ LOOKED_THROUGH = 200  # passages, for ids that come again
 
 
 def read_settings(
-    columns: Columns, *, split: bool, words: int, overlap: int, encoding: str = "utf-8-sig"
+    columns: Columns, *, split: bool, words: int, overlap: int, encoding: str = ReadSettings.encoding
 ) -> ReadSettings:
     """How files are read, as the form says it. Without `split`, documents are split as usual and tables are not.
 
@@ -37,7 +37,7 @@ def read_settings(
     """
     with reported_as_input():
         splitting = Splitting(words=words if split else None, overlap=overlap)
-        return ReadSettings(columns=columns, splitting=splitting, encoding=encoding.strip() or "utf-8-sig")
+        return ReadSettings(columns=columns, splitting=splitting, encoding=encoding.strip() or ReadSettings.encoding)
 
 
 def preview_files(

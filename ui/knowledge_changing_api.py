@@ -19,7 +19,7 @@ from ui.import_actions import import_files, preview_files, read_settings
 
 __all__ = ["add_import_api", "add_passage_api"]
 
-_ENCODING = "utf-8-sig"  # of text files, unless another is given
+_ENCODING = ReadSettings.encoding  # of text files, unless another is given
 
 
 def add_import_api(application: Application, in_use: KnowledgeInUse) -> None:
