@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import shutil
-import socket
 import sys
 import tempfile
 import zipfile
@@ -20,6 +19,7 @@ from rag_app.assembly import open_application
 from rag_app.config import CHECKOUT, load_preset
 from rag_app.knowledge import find_knowledge
 from tests.chromium import PATIENCE, chromium, open_part
+from tests.ports import free_port
 from ui.app import serve
 
 if TYPE_CHECKING:
@@ -58,9 +58,7 @@ def serving(folder: Path) -> Iterator[str]:
             shutil.copytree(CHECKOUT / "var" / derived, folder / "var" / derived)
     preset = load_preset("embedded")
     application = open_application(preset, find_knowledge(preset.knowledge_base, folder / "var"), var=folder / "var")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     page = serve(application, host="127.0.0.1", port=port, wait=False)
     yield f"http://127.0.0.1:{port}"
     page.close()

@@ -6,7 +6,6 @@ import base64
 import json
 import os
 import site
-import socket
 import subprocess
 import sys
 import time
@@ -20,6 +19,7 @@ import httpx
 import pytest
 
 from rag_app.serving import MCP_INSTALL
+from tests.ports import free_port
 from tests.tiny import PASSAGES, save_passages, save_picture, save_preset, save_reader, tiny_preset
 
 pytestmark = pytest.mark.mcp
@@ -53,9 +53,7 @@ def address(python: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     folder = tmp_path_factory.mktemp("served")
     preset = tiny_preset(save_reader(folder / "reader"), save_passages(folder / "passages.jsonl"))
     file = save_preset(folder / "tiny.toml", preset)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     command = [str(python), "-m", "rag_app", "demo", "--mcp", "--port", str(port), "--preset", str(file)]
     environment = {**os.environ, "GRADIO_TEMP_DIR": str(folder / "uploads"), "OMP_NUM_THREADS": "1"}
     log = folder / "log"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -20,6 +19,7 @@ import pytest
 
 from rag_app.space import INCLUDED
 from tests.chromium import opened_page
+from tests.ports import free_port
 from tests.tiny import save_passages, save_picture, save_preset, save_reader, tiny_preset
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -72,9 +72,7 @@ def space(python: Path, checkout: Path, home: Path, **more: str) -> Iterator[tup
     """app.py with the environment of a Space: its address and what it has printed so far."""
     temporary = home / "tmp"
     temporary.mkdir(parents=True)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     environment = {
         **{"PATH": os.environ["PATH"], "LANG": "C.UTF-8", "OMP_NUM_THREADS": "1"},
         **{"HOME": str(home), "TMPDIR": str(temporary), "SYSTEM": "spaces", "SPACE_ID": "ann/flags"},

@@ -44,6 +44,28 @@ class DeviceSegment:
         return cls(rows, steps, torch.from_numpy(offsets).to(rows.device), offsets, lengths)
 
 
+@dataclass(frozen=True)
+class QueryRows:
+    """The rows of several queries, one after another.
+
+    Attributes:
+        rows: (n_rows, dim), on the device, in the dtype that they are multiplied in.
+        sizes: rows of each query.
+        starts: (n_queries + 1,) int64, on the device: first row of each query, and the end.
+    """
+
+    rows: Tensor
+    sizes: list[int]
+    starts: Tensor
+
+    @classmethod
+    def of(cls, queries: Sequence[Tensor], *, device: torch.device, dtype: torch.dtype) -> QueryRows:
+        """Sends at least one query to a device."""
+        sizes = [len(query) for query in queries]
+        starts = torch.from_numpy(np.cumsum([0, *sizes])).to(device)
+        return cls(torch.cat([query.detach().to(device, dtype) for query in queries]), sizes, starts)
+
+
 def bytes_a_row(dim: int, dtype: torch.dtype) -> int:
     """What a row takes in a dtype; int8 has a step beside it."""
     return dim * dtype.itemsize + (4 if dtype == torch.int8 else 0)
@@ -89,25 +111,3 @@ def _in_steps(rows: Tensor) -> tuple[Tensor, Tensor]:
     """(n, dim) multiples of a step a row that fit into int8, and (n,) steps."""
     steps = rows.abs().amax(dim=1).clamp(min=SMALLEST) / 127
     return torch.round(rows / steps[:, None]).to(torch.int8), steps
-
-
-@dataclass(frozen=True)
-class QueryRows:
-    """The rows of several queries, one after another.
-
-    Attributes:
-        rows: (n_rows, dim), on the device, in the dtype that they are multiplied in.
-        sizes: rows of each query.
-        starts: (n_queries + 1,) int64, on the device: first row of each query, and the end.
-    """
-
-    rows: Tensor
-    sizes: list[int]
-    starts: Tensor
-
-    @classmethod
-    def of(cls, queries: Sequence[Tensor], *, device: torch.device, dtype: torch.dtype) -> QueryRows:
-        """Sends at least one query to a device."""
-        sizes = [len(query) for query in queries]
-        starts = torch.from_numpy(np.cumsum([0, *sizes])).to(device)
-        return cls(torch.cat([query.detach().to(device, dtype) for query in queries]), sizes, starts)

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import re
-import socket
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +13,7 @@ import torch
 from rag_app.assembly import Application, open_application
 from rag_app.knowledge import find_knowledge
 from tests.chromium import opened_page
+from tests.ports import free_port
 from tests.tiny import save_passages, save_picture, save_reader, tiny_preset
 
 if TYPE_CHECKING:
@@ -42,9 +42,7 @@ def address(application: Application) -> Iterator[str]:
     """The page, served on a free port until the tests end."""
     from ui.app import serve
 
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     page = serve(application, host="127.0.0.1", port=port, wait=False)
     yield f"http://127.0.0.1:{port}"
     page.close()

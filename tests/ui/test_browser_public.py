@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +14,7 @@ from playwright.sync_api import Page, expect
 from rag_app.assembly import Application
 from rag_app.serving import Rate, public_page
 from tests.chromium import PATIENCE
+from tests.ports import free_port
 
 pytestmark = pytest.mark.browser
 
@@ -25,9 +25,7 @@ def address(application: Application) -> Iterator[str]:
     from ui.app import serve
 
     before = os.environ.get("GRADIO_TEMP_DIR")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     settings = replace(public_page(), questions=Rate(burst=1, per_minute=1))
     page = serve(application, settings=settings, host="127.0.0.1", port=port, wait=False)
     yield f"http://127.0.0.1:{port}"

@@ -7,7 +7,6 @@ import json
 import os
 import resource
 import shutil
-import socket
 import threading
 import time
 from collections import Counter
@@ -24,6 +23,7 @@ import pytest
 from rag_app.assembly import Application
 from rag_app.config import CHECKOUT
 from rag_app.serving import PageSettings, Rate, public_page
+from tests.ports import free_port
 from tests.rag_app.test_pictures import huge_png
 from tests.tiny import save_picture
 
@@ -80,9 +80,7 @@ def served(application: Application, settings: PageSettings) -> Iterator[Page]:
     from ui.app import serve
 
     before = os.environ.get("GRADIO_TEMP_DIR")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     page = serve(application, settings=settings, host="127.0.0.1", port=port, wait=False)
     uploads = Path(os.environ["GRADIO_TEMP_DIR"])
     try:
