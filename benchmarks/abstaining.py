@@ -116,7 +116,9 @@ def main() -> None:
     """Prints a row a kind."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pictures", type=Path, default=Path("runs/pictures"), help="as `make evaluate` renders them")
-    folder = parser.parse_args().pictures
+    parser.add_argument("--preset", default=DEFAULT_PRESET, help="name or .toml file (default: %(default)s)")
+    arguments = parser.parse_args()
+    folder = arguments.pictures
     examples = load_dataset(TEST, images=folder).examples
     rng = random.Random(5)
     texts = load_unanswerable("test")
@@ -129,7 +131,7 @@ def main() -> None:
         VisualQuestion(text=rng.choice(examples).question, image=DRAWERS[place % len(DRAWERS)](rng))
         for place in range(N_PICTURES)
     ]
-    preset, var = load_preset(DEFAULT_PRESET), var_folder()
+    preset, var = load_preset(arguments.preset), var_folder()
     application = open_application(
         preset, find_knowledge(preset.knowledge_base, var), var=var, progress=ProgressLine("passages encoded")
     )

@@ -125,7 +125,9 @@ def main() -> None:
     """Prints a row a kind."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder of drawings and passages")
-    runs = parser.parse_args().runs
+    parser.add_argument("--preset", default=DEFAULT_PRESET, help="name or .toml file (default: %(default)s)")
+    arguments = parser.parse_args()
+    runs = arguments.runs
     rng = random.Random(21)
     countries, atlas = load_countries(), flag_atlas(runs, others=False)
     after = {
@@ -143,7 +145,7 @@ def main() -> None:
     everyone = [*after.values(), *(facts for facts, _ in invented)]
     pictures = {passage.passage_id: image for facts, image in invented for passage in write_passages(facts)}
     _write(folder, [passage for facts in everyone for passage in write_passages(facts)], pictures)
-    preset, var = load_preset(DEFAULT_PRESET), var_folder()
+    preset, var = load_preset(arguments.preset), var_folder()
     application = open_application(
         preset, find_knowledge(str(folder), var), var=var, progress=ProgressLine("passages encoded")
     )

@@ -91,9 +91,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folders", nargs="*", type=Path)
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder of packages and rendered pictures")
+    parser.add_argument("--preset", default=DEFAULT_PRESET, help="name or .toml file (default: %(default)s)")
     arguments = parser.parse_args()
     folders = arguments.folders or render_foreign(arguments.runs)
-    preset, var = load_preset(DEFAULT_PRESET), var_folder()
+    preset, var = load_preset(arguments.preset), var_folder()
     application = open_application(
         preset, find_knowledge(preset.knowledge_base, var), var=var, progress=ProgressLine("passages encoded")
     )

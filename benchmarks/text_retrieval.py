@@ -73,13 +73,14 @@ def main() -> None:
     parser.add_argument("--passages", type=Path, required=True)
     parser.add_argument("--questions", type=Path, required=True)
     parser.add_argument("--limit", type=int, help="use the first N passages and the questions that they answer")
+    parser.add_argument("--preset", default=DEFAULT_PRESET, help="name or .toml file (default: %(default)s)")
     arguments = parser.parse_args()
     rows = read_jsonl(arguments.passages)[: arguments.limit]
     places = {row["passage_id"]: place for place, row in enumerate(rows)}
     asked = [row for row in read_jsonl(arguments.questions) if set(row["pos_passage_ids"]) & places.keys()]
     right = [{places[key] for key in row["pos_passage_ids"] if key in places} for row in asked]
     questions, texts = [row["question"] for row in asked], [row["text"] for row in rows]
-    preset = load_preset(DEFAULT_PRESET)
+    preset = load_preset(arguments.preset)
     encoder = load_encoder(preset, resolve_placement(preset.device, preset.dtype))
     began = time.perf_counter()
     encoded = encoder.encode_passages(texts, progress=ProgressLine("passages encoded"))

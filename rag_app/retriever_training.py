@@ -83,7 +83,8 @@ def make_retriever(
         stages: in their order.
         where: to train.
         start: a retriever to go on from; None starts from nothing.
-        vision: weights of its vision encoder; None takes those of `start`, or without it those in `runs`.
+        vision: weights of its vision encoder; None takes those of `start`, or without it those in `runs` where a
+            stage sees pictures.
         extra: more passages to learn text from.
 
     Raises:
@@ -91,7 +92,7 @@ def make_retriever(
     """
     if output.exists():
         raise InputError(f"{output} exists; give another --output, or move it away")
-    if vision is None and start is None:
+    if vision is None and start is None and any(stage.sees_pictures for stage in stages):
         vision = runs / "vision" / "vision.safetensors"
     if vision is not None and not vision.exists():
         raise InputError(f"{vision} is missing; run `python -m rag_app train vision` first")
@@ -103,7 +104,6 @@ def make_retriever(
         if vision is not None:
             clip_of(model).load_state_dict(load_file(vision))
     else:
-        assert vision is not None
         model, processor = new_retriever(vision, VisionSettings(), extra)
     trainer = stage_trainer(model.to(where.device), processor, atlas, extra, amp=_mixed(where))
     for stage in stages:
@@ -163,12 +163,12 @@ def choose_stages(
 
 
 def new_retriever(
-    vision_weights: Path, vision: VisionSettings, extra: Sequence[str] = (), *, text_of: Path | None = None
+    vision_weights: Path | None, vision: VisionSettings, extra: Sequence[str] = (), *, text_of: Path | None = None
 ) -> tuple[FLMRModelForRetrieval, FLMRProcessor]:
     """PreFLMR-mini before its first stage.
 
     Args:
-        vision_weights: of the vision encoder.
+        vision_weights: of the vision encoder; None leaves it untrained, as stages without pictures do not need it.
         vision: what it was trained with.
         extra: passages beside those of World Flags, to take the principal axes of text from.
         text_of: a retriever whose text encoder to take instead, as it was trained.

@@ -167,7 +167,7 @@ def _train_reader(arguments: argparse.Namespace) -> int:
     )
     settings = replace(settings, loop=replace(settings.loop, seed=arguments.seed, amp=has_native_bfloat16()))
     if arguments.steps:
-        settings = replace(settings, loop=replace(settings.loop, steps=arguments.steps))
+        settings = replace(settings, loop=settings.loop.lasting(arguments.steps))
     train_reader(settings, progress=logging.getLogger(__name__).info)
     return 0
 
@@ -191,8 +191,7 @@ def _train_blip2(arguments: argparse.Namespace) -> int:
     n = arguments.steps
     try:
         if n:
-            loop = replace(settings.loop, steps=n, warmup=min(50, 1 + n // 5), decay=min(200, 1 + n // 3))
-            settings = replace(settings, loop=loop)
+            settings = replace(settings, loop=settings.loop.lasting(n))
         train_blip2(settings, retriever_vision(clip_of(load_encoder(EMBEDDED_RETRIEVER).model), arguments.runs))
     except (OSError, ValueError) as error:
         raise InputError(str(error)) from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 from torch.autograd.function import FunctionCtx, once_differentiable
+from torch.nn import functional
 
 __all__ = ["maxsim", "maxsim_matrix"]
 
@@ -77,36 +78,36 @@ class _MaxSimMatrix(torch.autograd.Function):
         n_passages, n_passage_tokens, _ = passages.shape
         flat = queries.reshape(-1, dim).T.to(dtype)
         scores = queries.new_empty(n_queries, n_passages)
-        best = torch.empty(n_passages, n_queries * n_query_tokens, dtype=torch.int32, device=queries.device)
+        best = torch.empty(n_queries * n_query_tokens, n_passages, dtype=torch.int32, device=queries.device)
         step = max(1, chunk_elements // max(1, n_passage_tokens * n_queries * n_query_tokens))
         for start in range(0, n_passages, step):
             part = slice(start, start + step)
             cosine = passages[part].to(dtype) @ flat  # (step, n_passage_tokens, n_queries * n_query_tokens)
             cosine.masked_fill_(~passage_mask[part, :, None], -torch.inf)
             highest, position = cosine.max(dim=1)
-            best[part] = position.int()
+            best[:, part] = position.int().T
             scores[:, part] = highest.float().view(-1, n_queries, n_query_tokens).sum(dim=2).T
         ctx.save_for_backward(queries, passages, best)
-        ctx.chunk_elements = chunk_elements  # type: ignore[attr-defined]
         return scores
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: FunctionCtx, grad: Tensor) -> tuple[Tensor, Tensor, None, None, None]:
+    def backward(ctx: FunctionCtx, grad: Tensor) -> tuple[Tensor, Tensor | None, None, None, None]:
+        """A query row's gradient is a weighted sum of its best passage rows: a bag of embeddings, which torch sums
+        without holding them all."""
         queries, passages, best = ctx.saved_tensors  # type: ignore[attr-defined]
-        n_queries, n_query_tokens, dim = queries.shape
-        grad_queries = torch.zeros_like(queries)
-        grad_passages = torch.zeros_like(passages)
-        step = max(1, ctx.chunk_elements // max(1, queries.numel()))  # type: ignore[attr-defined]
-        for start in range(0, len(passages), step):
-            part = slice(start, start + step)
-            weight = grad[:, part].T[..., None, None]  # (step, n_queries, 1, 1)
-            positions = best[part].long()[..., None].expand(-1, -1, dim)  # (step, n_queries * n_query_tokens, dim)
-            matched = passages[part].gather(1, positions).view(-1, n_queries, n_query_tokens, dim)
-            grad_queries += (weight * matched).sum(dim=0)
-            if ctx.needs_input_grad[1]:  # type: ignore[attr-defined]
-                grad_passages[part].scatter_add_(1, positions, (weight * queries).flatten(1, 2))
-        return grad_queries, grad_passages, None, None, None
+        n_query_tokens, n_passage_tokens = queries.shape[1], passages.shape[1]
+        first = torch.arange(0, passages.shape[0] * n_passage_tokens, n_passage_tokens, device=best.device)
+        needs_passages = ctx.needs_input_grad[1]  # type: ignore[attr-defined]
+        with torch.set_grad_enabled(needs_passages):
+            rows = passages.detach().flatten(0, 1).requires_grad_(needs_passages)
+            matched = functional.embedding_bag(
+                best + first, rows, per_sample_weights=grad.repeat_interleave(n_query_tokens, dim=0), mode="sum"
+            )
+        grad_passages = None
+        if needs_passages:  # of the sum over query rows of what each matched, weighted
+            grad_passages = torch.autograd.grad(matched, rows, queries.flatten(0, 1))[0].view_as(passages)
+        return matched.detach().view_as(queries), grad_passages, None, None, None
 
 
 def _check_passages(passage_mask: Tensor) -> None:

@@ -66,7 +66,7 @@ class Blip2TrainingSettings:
     seed: int = 0
     loop: LoopSettings = field(
         default_factory=lambda: LoopSettings(
-            learning_rate=3e-4, max_tokens=160, width=24, pool=8, checkpoint_every=20, log_every=5
+            steps=3000, learning_rate=3e-4, max_tokens=160, width=24, pool=8, checkpoint_every=20, log_every=5
         )
     )
 

@@ -7,7 +7,7 @@ import logging
 import random
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -32,12 +32,12 @@ Sources = Callable[[int], Sequence[tuple[float, Iterator[ReadingExample]]]]  # w
 class LoopSettings:
     """How to train; what on is decided elsewhere."""
 
-    steps: int = 3000
+    steps: int = 10_000
     batch_size: int = 16
     learning_rate: float = 2e-4
     weight_decay: float = 0.01
     warmup: int = 50  # steps
-    decay: int = 200  # steps: the rate stays at its peak until so many before the end, then falls to zero
+    decay: float = 0.15  # of the steps: the rate stays at its peak until so many before the end, then falls to zero
     max_tokens: int = 224  # of a training pair; the model itself takes more
     width: int = 40  # the most tokens of an answer
     pool: int = 16  # batches encoded together, so that those of like length meet
@@ -47,8 +47,14 @@ class LoopSettings:
     amp: bool = False  # bfloat16 autocast; pays only where the processor has matrix units for it
 
     def __post_init__(self) -> None:
-        if self.warmup < 1 or self.decay < 1 or self.warmup + self.decay > self.steps:
-            raise ValueError(f"warmup ({self.warmup}) and decay ({self.decay}) must fit into steps ({self.steps})")
+        if self.warmup < 1 or not 0 < self.decay < 1 or self.warmup > (1 - self.decay) * self.steps:
+            raise ValueError(
+                f"warmup ({self.warmup} steps) and decay ({self.decay:g} of the steps) must fit into {self.steps} steps"
+            )
+
+    def lasting(self, steps: int) -> LoopSettings:
+        """The same for so many steps."""
+        return replace(self, steps=steps, warmup=min(self.warmup, 1 + steps // 5))
 
 
 @dataclass
@@ -90,7 +96,7 @@ def _optimizer(model: nn.Module, settings: LoopSettings) -> torch.optim.AdamW:
 
 def _rate(step: int, settings: LoopSettings) -> float:
     """Share of the peak learning rate: up, level, down. Level for long, so that a run can be cut short or prolonged."""
-    return min(1.0, (step + 1) / settings.warmup, max(0.0, (settings.steps - step) / settings.decay))
+    return min(1.0, (step + 1) / settings.warmup, max(0.0, (1 - step / settings.steps) / settings.decay))
 
 
 def batch_loss(model: nn.Module, batch: Batch, settings: LoopSettings) -> torch.Tensor:

@@ -92,6 +92,7 @@ def start_from_minilm(
         hidden_dropout_prob=0.0,  # no example is seen twice, so there is nothing for dropout to prevent
         attention_probs_dropout_prob=0.0,
     )
+    config._attn_implementation = "eager"  # sdpa's backward pass takes twice as long on a CPU
     torch.manual_seed(seed)
     model = BertForQuestionAnswering(config)
     old_ids = Tokenizer.from_file(str(minilm / "tokenizer.json")).get_vocab()

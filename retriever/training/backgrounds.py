@@ -49,6 +49,8 @@ def cover_mask(n: int, size: int, generator: torch.Generator, *, upright_share: 
 
 def add_clutter(picture: Tensor, chosen: Tensor, generator: torch.Generator) -> Tensor:
     """Shapes in colours of their own, over each other, on the chosen pictures; some show a pattern, some a face."""
+    if not chosen.any():
+        return picture
     n, _, size, _ = picture.shape
     plain = (chosen & chance(n, 0.3, generator))[:, None, None, None]
     picture = torch.where(plain, torch.rand(n, 3, 1, 1, generator=generator), picture)

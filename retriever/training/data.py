@@ -272,8 +272,15 @@ class PassageSampler:
     def __init__(self, texts: Sequence[str]) -> None:
         self._sentences = [parts for text in texts if len(parts := _SENTENCE_END.split(text)) >= 3]
 
-    def draw(self, rng: random.Random, n: int, *, asked_share: float = 0.0) -> Batch:
-        """A batch of `n` queries over `n` passages; a share of the queries are questions that their passage answers."""
+    def draw(self, rng: random.Random, n: int, *, asked_share: float = 0.0, questions: int = 0) -> Batch:
+        """A batch of `n` passages and their queries.
+
+        Args:
+            rng: all randomness.
+            n: passages, with a query each.
+            asked_share: part of these queries that are questions which their passage answers.
+            questions: how many more such questions each passage has.
+        """
         queries, texts = [], []
         for place in self._draw_places(rng, n):
             sentences = list(self._sentences[place])
@@ -286,13 +293,14 @@ class PassageSampler:
                     start = rng.randrange(len(words) - 8)
                     words = words[start : start + rng.randint(6, 14)]
                 queries.append(Query(text=" ".join(word for word in words if rng.random() > 0.1)))
+            queries.extend(Query(text=question_about(rng.choice(sentences), rng)) for _ in range(questions))
             texts.append(" ".join(sentences))
         return Batch(
             queries=tuple(queries),
             texts=tuple(texts),
             places=None,
-            target=torch.arange(n),
-            counted=torch.ones(n, n, dtype=torch.bool),
+            target=torch.arange(n).repeat_interleave(1 + questions),
+            counted=torch.ones(len(queries), n, dtype=torch.bool),
         )
 
     def _draw_places(self, rng: random.Random, n: int) -> list[int]:

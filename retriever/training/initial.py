@@ -109,12 +109,12 @@ def _principal_axes(model: FLMRModelForRetrieval, tokenizer: FLMRContextTokenize
 
 
 def new_model(
-    vision_weights: Path, vision: FLMRVisionConfig, settings: MiniSettings, texts: Sequence[str]
+    vision_weights: Path | None, vision: FLMRVisionConfig, settings: MiniSettings, texts: Sequence[str]
 ) -> FLMRModelForRetrieval:
     """The model from which training starts.
 
     Args:
-        vision_weights: safetensors with a `CLIPVisionModel` of the shape `vision`.
+        vision_weights: safetensors with a `CLIPVisionModel` of the shape `vision`; None leaves it untrained.
         vision: that shape.
         settings: the other sizes.
         texts: a few hundred passages, for the principal axes.
@@ -123,7 +123,8 @@ def new_model(
     text = load_file(minilm_folder() / "model.safetensors")
     text = {name: value for name, value in text.items() if not name.endswith("position_ids")}
     cast(TextEncoder, model.query_text_encoder).bert_model.load_state_dict(text)
-    clip_of(model).load_state_dict(load_file(vision_weights))
+    if vision_weights is not None:
+        clip_of(model).load_state_dict(load_file(vision_weights))
     with torch.no_grad():
         axes = _principal_axes(model, new_tokenizers(settings)[1], texts)
         cast(nn.Linear, model.query_text_encoder_linear).weight.copy_(axes)
@@ -131,7 +132,7 @@ def new_model(
 
 
 def new_beside_text(
-    vision_weights: Path, vision: FLMRVisionConfig, model: FLMRModelForRetrieval
+    vision_weights: Path | None, vision: FLMRVisionConfig, model: FLMRModelForRetrieval
 ) -> FLMRModelForRetrieval:
     """A model with the text encoder and linear layer of a trained one, another vision encoder, and the rest new.
 
@@ -142,7 +143,8 @@ def new_beside_text(
     new = FLMRModelForRetrieval(replace(model.config, vision_config=vision)).eval()
     for part in ("query_text_encoder", "query_text_encoder_linear"):
         new.get_submodule(part).load_state_dict(model.get_submodule(part).state_dict())
-    clip_of(new).load_state_dict(load_file(vision_weights))
+    if vision_weights is not None:
+        clip_of(new).load_state_dict(load_file(vision_weights))
     return new
 
 

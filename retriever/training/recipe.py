@@ -65,9 +65,11 @@ class StageSettings:
         passage_share: part of the batches that are sentences of passages instead.
         passage_batch: queries of such a batch.
         asked_share: part of them that are questions made of a sentence, which stays in the passage.
+        passage_questions: how many more such questions each passage of the batch has.
         shown_share: part of the entities whose passages come with a picture of their own.
         disguised_share: part of the entities that an invented picture is shown for, beside their passages as well.
         blank: queries of a knowledge batch whose picture shows no entity: no passage shall stand out for them.
+        averaged: keep the mean of the weights before and after (arXiv:2203.05482).
     """
 
     name: str
@@ -81,6 +83,7 @@ class StageSettings:
     passage_share: float = 0.0
     passage_batch: int = 24
     asked_share: float = 0.6
+    passage_questions: int = 0
     shown_share: float = 0.0
     disguised_share: float = 0.0
     blank: int = 0
@@ -88,17 +91,25 @@ class StageSettings:
     warmup: int = 30
     save_every: int = 100
     log_every: int = 10
+    averaged: bool = False
     seed: int = 1
+
+    @property
+    def sees_pictures(self) -> bool:
+        """Whether its queries have pictures."""
+        return self.mix.picture_and_question > 0 or self.mix.picture > 0
 
 
 STAGES = (
     StageSettings(
         name="0-text",
-        steps=360,
-        trained=_UPPER_TEXT,
-        learning_rate=1e-4,
+        steps=480,
+        trained=_TEXT,
+        learning_rate=1.5e-4,
         mix=TaskMix(picture_and_question=0, name_and_question=1, question=1),
-        passage_share=0.5,
+        passage_share=0.8,
+        passage_batch=64,
+        passage_questions=2,
     ),
     StageSettings(
         name="1-mapping",
@@ -123,7 +134,9 @@ STAGES = (
         trained=_MAPPING + _UPPER_TEXT,
         learning_rate=1e-4,
         mix=TaskMix(picture_and_question=4, picture=1, name_and_question=1, question=1),
-        passage_share=0.2,
+        passage_share=0.5,
+        passage_batch=64,
+        passage_questions=1,
         shown_share=0.2,
     ),
     StageSettings(
@@ -143,7 +156,7 @@ STAGES = (
 
 
 _MORE_ON_GPU: dict[str, dict[str, Any]] = {
-    "0-text": {"steps": 2000, "trained": _TEXT, "entities": 16, "passage_share": 0.75, "passage_batch": 192},
+    "0-text": {"steps": 2000, "entities": 16, "passage_share": 0.75, "passage_batch": 192},
     "1-mapping": {"entities": 24, "extra": 200},
     "2-knowledge": {"entities": 24},
     "3-all": {"trained": _MAPPING + _TEXT, "entities": 24, "passage_share": 0.5, "passage_batch": 192},

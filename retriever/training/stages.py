@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from retriever.late_interaction import CHUNK_ELEMENTS, maxsim_matrix
 from retriever.modeling import FLMRModelForRetrieval
@@ -24,6 +25,7 @@ from retriever.training.vision import normalise
 __all__ = ["PassageRows", "StageTrainer"]
 
 _CHUNK_ON_GPU = 1 << 29  # cosines held at a time there
+_PASSAGES_AT_ONCE, _PASSAGES_AT_ONCE_ON_GPU = 16, 256
 _FLATNESS = 0.2  # weight of pictures that show no entity
 _PICTURES = PictureSettings(other_drawings=0.75, outline_share=0.12, clutter_share=0.6, closer_share=0.75)
 
@@ -51,7 +53,7 @@ class StageTrainer:
     """Runs stages on one model.
 
     Args:
-        model: trained in place, without dropout.
+        model: trained in place, without dropout; on a CPU with eager attention from then on.
         query_tokenizer, context_tokenizer: the model's.
         knowledge: batches of knowledge questions.
         passages: batches of passages' sentences.
@@ -77,6 +79,8 @@ class StageTrainer:
     ) -> None:
         self.model, self._amp = model.eval(), amp
         self._device = next(model.parameters()).device
+        if self._device.type == "cpu":
+            model.set_attention("eager")  # sdpa's backward pass takes twice as long there
         self._query_tokenizer, self._context_tokenizer = query_tokenizer, context_tokenizer
         self._knowledge, self._passages, self._renderer = knowledge, passages, renderer
         self._instructions, self._corpus_texts = instructions, tuple(corpus_texts)
@@ -88,6 +92,7 @@ class StageTrainer:
         parameters = self._choose_parameters(stage.trained)
         groups = parameter_groups(parameters, stage.weight_decay)
         optimiser = torch.optim.AdamW(groups, lr=stage.learning_rate, betas=(0.9, 0.98))
+        before = [value.detach().clone() for value in parameters.values()] if stage.averaged else []
         state = Resumable(folder / "state.pt", {"model": self.model, "optimiser": optimiser})
         start = state.load()
         rng = random.Random(stage.seed + start)
@@ -110,22 +115,36 @@ class StageTrainer:
             optimiser.step()
             best = scores.detach().masked_fill(~counted, -torch.inf).argmax(dim=1)
             log.add(step + 1, loss=loss.detach(), right=(best[known] == target).float().mean())
+            if step + 1 == stage.steps and before:
+                torch._foreach_lerp_([value.data for value in parameters.values()], before, 0.5)
             if (step + 1) % stage.save_every == 0 or step + 1 == stage.steps:
                 state.save(step + 1)
 
     @torch.inference_mode()
     def encode_corpus(self) -> PassageRows:
         """Rows of every passage of the corpus under the weights of now."""
-        parts: list[tuple[Tensor, Tensor]] = []
-        for start in range(0, len(self._corpus_texts), 32):
-            tokens = self._passage_tokens(self._corpus_texts[start : start + 32])
-            with self._precision():
-                rows = self.model.doc(tokens["input_ids"], tokens["attention_mask"])
-            parts.append((rows.late_interaction_output.half(), rows.mask))
-        width = max(mask.shape[1] for _, mask in parts)
-        wide = [nn.functional.pad(rows, (0, 0, 0, width - rows.shape[1])) for rows, _ in parts]
-        masks = [nn.functional.pad(mask, (0, width - mask.shape[1])) for _, mask in parts]
-        return PassageRows(rows=torch.cat(wide).clone(), mask=torch.cat(masks).clone())
+        with self._precision():
+            rows, mask = self._encode_passages(self._corpus_texts)
+        return PassageRows(rows=rows.half().clone(), mask=mask.clone())
+
+    def _encode_passages(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
+        """Rows (n_passages, n_tokens, dim) and mask, padded; those of like length are encoded together."""
+        at_once = _PASSAGES_AT_ONCE if self._device.type == "cpu" else _PASSAGES_AT_ONCE_ON_GPU
+        order = sorted(range(len(texts)), key=lambda place: len(texts[place]))
+        parts = []
+        for start in range(0, len(texts), at_once):
+            tokens = self._context_tokenizer(
+                [texts[place] for place in order[start : start + at_once]], padding="longest"
+            )
+            tokens = {name: value.to(self._device) for name, value in tokens.items()}
+            parts.append(self.model.doc(tokens["input_ids"], tokens["attention_mask"]))
+        width = max(part.mask.shape[1] for part in parts)
+        rows = [
+            functional.pad(one, (0, 0, 0, width - one.shape[1])) for one in (p.late_interaction_output for p in parts)
+        ]
+        masks = [functional.pad(part.mask, (0, width - part.mask.shape[1])) for part in parts]
+        back = torch.tensor(order, device=self._device).argsort()
+        return torch.cat(rows)[back], torch.cat(masks)[back]
 
     def _choose_parameters(self, prefixes: tuple[str, ...]) -> dict[str, nn.Parameter]:
         chosen = {}
@@ -137,7 +156,9 @@ class StageTrainer:
 
     def _draw(self, stage: StageSettings, rng: random.Random) -> Batch:
         if rng.random() < stage.passage_share:
-            return self._passages.draw(rng, stage.passage_batch, asked_share=stage.asked_share)
+            return self._passages.draw(
+                rng, stage.passage_batch, asked_share=stage.asked_share, questions=stage.passage_questions
+            )
         return self._knowledge.draw(
             rng,
             n_entities=stage.entities,
@@ -152,10 +173,6 @@ class StageTrainer:
     def _precision(self) -> torch.autocast:
         return torch.autocast(self._device.type, dtype=torch.bfloat16, enabled=self._amp)
 
-    def _passage_tokens(self, texts: Sequence[str]) -> dict[str, Tensor]:
-        tokens = self._context_tokenizer(list(texts), padding="longest")
-        return {name: value.to(self._device) for name, value in tokens.items()}
-
     def _scores(self, batch: Batch, rows: PassageRows | None, rng: random.Random) -> Tensor:
         """(n_queries, n_passages) late-interaction scores."""
         with self._precision():
@@ -163,9 +180,7 @@ class StageTrainer:
             if rows is not None and batch.places is not None:
                 passages, mask = rows.take(batch.places)
             else:
-                tokens = self._passage_tokens(batch.texts)
-                encoded = self.model.doc(tokens["input_ids"], tokens["attention_mask"])
-                passages, mask = encoded.late_interaction_output, encoded.mask
+                passages, mask = self._encode_passages(batch.texts)
             if any(picture >= 0 for picture in batch.pictures):
                 shown, shown_mask = self._picture_rows(batch.pictures)
                 passages, mask = torch.cat([passages, shown], dim=1), torch.cat([mask, shown_mask], dim=1)

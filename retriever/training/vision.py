@@ -35,7 +35,7 @@ class VisionSettings:
     heads: int = 3
     image_size: int = 112
     patch_size: int = 16
-    steps: int = 14_000
+    steps: int = 26_000
     batch_size: int = 64
     learning_rate: float = 1e-3
     weight_decay: float = 0.05

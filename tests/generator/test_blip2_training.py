@@ -135,7 +135,7 @@ def test_the_vision_encoder_sees_what_clip_sees() -> None:
 
 def test_the_loss_falls_and_the_folder_loads_again(parts: tuple[Any, Any], tmp_path: Path) -> None:
     model, tokenizer = parts
-    settings = LoopSettings(steps=40, warmup=3, decay=10, batch_size=8, learning_rate=4e-3, pool=2, log_every=10)
+    settings = LoopSettings(steps=40, warmup=3, decay=0.25, batch_size=8, learning_rate=4e-3, pool=2, log_every=10)
     no_answer = tokenizer.get_vocab()[NO_ANSWER]
     frozen = model.language_model.get_input_embeddings().weight.clone()
     pictures = tiny_vision().pictures["fr"]

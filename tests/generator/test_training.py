@@ -153,7 +153,7 @@ def sources(seed: int) -> Sequence[tuple[float, Iterator[ReadingExample]]]:
 def test_the_loop_learns_and_logs(tmp_path: Path) -> None:
     model, tokenizer = reader_parts(positions=48)
     settings = LoopSettings(
-        steps=60, warmup=5, decay=20, batch_size=8, learning_rate=2e-3, pool=2, width=4, max_tokens=48, log_every=20
+        steps=60, warmup=5, decay=1 / 3, batch_size=8, learning_rate=2e-3, pool=2, width=4, max_tokens=48, log_every=20
     )
     lines: list[str] = []
     run_loop(model, tokenizer, sources, settings, folder=tmp_path, progress=lines.append)
@@ -164,25 +164,27 @@ def test_the_loop_learns_and_logs(tmp_path: Path) -> None:
 
 def test_a_stopped_run_goes_on(tmp_path: Path) -> None:
     model, tokenizer = reader_parts(positions=48)
-    short = LoopSettings(steps=6, warmup=2, decay=2, batch_size=2, pool=1, width=4, max_tokens=48, checkpoint_every=3)
+    short = LoopSettings(
+        steps=6, warmup=2, decay=1 / 3, batch_size=2, pool=1, width=4, max_tokens=48, checkpoint_every=3
+    )
     run_loop(model, tokenizer, sources, short, folder=tmp_path)
     fresh, _ = reader_parts(positions=48, seed=9)
     lines: list[str] = []
-    longer = LoopSettings(steps=8, warmup=2, decay=2, batch_size=4, pool=1, width=4, max_tokens=48, log_every=1)
+    longer = LoopSettings(steps=8, warmup=2, decay=0.25, batch_size=4, pool=1, width=4, max_tokens=48, log_every=1)
     run_loop(fresh, tokenizer, sources, longer, folder=tmp_path, progress=lines.append)
     assert [line.split()[1] for line in lines] == ["7/8", "8/8"]
     distance = sum(
         float((a - b).detach().abs().max()) for a, b in zip(model.parameters(), fresh.parameters(), strict=True)
     )
     assert 0 < distance < 0.1  # two small steps from where the first run stopped
-    other = LoopSettings(steps=8, warmup=2, decay=2, learning_rate=1.0, width=4, max_tokens=48)
+    other = LoopSettings(steps=8, warmup=2, decay=0.25, learning_rate=1.0, width=4, max_tokens=48)
     with pytest.raises(ValueError, match="holds a run with other settings; give another folder or delete it"):
         run_loop(fresh, tokenizer, sources, other, folder=tmp_path)
 
 
 def test_loop_settings_must_fit() -> None:
-    with pytest.raises(ValueError, match=r"warmup \(50\) and decay \(200\) must fit into steps \(100\)"):
-        LoopSettings(steps=100)
+    with pytest.raises(ValueError, match=r"warmup \(50 steps\) and decay \(0.15 of the steps\) must fit into 55 steps"):
+        LoopSettings(steps=55)
 
 
 class Parrot:

@@ -108,6 +108,23 @@ def test_text_and_passages_can_learn_too(tmp_path: Path) -> None:
     assert {name.split(".")[0] + "." for name in moved} == set(words)
 
 
+def test_an_averaged_stage_keeps_the_mean_of_before_and_after(tmp_path: Path) -> None:
+    plain, mean, again = (build_trainer(amp=False) for _ in range(3))
+    before = {name: value.detach().clone() for name, value in plain.model.named_parameters()}
+    plain.run(STAGE, tmp_path / "plain")
+    mean.run(replace(STAGE, averaged=True), tmp_path / "mean")
+    again.run(replace(STAGE, averaged=True), tmp_path / "mean")  # nothing is left to do, nor to average again
+    last, averaged, resumed = (dict(trainer.model.named_parameters()) for trainer in (plain, mean, again))
+    assert any(not torch.equal(last[name], before[name]) for name in before)
+    for name, value in before.items():
+        torch.testing.assert_close(averaged[name], (value + last[name]) / 2)
+        torch.testing.assert_close(resumed[name], averaged[name])
+
+
+def test_stages_without_pictures_are_told_apart() -> None:
+    assert [stage.name for stage in STAGES if not stage.sees_pictures] == ["0-text"]
+
+
 def test_a_gpu_runs_the_same_stages_with_larger_batches() -> None:
     for small, large in zip(STAGES, GPU_STAGES, strict=True):
         assert (small.name, small.mix) == (large.name, large.mix)

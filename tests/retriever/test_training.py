@@ -112,6 +112,20 @@ def test_a_question_about_a_sentence_stays_with_the_whole_passage() -> None:
     assert any(query.text.endswith("?") for query in batch.queries)
 
 
+def test_a_passage_may_have_more_questions_than_one() -> None:
+    texts = [f"Ann{n} came in 18{n}0. Bob{n} sold 4{n} ships. Eve{n} left for 7{n} days." for n in range(6)]
+    batch = PassageSampler(texts).draw(random.Random(2), 4, asked_share=1.0, questions=2)
+    assert batch.target.tolist() == [0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3]
+    assert batch.counted.shape == (12, 4)
+    assert len({query.text for query in batch.queries}) == 12
+    for query, target in zip(batch.queries, batch.target.tolist(), strict=True):
+        words = {word.strip("?").lower() for word in query.text.split()} - {"in", "for", "when", "what", "was", "did"}
+        own = {word.strip(".").lower() for word in batch.texts[target].split()}
+        others = [text for place, text in enumerate(batch.texts) if place != target]
+        theirs = {word.strip(".").lower() for text in others for word in text.split()} - own
+        assert not words & theirs
+
+
 SENTENCE = "In the summer of 1937 the painter Maria Blanchard sold 12 portraits to the Museum of Modern Art in Bilbao."
 
 
