@@ -11,6 +11,7 @@ PORT ?= 7860
 QUESTIONS := knowledge_bases/world_flags/questions
 DATASET ?= $(QUESTIONS)/test.jsonl
 OUTPUT ?= runs/evaluate
+PRESET ?= embedded
 
 .PHONY: demo ask evaluate retrain test check browser-test screenshots bench clean
 
@@ -25,16 +26,16 @@ ask: $(VENV)/.indexed
 # Pictures are rendered from npm packages (needs npm, once) into runs/. Text alone is asked where there are passages and
 # questions: make evaluate TEXT=passages.jsonl.gz TEXT_QUESTIONS=questions.jsonl
 evaluate: $(VENV)/.dev runs/pictures/.made
-	$(PY) -m rag_app evaluate --dataset $(DATASET) --images runs/pictures --no-retrieval \
+	$(PY) -m rag_app evaluate --preset $(PRESET) --dataset $(DATASET) --images runs/pictures --no-retrieval \
 	  --output $(OUTPUT)/without-retrieval
-	$(PY) -m rag_app evaluate --dataset $(DATASET) --images runs/pictures --oracle --output $(OUTPUT)/oracle
-	$(PY) -m rag_app evaluate --dataset $(DATASET) --images runs/pictures \
+	$(PY) -m rag_app evaluate --preset $(PRESET) --dataset $(DATASET) --images runs/pictures --oracle --output $(OUTPUT)/oracle
+	$(PY) -m rag_app evaluate --preset $(PRESET) --dataset $(DATASET) --images runs/pictures \
 	  --output $(OUTPUT)/with-retrieval --beside $(OUTPUT)/without-retrieval --beside $(OUTPUT)/oracle
-	$(PY) -m rag_app evaluate --dataset $(QUESTIONS)/own_words.jsonl --images runs/pictures --output $(OUTPUT)/own-words
-	$(PY) -m benchmarks.flag_recognition
-	$(PY) -m benchmarks.abstaining
-	$(PY) -m benchmarks.edited_knowledge
-	$(if $(and $(TEXT),$(TEXT_QUESTIONS)),$(PY) -m benchmarks.text_retrieval --passages $(TEXT) --questions $(TEXT_QUESTIONS))
+	$(PY) -m rag_app evaluate --preset $(PRESET) --dataset $(QUESTIONS)/own_words.jsonl --images runs/pictures --output $(OUTPUT)/own-words
+	$(PY) -m benchmarks.flag_recognition --preset $(PRESET)
+	$(PY) -m benchmarks.abstaining --preset $(PRESET)
+	$(PY) -m benchmarks.edited_knowledge --preset $(PRESET)
+	$(if $(and $(TEXT),$(TEXT_QUESTIONS)),$(PY) -m benchmarks.text_retrieval --preset $(PRESET) --passages $(TEXT) --questions $(TEXT_QUESTIONS))
 	@find retriever/checkpoints generator/checkpoints -name '*.safetensors' -exec du -cb {} + | tail -1 | sed 's/total/bytes of weights/'
 
 runs/pictures/.made: $(DATASET) $(QUESTIONS)/own_words.jsonl | $(VENV)/.dev
@@ -43,26 +44,41 @@ runs/pictures/.made: $(DATASET) $(QUESTIONS)/own_words.jsonl | $(VENV)/.dev
 	touch $@
 
 # Both embedded models from nothing into $(RETRAIN), beside each other, a thread each: make -j2 retrain TEXT=passages.jsonl.gz
-# (JSON Lines with a text; without it, the passages of World Flags serve). Goes on where it was stopped.
+# (JSON Lines with a text; without it, the passages of World Flags serve). Goes on where it was stopped. What they are
+# worth: make evaluate PRESET=$(RETRAIN)/preset.toml
 RETRAIN ?= runs/retrain
 TRAIN := env OMP_NUM_THREADS=1 $(PY) -m rag_app train
 TEXT_PAIRS := $(if $(TEXT),--text-pairs $(TEXT))
 VALIDATION := $(QUESTIONS)/validation.jsonl
 
-retrain: $(RETRAIN)/.region $(RETRAIN)/.reader
+retrain: $(RETRAIN)/.entities $(RETRAIN)/.region $(RETRAIN)/.reader
+	cp -r $(RETRAIN)/before-entities/region_head $(RETRAIN)/preflmr-mini/
 	$(PY) -m rag_app train pictures --dataset $(VALIDATION) --output runs/pictures
 	$(PY) -m rag_app train calibrate --images runs/pictures --retriever $(RETRAIN)/preflmr-mini --reader $(RETRAIN)/reader-mini
+	printf '%s = "%s"\n' base embedded description "retrained" retriever $(RETRAIN)/preflmr-mini \
+	  generator $(RETRAIN)/reader-mini > $(RETRAIN)/preset.toml
 
 $(RETRAIN)/.vision: | $(VENV)/.dev
 	$(TRAIN) vision --runs $(RETRAIN)
 	touch $@
 
-$(RETRAIN)/.stages: $(RETRAIN)/.vision
-	$(TRAIN) retriever --runs $(RETRAIN) --output $(RETRAIN)/preflmr-mini $(TEXT_PAIRS)
+$(RETRAIN)/.text: | $(VENV)/.dev
+	$(TRAIN) retriever --stages 0-text --runs $(RETRAIN) --output $(RETRAIN)/text $(TEXT_PAIRS)
 	touch $@
 
+$(RETRAIN)/.stages: $(RETRAIN)/.vision $(RETRAIN)/.text
+	$(TRAIN) retriever --start $(RETRAIN)/text --vision $(RETRAIN)/vision/vision.safetensors \
+	  --stages 1-mapping 2-knowledge 3-all --runs $(RETRAIN) --output $(RETRAIN)/before-entities $(TEXT_PAIRS)
+	touch $@
+
+$(RETRAIN)/.entities: $(RETRAIN)/.stages
+	$(TRAIN) retriever --start $(RETRAIN)/before-entities --stages 4-entities 5-again 6-again --runs $(RETRAIN) \
+	  --output $(RETRAIN)/preflmr-mini
+	touch $@
+
+# The layers that it reads stand still in the stages beside it.
 $(RETRAIN)/.region: $(RETRAIN)/.stages
-	$(TRAIN) region --runs $(RETRAIN) --checkpoint $(RETRAIN)/preflmr-mini
+	$(TRAIN) region --runs $(RETRAIN) --checkpoint $(RETRAIN)/before-entities
 	touch $@
 
 $(RETRAIN)/.reader: | $(VENV)/.dev

@@ -18,6 +18,7 @@ from knowledge_bases.world_flags.unanswerable import load_unanswerable
 from rag_app.datasets import Dataset
 from rag_app.errors import InputError
 from rag_app.json_lines import read_json_lines
+from rag_app.locking import folder_lock
 from rag_app.pictures import open_picture
 from retriever.training.data import Corpus, Pair
 from retriever.training.drawings import OTHER_SOURCES
@@ -39,13 +40,15 @@ PICTURE_SIZE = 256  # side of an evaluation picture, pixels
 
 
 def flag_atlas(runs: Path, *, others: bool) -> FlagAtlas:
-    """Flag-icons' flags; `others` adds how other people draw them.
+    """Flag-icons' flags; `others` adds how other people draw them. Trainings beside each other fetch them once.
 
     Raises:
         InputError: the drawings cannot be fetched.
     """
+    folder = runs / "drawings"
     try:
-        return load_atlas(runs / "drawings", OTHER_SOURCES if others else ())
+        with folder_lock(folder):
+            return load_atlas(folder, OTHER_SOURCES if others else ())
     except RuntimeError as error:
         raise InputError(str(error)) from error
 
