@@ -86,10 +86,10 @@ class Row:
 
 
 def stages_of(variant: Variant, device: torch.device, share: float) -> list[StageSettings]:
-    """The recipe's stages for a device, after the text's own, with a part of their steps and what the variant has."""
+    """The recipe's stages for a device, without the text's own and repetitions, with a part of their steps and what the variant has."""
     chosen = []
     for stage in choose_stages(None, device):
-        if stage.name == "0-text" or (stage.name == "2-knowledge" and not variant.knowledge_stage):
+        if stage.name == "0-text" or stage.averaged or (stage.name == "2-knowledge" and not variant.knowledge_stage):
             continue
         stage = replace(stage, steps=max(10, round(share * stage.steps)))
         if not variant.tuned_text:  # nor then is there anything to learn from passages' sentences
