@@ -86,7 +86,7 @@ class Row:
 
 
 def stages_of(variant: Variant, device: torch.device, share: float) -> list[StageSettings]:
-    """The recipe's stages for a device, without the text's own and repetitions, with a part of their steps and what the variant has."""
+    """The recipe's stages 1 to 4 for a device, with a part of their steps and what the variant has."""
     chosen = []
     for stage in choose_stages(None, device):
         if stage.name == "0-text" or stage.averaged or (stage.name == "2-knowledge" and not variant.knowledge_stage):
