@@ -82,7 +82,7 @@ def add_ask_tab(
                 answer = gr.HTML(waiting_card(), elem_id="answer")
                 alone.add_place()
             with gr.Row(elem_id="below-answer", equal_height=True):
-                entity = gr.HTML(recognised_line(""), elem_id="recognised", min_height=32)
+                entity = gr.HTML(recognised_line(""), elem_id="recognised")
                 correction = Correction(application)
                 alone.add_button()
                 thumbs = FeedbackForm(feedback) if feedback is not None else None

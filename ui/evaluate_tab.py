@@ -106,7 +106,7 @@ def add_evaluate_tab(application: Application, tab: gr.Tab) -> None:
                 "start again to go on.</div>"
             )
         with gr.Column(scale=8, min_width=300):
-            shown = gr.HTML(said(_NOTHING_YET), elem_id="evaluation", min_height=120)
+            shown = gr.HTML(said(_NOTHING_YET), elem_id="evaluation")
             everything = gr.DownloadButton("Download everything (.zip)", interactive=False, elem_id="evaluate-download")
     with gr.Accordion("Failures", open=False, elem_id="evaluate-failures"):
         failures = gr.HTML(said(_NOTHING_YET), elem_id="failures")

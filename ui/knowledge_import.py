@@ -78,7 +78,7 @@ def add_import(application: Application, in_use: KnowledgeInUse, base: gr.Dropdo
             look = gr.Button("Preview", elem_id="kb-preview")
             start = gr.Button("Take in", variant="primary", elem_id="kb-take-in")
             stop = gr.Button("Cancel", elem_id="kb-cancel")
-        shown = gr.HTML(elem_id="kb-import-shown", min_height=60)
+        shown = gr.HTML(elem_id="kb-import-shown")
         bad_rows = gr.File(label="Bad rows", interactive=False, visible=False, elem_id="kb-bad-rows")
 
     def settings_of(values: tuple[Any, ...]) -> ReadSettings:

@@ -118,13 +118,16 @@ figure.card { margin: 0; } figure.card > figcaption { color: var(--body-text-col
 .pairs { margin-top: 12px; } .pairs summary { cursor: pointer; } .pairs .scroll { max-height: 22rem; overflow: auto; }
 #what-answers > * { gap: 6px; } #what-answers .wrap-inner { min-height: 47px; }  /* with a name in it and without */
 #what-answers :is(summary, .said) { padding: 0 2px; cursor: default; } #what-answers summary { cursor: pointer; }
+/* gradio's own `min_height` goes while an event runs: what is below would jump */
+#ask-said, #ask-cannot { min-height: 24px; } #recognised { min-height: 32px; }
+#kb-import-shown { min-height: 60px; } #evaluation { min-height: 120px; }
 #ask-said { overflow: hidden; } #ask-said * { pointer-events: none; }  /* its spinner leaves the button below alone */
 #ask-grid {
   display: grid; grid-template: "form answer" auto "more answer" 1fr / minmax(0, 5fr) minmax(0, 6fr);
 }
 /* what is below the grid comes after it, and does not jump while the page is put together */
 [id^=closer-]:not(#ask-grid ~ *) { display: none !important; }
-@media (min-width: 761px) { #what-answers { min-height: 131px; } #ask-grid { min-height: 850px; } }
+@media (min-width: 761px) { #ask-grid { min-height: 850px; } }
 #ask-grid > * { min-width: 0 !important; }
 #ask-form { grid-area: form; } #ask-answer { grid-area: answer; } #ask-more { grid-area: more; }
 #ask-line { align-items: flex-end; } #ask { margin-bottom: 10px; }  /* level with the text field */

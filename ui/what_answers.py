@@ -80,12 +80,12 @@ def add_what_answers(page: gr.Blocks, tab: gr.Tab, application: Application) -> 
                 label="Knowledge bases",
                 elem_id="ask-kb",
             )
-            said = gr.HTML(elem_id="ask-said", min_height=24)
+            said = gr.HTML(elem_id="ask-said")
             confirm = gr.Button(visible=False, size="sm", elem_id="ask-confirm")
             cancel = gr.Button("Cancel", visible=False, size="sm", elem_id="ask-cancel")
         with gr.Column(scale=6, min_width=280):
             preset = gr.Dropdown(_presets(choices), value=preset_in_use.name, label="Preset", elem_id="ask-preset")
-            cannot = gr.HTML(cannot_run_list(choices), elem_id="ask-cannot", min_height=24)
+            cannot = gr.HTML(cannot_run_list(choices), elem_id="ask-cannot")
 
     def choose_bases(
         names: list[str],
