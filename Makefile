@@ -36,7 +36,7 @@ evaluate: $(VENV)/.dev runs/pictures/.made
 	$(PY) -m benchmarks.abstaining --preset $(PRESET)
 	$(PY) -m benchmarks.edited_knowledge --preset $(PRESET)
 	$(if $(and $(TEXT),$(TEXT_QUESTIONS)),$(PY) -m benchmarks.text_retrieval --preset $(PRESET) --passages $(TEXT) --questions $(TEXT_QUESTIONS))
-	@find retriever/checkpoints generator/checkpoints -name '*.safetensors' -exec du -cb {} + | tail -1 | sed 's/total/bytes of weights/'
+	$(PY) -m benchmarks.presets --preset $(PRESET)
 
 runs/pictures/.made: $(DATASET) $(QUESTIONS)/own_words.jsonl | $(VENV)/.dev
 	$(PY) -m rag_app train pictures --dataset $(DATASET) --output runs/pictures

@@ -16,10 +16,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from benchmarks.presets import add_preset_argument
 from benchmarks.text_retrieval import late_interaction, single_vector
 from knowledge_bases.records import VisualQuestion
 from rag_app.assembly import load_encoder
-from rag_app.config import DEFAULT_PRESET, load_preset, var_folder
+from rag_app.config import var_folder
 from rag_app.datasets import load_dataset
 from rag_app.devices import resolve_placement
 from rag_app.knowledge import find_knowledge, open_store
@@ -49,9 +50,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dataset", type=Path, default=VALIDATION, metavar="FILE.jsonl")
     parser.add_argument("--images", type=Path, default=Path("runs/pictures"), metavar="DIR")
-    parser.add_argument("--preset", default=DEFAULT_PRESET, help="name or .toml file (default: %(default)s)")
+    add_preset_argument(parser)
     arguments = parser.parse_args()
-    preset, var = load_preset(arguments.preset), var_folder()
+    preset, var = arguments.preset, var_folder()
     encoder = load_encoder(preset, resolve_placement(preset.device, preset.dtype))
     store = list(open_store(find_knowledge(preset.knowledge_base, var), var))
     passages = encoder.encode_passages([one.content for one in store], progress=ProgressLine("passages encoded"))

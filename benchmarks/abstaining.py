@@ -19,16 +19,13 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
+from benchmarks.presets import add_preset_argument, open_measured
 from knowledge_bases.records import VisualQuestion
 from knowledge_bases.world_flags.unanswerable import load_unanswerable
-from rag_app.assembly import open_application
-from rag_app.config import DEFAULT_PRESET, load_preset, var_folder
 from rag_app.datasets import load_dataset
-from rag_app.knowledge import find_knowledge
 from rag_app.metrics import vqa_accuracy
 from rag_app.pictures import open_picture
 from rag_app.pipeline import RagPipeline
-from rag_app.progress import ProgressLine
 from rag_app.text_questions import about_nothing, named_questions, unanswerable_text_questions
 
 TEST = Path("knowledge_bases/world_flags/questions/test.jsonl")
@@ -116,7 +113,7 @@ def main() -> None:
     """Prints a row a kind."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pictures", type=Path, default=Path("runs/pictures"), help="as `make evaluate` renders them")
-    parser.add_argument("--preset", default=DEFAULT_PRESET, help="name or .toml file (default: %(default)s)")
+    add_preset_argument(parser)
     arguments = parser.parse_args()
     folder = arguments.pictures
     examples = load_dataset(TEST, images=folder).examples
@@ -131,10 +128,7 @@ def main() -> None:
         VisualQuestion(text=rng.choice(examples).question, image=DRAWERS[place % len(DRAWERS)](rng))
         for place in range(N_PICTURES)
     ]
-    preset, var = load_preset(arguments.preset), var_folder()
-    application = open_application(
-        preset, find_knowledge(preset.knowledge_base, var), var=var, progress=ProgressLine("passages encoded")
-    )
+    application = open_measured(arguments.preset)
     print(f"{'kind':41} {'questions':>9} {'abstained':>9}")
     kinds = {
         "no passage answers": unanswerable,

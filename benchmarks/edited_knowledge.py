@@ -22,18 +22,15 @@ from pathlib import Path
 import torch
 from PIL import Image, ImageDraw
 
+from benchmarks.presets import add_preset_argument, open_measured
 from knowledge_bases.records import Passage, VisualQuestion
 from knowledge_bases.world_flags.country import CountryFacts, load_countries
 from knowledge_bases.world_flags.invent import edit_country, invent_country
 from knowledge_bases.world_flags.passages import write_passages
 from knowledge_bases.world_flags.questions import Question, questions_about, ten_answers
-from rag_app.assembly import open_application
-from rag_app.config import DEFAULT_PRESET, load_preset, var_folder
 from rag_app.flag_training import flag_atlas
-from rag_app.knowledge import find_knowledge
 from rag_app.metrics import vqa_accuracy
 from rag_app.pipeline import RagPipeline
-from rag_app.progress import ProgressLine
 
 N_QUESTIONS = 200  # of each kind
 N_ADDED = 20
@@ -125,7 +122,7 @@ def main() -> None:
     """Prints a row a kind."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder of drawings and passages")
-    parser.add_argument("--preset", default=DEFAULT_PRESET, help="name or .toml file (default: %(default)s)")
+    add_preset_argument(parser)
     arguments = parser.parse_args()
     runs = arguments.runs
     rng = random.Random(21)
@@ -145,10 +142,7 @@ def main() -> None:
     everyone = [*after.values(), *(facts for facts, _ in invented)]
     pictures = {passage.passage_id: image for facts, image in invented for passage in write_passages(facts)}
     _write(folder, [passage for facts in everyone for passage in write_passages(facts)], pictures)
-    preset, var = load_preset(arguments.preset), var_folder()
-    application = open_application(
-        preset, find_knowledge(str(folder), var), var=var, progress=ProgressLine("passages encoded")
-    )
+    application = open_measured(arguments.preset, str(folder))
     print(f"{'kind':40} {'questions':>9} {'VQA accuracy':>12}")
     for kind, cases in (
         ("facts exchanged", edited),

@@ -18,14 +18,11 @@ from pathlib import Path
 import torch
 from PIL import Image
 
+from benchmarks.presets import add_preset_argument, open_measured
 from knowledge_bases.records import VisualQuestion
 from knowledge_bases.world_flags.questions import load_look_alikes
-from rag_app.assembly import open_application
-from rag_app.config import DEFAULT_PRESET, load_preset, var_folder
 from rag_app.finder import Finder
-from rag_app.knowledge import find_knowledge
 from rag_app.pictures import open_picture
-from rag_app.progress import ProgressLine
 from retriever.training.drawings import HELD_OUT_SOURCES, draw_levels, fetch_drawings
 from retriever.training.flag_atlas import FlagAtlas
 from retriever.training.pictures import PictureRenderer, PictureSettings
@@ -91,13 +88,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folders", nargs="*", type=Path)
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder of packages and rendered pictures")
-    parser.add_argument("--preset", default=DEFAULT_PRESET, help="name or .toml file (default: %(default)s)")
+    add_preset_argument(parser)
     arguments = parser.parse_args()
     folders = arguments.folders or render_foreign(arguments.runs)
-    preset, var = load_preset(arguments.preset), var_folder()
-    application = open_application(
-        preset, find_knowledge(preset.knowledge_base, var), var=var, progress=ProgressLine("passages encoded")
-    )
+    application = open_measured(arguments.preset)
     finder = application.pipeline.finder
     assert finder is not None
     assert application.store is not None

@@ -21,9 +21,9 @@ from torch.nn.functional import normalize
 from torch.nn.utils.rnn import pad_sequence
 
 from benchmarks.corpus import read_jsonl
+from benchmarks.presets import add_preset_argument
 from knowledge_bases.records import VisualQuestion
 from rag_app.assembly import load_encoder
-from rag_app.config import DEFAULT_PRESET, load_preset
 from rag_app.devices import resolve_placement
 from rag_app.progress import ProgressLine
 from retriever.late_interaction import maxsim_matrix
@@ -73,14 +73,14 @@ def main() -> None:
     parser.add_argument("--passages", type=Path, required=True)
     parser.add_argument("--questions", type=Path, required=True)
     parser.add_argument("--limit", type=int, help="use the first N passages and the questions that they answer")
-    parser.add_argument("--preset", default=DEFAULT_PRESET, help="name or .toml file (default: %(default)s)")
+    add_preset_argument(parser)
     arguments = parser.parse_args()
     rows = read_jsonl(arguments.passages)[: arguments.limit]
     places = {row["passage_id"]: place for place, row in enumerate(rows)}
     asked = [row for row in read_jsonl(arguments.questions) if set(row["pos_passage_ids"]) & places.keys()]
     right = [{places[key] for key in row["pos_passage_ids"] if key in places} for row in asked]
     questions, texts = [row["question"] for row in asked], [row["text"] for row in rows]
-    preset = load_preset(arguments.preset)
+    preset = arguments.preset
     encoder = load_encoder(preset, resolve_placement(preset.device, preset.dtype))
     began = time.perf_counter()
     encoded = encoder.encode_passages(texts, progress=ProgressLine("passages encoded"))
