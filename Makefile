@@ -88,6 +88,8 @@ test: check
 check: $(VENV)/.dev
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
+	$(VENV)/bin/vermin --quiet --target=3.10- --exclude long --no-tips --violations \
+	  knowledge_bases retriever generator rag_app ui app.py benchmarks tests
 
 browser-test: $(VENV)/.dev
 	$(PY) -m pytest -q -m browser

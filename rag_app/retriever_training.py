@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
-import json
 import random
 from collections.abc import Sequence
 from dataclasses import replace
@@ -45,7 +43,6 @@ __all__ = [
     "make_retriever",
     "make_vision_encoder",
     "new_retriever",
-    "read_texts",
     "stage_trainer",
 ]
 
@@ -229,16 +226,3 @@ def load_encoder(folder: Path) -> Encoder:
         return load_retriever(folder, device=torch.device("cpu"), dtype=torch.float32)
     except ValueError as error:
         raise InputError(str(error)) from error
-
-
-def read_texts(path: Path) -> list[str]:
-    """The texts of a gzipped JSON Lines file.
-
-    Raises:
-        InputError: it cannot be read.
-    """
-    try:
-        with gzip.open(path, "rt", encoding="utf-8") as lines:
-            return [json.loads(line)["text"] for line in lines]
-    except (OSError, ValueError, KeyError) as error:
-        raise InputError(f"cannot read passages from {path} ({error}); give gzipped JSON lines with a text") from error

@@ -9,7 +9,7 @@
     calibrate  how sure the reader may be, on a validation split; writes calibration.json beside it
     pictures   renders the pictures that a dataset of flag questions names, to evaluate on
 
-Everything goes on where an earlier run stopped. Intermediate states stay in the ignored folder `runs/`.
+Trainings go on where an earlier run of theirs stopped. Intermediate states stay in the ignored folder `runs/`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import logging
 from pathlib import Path
 
 from rag_app.argument_types import positive_number, positive_whole_number
-from rag_app.errors import InputError
+from rag_app.errors import InputError, reported_as_input
 
 __all__ = ["add_arguments"]
 
@@ -123,11 +123,14 @@ def _train_vision(arguments: argparse.Namespace) -> int:
 
 
 def _train_retriever(arguments: argparse.Namespace) -> int:
+    from generator.training.wikipedia import read_texts
     from rag_app.devices import resolve_placement
-    from rag_app.retriever_training import choose_stages, make_retriever, read_texts
+    from rag_app.retriever_training import choose_stages, make_retriever
 
     _start_logging()
     where = resolve_placement(arguments.device)
+    with reported_as_input():
+        extra = read_texts(arguments.text_pairs) if arguments.text_pairs else ()
     make_retriever(
         arguments.runs,
         arguments.output,
@@ -141,7 +144,7 @@ def _train_retriever(arguments: argparse.Namespace) -> int:
         where,
         start=arguments.start,
         vision=arguments.vision,
-        extra=read_texts(arguments.text_pairs) if arguments.text_pairs else (),
+        extra=extra,
     )
     return 0
 
@@ -166,9 +169,10 @@ def _train_reader(arguments: argparse.Namespace) -> int:
         output=arguments.output, run=arguments.runs / "reader", wikipedia=arguments.text_pairs, start=arguments.start
     )
     settings = replace(settings, loop=replace(settings.loop, seed=arguments.seed, amp=has_native_bfloat16()))
-    if arguments.steps:
-        settings = replace(settings, loop=settings.loop.lasting(arguments.steps))
-    train_reader(settings, progress=logging.getLogger(__name__).info)
+    with reported_as_input():
+        if arguments.steps:
+            settings = replace(settings, loop=settings.loop.lasting(arguments.steps))
+        train_reader(settings, progress=logging.getLogger(__name__).info)
     return 0
 
 
@@ -186,15 +190,12 @@ def _train_blip2(arguments: argparse.Namespace) -> int:
     )
     if arguments.start and not (arguments.start / "config.json").is_file():
         raise InputError(f"{arguments.start} has no config.json; give the folder of a BLIP-2-mini or of a reader")
-    if arguments.text_pairs and not arguments.text_pairs.is_file():
+    if arguments.text_pairs and not arguments.text_pairs.is_file():  # before drawings are fetched
         raise InputError(f"{arguments.text_pairs} is missing; give JSON lines with a text, gzipped or not")
-    n = arguments.steps
-    try:
-        if n:
-            settings = replace(settings, loop=settings.loop.lasting(n))
+    with reported_as_input():
+        if arguments.steps:
+            settings = replace(settings, loop=settings.loop.lasting(arguments.steps))
         train_blip2(settings, retriever_vision(clip_of(load_encoder(EMBEDDED_RETRIEVER).model), arguments.runs))
-    except (OSError, ValueError) as error:
-        raise InputError(str(error)) from error
     return 0
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Any
 
 import gradio as gr
 from gradio.data_classes import ImageData
@@ -37,7 +37,7 @@ class _GivenPicture(ImageData):
     model_config = ConfigDict(title="ImageData")
 
     @classmethod
-    def model_validate(cls, obj: Any, **how: Any) -> Self:  # noqa: ANN401 - as pydantic has it
+    def model_validate(cls, obj: Any, **how: Any) -> Any:  # noqa: ANN401 - as pydantic has it (Self needs Python 3.11)
         """Lets files pass.
 
         Raises:

@@ -10,6 +10,7 @@ import gzip
 import json
 import random
 import re
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -33,16 +34,19 @@ def read_texts(path: Path) -> list[str]:
     """The `text` of every row of a JSONL file, gzipped or not.
 
     Raises:
-        ValueError: a row that is no JSON object with a text; its number is named.
+        ValueError: the file cannot be read, or a row is no JSON object with a text; its number is named.
     """
     opener = gzip.open if path.suffix == ".gz" else open
     texts: list[str] = []
-    with opener(path, "rt", encoding="utf-8") as rows:
-        for number, row in enumerate(rows, start=1):
-            try:
-                texts.append(json.loads(row)["text"])
-            except (json.JSONDecodeError, KeyError, TypeError) as error:
-                raise ValueError(f"{path}, row {number}: expected a JSON object with a text") from error
+    try:
+        with opener(path, "rt", encoding="utf-8") as rows:
+            for number, row in enumerate(rows, start=1):
+                try:
+                    texts.append(json.loads(row)["text"])
+                except (json.JSONDecodeError, KeyError, TypeError) as error:
+                    raise ValueError(f"{path}, row {number}: expected a JSON object with a text") from error
+    except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
+        raise ValueError(f"cannot read passages from {path} ({error}); give JSON lines with a text") from error
     return texts
 
 

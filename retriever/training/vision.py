@@ -1,4 +1,4 @@
-"""Before the four stages: a small CLIP vision encoder learns from nothing to tell flags apart.
+"""Before the stages: a small CLIP vision encoder learns from nothing to tell flags apart.
 
 The published models start from CLIP; PreFLMR-mini's encoder starts here. Plain classification of rendered pictures,
 from the [CLS] row and, weakly, from the mean of the penultimate layer's patches, which the mapping network reads.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -22,7 +23,10 @@ from retriever.training.pictures import PictureRenderer
 
 @pytest.mark.parametrize(
     ("option", "advice"),
-    [("--start", "has no config.json; give the folder of a BLIP-2-mini"), ("--text-pairs", "is missing; give JSON")],
+    [
+        ("--start", "has no config.json; give the folder of a BLIP-2-mini"),
+        ("--text-pairs", "is missing; give JSON"),
+    ],
 )
 def test_what_is_missing_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str], option: str, advice: str) -> None:
     missing = str(tmp_path / "nothing")
@@ -32,6 +36,18 @@ def test_what_is_missing_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert advice in captured.err
     assert captured.err.count("\n") == 1
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("what", ["retriever", "reader"])
+def test_passages_that_cannot_be_read_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str], what: str) -> None:
+    cut = tmp_path / "passages.jsonl.gz"
+    cut.write_bytes(gzip.compress(b'{"text": "The bridge stands."}\n' * 1000)[:-20])
+    for path in (tmp_path / "nothing.jsonl", cut):
+        arguments = ["train", what, "--text-pairs", str(path), "--runs", str(tmp_path / "runs")]
+        assert main([*arguments, "--output", str(tmp_path / "out")]) == 2
+        last = capsys.readouterr().err.splitlines()[-1]
+        assert last.startswith(f"error: cannot read passages from {path}")
+    assert not (tmp_path / "out").exists()
 
 
 def test_stages_that_see_pictures_need_a_vision_encoder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
