@@ -244,18 +244,27 @@ class PassageStore:
             NoSuchPassageError: an id is not there.
             StoreError: the store is damaged.
         """
-        found: dict[str, Passage] = {}
-        for start in range(0, len(passage_ids), 500):
-            part = list(passage_ids[start : start + 500])
-            marks = ", ".join("?" * len(part))
-            rows = self._query(f"SELECT {COLUMNS} FROM passages WHERE passage_id IN ({marks})", part)
-            found.update((passage.passage_id, passage) for passage in map(_passage, rows))
+        found = self.lookup(passage_ids)
         for passage_id in passage_ids:
             if passage_id not in found:
                 raise NoSuchPassageError(
                     f"no passage {passage_id!r} in {self._path}; check the id, or where an index gave it, run `kb sync`"
                 )
         return [found[passage_id] for passage_id in passage_ids]
+
+    def lookup(self, passage_ids: Sequence[str]) -> dict[str, Passage]:
+        """Those of the passages with these ids that are there, by their ids.
+
+        Raises:
+            StoreError: the store is damaged.
+        """
+        found: dict[str, Passage] = {}
+        for start in range(0, len(passage_ids), 500):
+            part = list(passage_ids[start : start + 500])
+            marks = ", ".join("?" * len(part))
+            rows = self._query(f"SELECT {COLUMNS} FROM passages WHERE passage_id IN ({marks})", part)
+            found.update((passage.passage_id, passage) for passage in map(_passage, rows))
+        return found
 
     def part(self, start: int, limit: int) -> list[Passage]:
         """Passages in the order in which they were added, from a position on (the first is 0)."""

@@ -9,6 +9,7 @@ from typing import Protocol, runtime_checkable
 from torch import Tensor
 
 from knowledge_bases.records import Passage, ScoredPassage, VisualQuestion
+from knowledge_bases.store import StoreError
 from rag_app.errors import InputError, reported_as_input
 from rag_app.indexing import index_key, passage_id_of
 from rag_app.stores import Passages, SharedStore, passage_picture
@@ -46,7 +47,8 @@ class Finder(Protocol):
             watch: gets the stages `encode`, `search` and `fetch`.
 
         Raises:
-            InputError: the index on disk is damaged, or an instruction leaves no room for its question.
+            InputError: the index on disk or the store is damaged, nothing that was found is in the store any more, a
+                question cannot be encoded, or its instruction leaves no room for it.
         """
 
     def explain(self, question: VisualQuestion, passage: Passage) -> Explanation:
@@ -72,11 +74,11 @@ def encoded(encoder: Encoder, questions: Sequence[VisualQuestion], watch: Stopwa
     """Questions in one pass through the encoder.
 
     Raises:
-        InputError: an instruction leaves no room for its question.
+        InputError: a question cannot be encoded, or its instruction leaves no room for it.
     """
     for question in questions:
         _check_instruction(encoder, question)
-    with watch.stage("encode"):
+    with watch.stage("encode"), reported_as_input(kinds=(ValueError,)):
         looks = encoder.look(questions)
         rows = encoder.encode_queries(questions, looks)
         return [
@@ -116,11 +118,11 @@ class PassageFinder:
         """`find` for questions that are encoded.
 
         Raises:
-            InputError: the index on disk is damaged.
+            InputError: the index on disk or the store is damaged, or nothing that was found is in the store any more.
         """
-        with watch.stage("search"), reported_as_input("", kinds=(IndexDamagedError,)):
+        with watch.stage("search"), reported_as_input(kinds=(IndexDamagedError,)):
             hits_of_each = self.index.search_batch([question.rows for question in questions], k=k)
-        with watch.stage("fetch"):
+        with watch.stage("fetch"), reported_as_input(kinds=(StoreError,)):
             return [self._fetch(*found) for found in zip(hits_of_each, questions, strict=True)]
 
     def explain(self, question: VisualQuestion, passage: Passage) -> Explanation:
@@ -128,7 +130,9 @@ class PassageFinder:
         return explained(self, question, passage)
 
     def _fetch(self, hits: Sequence[Hit], question: EncodedQuestion) -> tuple[ScoredPassage, ...]:
-        passages = self.store.get([passage_id_of(key) for key, _ in hits])
+        passages = self.store.lookup([passage_id_of(key) for key, _ in hits])  # one may have been deleted meanwhile
+        if hits and not passages:
+            raise InputError("the passages that were found are no longer in the knowledge base; run `kb sync`")
         return tuple(
             ScoredPassage(
                 passage=passage,
@@ -136,7 +140,8 @@ class PassageFinder:
                 picture_score=self._picture_score(key, question),
                 object_score=None if self._has_picture(key, passage) else question.object_score,
             )
-            for passage, (key, score) in zip(passages, hits, strict=True)
+            for key, score in hits
+            if (passage := passages.get(passage_id_of(key))) is not None
         )
 
     def _has_picture(self, key: str, passage: Passage) -> bool:

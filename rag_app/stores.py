@@ -84,6 +84,14 @@ class SharedStore:
         """As `Passages.get`."""
         return self._opened().get(passage_ids)
 
+    def lookup(self, passage_ids: Sequence[str]) -> dict[str, Passage]:
+        """Those of the passages with these ids that are there, by their ids.
+
+        Raises:
+            StoreError: the store is damaged.
+        """
+        return self._opened().lookup(passage_ids)
+
     def picture(self, passage_id: str) -> bytes | None:
         """As `Passages.picture`."""
         return self._opened().picture(passage_id)

@@ -107,7 +107,7 @@ class StageSettings:
 _STAGES = (
     StageSettings(
         name="0-text",
-        steps=480,
+        steps=960,
         trained=_TEXT,
         learning_rate=1.5e-4,
         mix=TaskMix(picture_and_question=0, name_and_question=1, question=1),

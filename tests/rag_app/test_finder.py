@@ -13,6 +13,7 @@ from PIL import Image
 from knowledge_bases.records import Passage, VisualQuestion
 from knowledge_bases.store import PassageStore
 from rag_app.assembly import Application
+from rag_app.errors import InputError
 from rag_app.finder import PassageFinder
 from rag_app.indexing import sync
 from rag_app.stores import SharedStore
@@ -46,3 +47,32 @@ def test_an_object_matters_where_the_passage_has_no_picture_of_its_own(
     assert list(scores.values()) == pytest.approx([2.5] * len(scores))
     without = finder.find([VisualQuestion(text="what do they pay with?")], k=2)[0]
     assert [one.object_score for one in without] == [None, None]
+
+
+def test_a_passage_that_was_deleted_since_is_left_out(application: Application, tmp_path: Path) -> None:
+    plain = application.pipeline.finder
+    assert plain is not None
+    with PassageStore.open(tmp_path / "mine.sqlite", create=True) as store:
+        store.add(Passage(**row) for row in PASSAGES)
+    shared = SharedStore(tmp_path / "mine.sqlite")
+    finder = PassageFinder(encoder=plain.encoder, index=sync(shared, plain.encoder, tmp_path / "i")[0], store=shared)
+    question = VisualQuestion(text="what do they pay with?")
+    before = [one.passage.passage_id for one in finder.find([question], k=3)[0]]
+    with PassageStore.open(tmp_path / "mine.sqlite") as store:
+        store.delete(before[:1])
+    assert [one.passage.passage_id for one in finder.find([question], k=3)[0]] == before[1:]
+    with PassageStore.open(tmp_path / "mine.sqlite") as store:
+        store.delete(before[1:])
+    with pytest.raises(InputError, match="run `kb sync`"):
+        finder.find([question], k=3)
+
+
+def test_a_retriever_without_pictures_says_so(application: Application) -> None:
+    finder = application.pipeline.finder
+    assert isinstance(finder, PassageFinder)
+    processor = copy.copy(finder.encoder.processor)
+    processor.image_processor = None
+    encoder = Encoder(finder.encoder.model, processor, identify=lambda: "texts")
+    texts = PassageFinder(encoder=encoder, index=finder.index, store=finder.store)
+    with pytest.raises(InputError, match="takes no pictures"):
+        texts.find([VisualQuestion(text="what is it?", image=Image.new("RGB", (40, 30), "red"))], k=1)
