@@ -107,7 +107,8 @@ def other_entities(application: Application, asked: Asked) -> list[str]:
     Raises:
         InputError: the picture is no longer there.
     """
-    found = entities_found(application.pipeline, asked.open(), application.knowledge_base)
+    now = application.snapshot()
+    found = entities_found(now.pipeline, asked.open(), now.knowledge_base)
     return [entity for entity in found if entity != asked.entity][:_MOST_ENTITIES]
 
 

@@ -63,12 +63,16 @@ def explained(application: Application, asked: Asked | None, rank: int | None) -
         return no_explanation(ASK_AGAIN)
     if asked is None or rank is None or not 1 <= rank <= len(asked.answer.passages):
         return no_explanation(_FIRST)
-    if asked.preset not in ("", application.preset.name):
+    now = application.snapshot()
+    if asked.preset not in ("", now.preset.name):
         return no_explanation(f"This is an answer of the preset {asked.preset}. Choose it, or ask again, to see why.")
+    if asked.knowledge_base not in ("", now.knowledge_base):
+        where = asked.knowledge_base.replace(",", " and ")
+        return no_explanation(f"This is an answer from {where}. Choose what it is from, or ask again, to see why.")
     found = asked.answer.passages[rank - 1]
     try:
         question = asked.open()
-        explanation = application.pipeline.explain(question, found.passage)
+        explanation = now.pipeline.explain(question, found.passage)
     except InputError as error:
         return error_card(problem(error, asked.picture, folders=[application.var]))
     return explanation_card(

@@ -86,6 +86,16 @@ def test_knowledge_bases_are_chosen(opened: Application) -> None:
     assert opened.knowledge_base == "passages,notes"
 
 
+def test_an_answer_is_explained_from_the_passages_that_it_came_from(opened: Application) -> None:
+    *_, (_, _, _, _, asked) = answered(opened, None, "what is the capital?", "", 3)
+    assert "data-sum" in explained(opened, asked, 1)
+    in_use = KnowledgeInUse(opened)
+    list(use_knowledge(in_use, ["notes"], quiet))
+    assert "an answer from passages." in explained(opened, asked, 1)
+    list(use_knowledge(in_use, ["passages"], quiet))
+    assert "data-sum" in explained(opened, asked, 1)
+
+
 def test_another_preset_takes_over(opened: Application, other: Preset) -> None:
     in_use = PresetInUse(opened)
     assert [(one.preset.name, bool(one.cannot)) for one in in_use.choices()] == [
