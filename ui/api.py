@@ -8,7 +8,7 @@ The other defaults are never taken; Python asks for them after the first.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from rag_app.stores import Passages
 from ui.answering import answered_about, checked_k
 from ui.asked import problem, visual_question
 from ui.feedback_form import export_feedback
+from ui.queues import FEEDBACK, MODELS
 
 __all__ = ["add_ask_api", "add_endpoint", "answer_json", "explanation_json", "kindly", "texts"]
 
@@ -38,7 +39,7 @@ def add_endpoint(
     function: Callable[..., Json | str],
     inputs: Sequence[gr.components.Component],
     *,
-    concurrency_id: str = "models",
+    queue: Mapping[str, Any] = MODELS,
     output: gr.components.Component | None = None,
 ) -> None:
     """Adds an endpoint to the page under construction.
@@ -47,13 +48,11 @@ def add_endpoint(
         name: of the endpoint.
         function: takes the values of the inputs; its docstring is the endpoint's description.
         inputs: components of the page, or hidden ones; their values are the defaults.
-        concurrency_id: endpoints and events of one id run one at a time.
+        queue: of `ui.queues`.
         output: component that takes what the function returns; a hidden one for JSON when not given.
     """
     output = output or gr.JSON(visible=False, label=name)
-    gr.Button(visible=False).click(
-        function, list(inputs), output, api_name=name, concurrency_id=concurrency_id, concurrency_limit=1
-    )
+    gr.Button(visible=False).click(function, list(inputs), output, api_name=name, **queue)
 
 
 def texts(*labels: str) -> list[gr.components.Component]:
@@ -287,5 +286,5 @@ def _add_feedback_api(
     reason = gr.Textbox("", label="Reason", visible=False, max_length=MOST_TEXT)
     right_answer = gr.Textbox("", label="The right answer", visible=False, max_length=MOST_TEXT)
     inputs = [*fields[:2], answer, right, reason, right_answer]
-    add_endpoint("feedback", feedback, inputs, concurrency_id="feedback")
-    add_endpoint("feedback_export", feedback_export, [], concurrency_id="feedback", output=exported)
+    add_endpoint("feedback", feedback, inputs, queue=FEEDBACK)
+    add_endpoint("feedback_export", feedback_export, [], queue=FEEDBACK, output=exported)

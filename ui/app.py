@@ -20,6 +20,7 @@ from ui.names import add_names
 from ui.preset_api import add_preset_api
 from ui.public import believe, gate
 from ui.public_uploads import check_uploads, prepare_uploads
+from ui.queues import MODELS
 from ui.style import CSS, theme
 from ui.tools import answering_in_json
 from ui.what_answers import add_what_answers
@@ -62,7 +63,7 @@ def build_app(application: Application, settings: PageSettings | None = None) ->
         add_names(page)
     if settings.public:
         check_uploads(page, settings)
-    if not ask_for_gpu(page, concurrency_id="models"):
+    if not ask_for_gpu(page, concurrency_id=MODELS["concurrency_id"]):
         # On a Space, gradio's page would fetch a header and fonts from elsewhere. ZeroGPU alone needs the name.
         page.space_id = None
     page.queue(max_size=settings.max_waiting, default_concurrency_limit=1, api_open=False)

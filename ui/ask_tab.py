@@ -23,18 +23,14 @@ from ui.deep_links import add_deep_links
 from ui.feedback_form import FeedbackForm, add_feedback_export
 from ui.history import CLICKS, history_strip, remembered, returned_to
 from ui.picture_input import picture_input
+from ui.queues import MODELS
 from ui.rendering import error_card, recognised_line, waiting_card
 from ui.what_answers import WhatAnswers, unlike_shown
 from ui.whole_numbers import only_whole_numbers
 
-__all__ = ["MODELS", "add_ask_tab", "not_asked"]
+__all__ = ["add_ask_tab", "not_asked"]
 
-MODELS: dict[str, Any] = {  # how events run that make the models work: one at a time
-    "api_visibility": "private",
-    "concurrency_id": "models",
-    "concurrency_limit": 1,
-    "show_progress": "minimal",
-}
+_ASKING: dict[str, Any] = {**MODELS, "api_visibility": "private", "show_progress": "minimal"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +88,7 @@ def add_ask_tab(
                 sections.append(thumbs.add_details(asked))
             passages = gr.HTML(elem_id="passages")
             timings = gr.HTML(elem_id="timings")
-    alone.connect(asked, MODELS, [form.button.click, form.question.submit])
+    alone.connect(asked, _ASKING, [form.button.click, form.question.submit])
     sections.append(add_closer_look(application, asked))
     with gr.Accordion("Copy as API call", open=False, elem_id="closer-call"):
         call = gr.Code(language="python", label="From Python", interactive=False, elem_id="as-call")
@@ -123,8 +119,8 @@ def add_ask_tab(
     quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
     given = [*form.fields, *(answers.fields if answers is not None else [])]
     asking = [
-        gr.on([form.button.click, form.question.submit], show_answer, given, parts, **MODELS),
-        correction.connect(asked, parts, MODELS),
+        gr.on([form.button.click, form.question.submit], show_answer, given, parts, **_ASKING),
+        correction.connect(asked, parts, _ASKING),
         strip.click(back, history, [*form.fields, *parts], **quiet),
     ]
     for event in [*asking, *(answers.changes if answers is not None else [])]:

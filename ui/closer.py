@@ -11,6 +11,7 @@ from rag_app.assembly import Application
 from rag_app.errors import InputError
 from ui.asked import ASK_AGAIN, Asked, Section, problem
 from ui.explanation import LINK_PAIRS, explanation_card, no_explanation
+from ui.queues import MODELS
 from ui.rendering import candidates_table, error_card, passage_name
 
 __all__ = ["add_closer_look", "explained", "refreshed"]
@@ -21,12 +22,6 @@ _CHOOSE = "Choose a passage to see what made its score."
 
 def add_closer_look(application: Application, asked: gr.State) -> Section:
     """Adds the sections below an answer to the page under construction."""
-    models: dict[str, Any] = {
-        "api_visibility": "private",
-        "concurrency_id": "models",
-        "concurrency_limit": 1,
-        "show_progress": "minimal",
-    }
     with gr.Accordion("Why this passage", elem_id="closer-why"):
         choice = gr.Radio([], label="Passage", info=_FIRST, elem_id="why-choice")
         why = gr.HTML(elem_id="why", js_on_load=LINK_PAIRS)
@@ -38,7 +33,7 @@ def add_closer_look(application: Application, asked: gr.State) -> Section:
     def show_why(remembered: Asked | None, rank: int | None) -> str:
         return explained(application, remembered, rank)
 
-    choice.input(show_why, [asked, choice], why, **models)
+    choice.input(show_why, [asked, choice], why, api_visibility="private", show_progress="minimal", **MODELS)
     return Section(refresh=refreshed, outputs=[choice, why, candidates, copy])
 
 

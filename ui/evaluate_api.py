@@ -10,6 +10,7 @@ from rag_app.evaluation.files import read_report
 from rag_app.evaluation.kept import compare_kept, delete_kept, list_kept
 from ui.api import Json, add_endpoint, kindly, texts
 from ui.evaluate_actions import MOST_QUESTIONS, UPLOADED, both_kept, dataset_of, evaluated
+from ui.queues import READING
 
 __all__ = ["add_evaluate_api"]
 
@@ -87,5 +88,5 @@ def add_evaluate_api(application: Application, inputs: list[gr.components.Compon
 
     add_endpoint("evaluate", evaluate, [*inputs, *texts("Split")])
     add_endpoint("delete_evaluation", delete_evaluation, texts("Name"))
-    add_endpoint("evaluations", evaluations, [], concurrency_id="reading")
-    add_endpoint("compare_evaluations", compare_evaluations, texts("First", "Second"), concurrency_id="reading")
+    add_endpoint("evaluations", evaluations, [], queue=READING)
+    add_endpoint("compare_evaluations", compare_evaluations, texts("First", "Second"), queue=READING)

@@ -34,6 +34,7 @@ from ui.evaluate_actions import (
 )
 from ui.evaluate_api import add_evaluate_api
 from ui.evaluation_view import comparison_table, failure_gallery, results, said
+from ui.queues import MODELS
 from ui.stopping import Stopped, Stops
 
 __all__ = ["add_evaluate_tab", "compared", "offered"]
@@ -195,8 +196,7 @@ def add_evaluate_tab(application: Application, tab: gr.Tab) -> None:
         [source, questions, pictures, modes, most, begun],
         [shown, failures, everything, first, second, unwanted],
         api_visibility="private",
-        concurrency_id="models",
-        concurrency_limit=1,
+        **MODELS,
         show_progress="full",
         show_progress_on=shown,
     )
@@ -206,8 +206,7 @@ def add_evaluate_tab(application: Application, tab: gr.Tab) -> None:
         delete_one,
         unwanted,
         [deleted, first, second, unwanted],
-        concurrency_id="models",
-        concurrency_limit=1,
+        **MODELS,
         **quiet,
     )
     add_evaluate_api(application, [questions, pictures, modes, most])

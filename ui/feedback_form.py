@@ -12,6 +12,7 @@ import gradio as gr
 from rag_app.errors import InputError
 from rag_app.feedback import MOST_TEXT, Feedback, FeedbackStore, packed, picture_bytes
 from ui.asked import ASK_AGAIN, Asked, Section, problem
+from ui.queues import FEEDBACK
 
 __all__ = ["FeedbackForm", "add_feedback_export", "export_feedback", "kept"]
 
@@ -86,7 +87,7 @@ def add_feedback_export(store: FeedbackStore) -> None:
             told = problem(error, folders=[store.path.parent])
             return [gr.File(visible=False), f'<div class="muted" role="alert">{escape(told)}</div>']
 
-    write.click(export_it, None, [file, said], api_visibility="private", concurrency_id="feedback")
+    write.click(export_it, None, [file, said], api_visibility="private", **FEEDBACK)
 
 
 def export_feedback(store: FeedbackStore, cache: Path) -> Path:

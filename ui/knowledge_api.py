@@ -14,6 +14,7 @@ from rag_app.kb_use import KnowledgeInUse
 from rag_app.knowledge import list_knowledge, split_names
 from ui.api import Json, add_endpoint, kindly, texts
 from ui.knowledge_actions import EXPORTS, bad_rows_of, browse, export, show, state_of, stored
+from ui.queues import CHANGING, LOADING, READING
 
 __all__ = ["add_reading_api", "add_upkeep_api"]
 
@@ -104,14 +105,14 @@ def add_reading_api(application: Application, in_use: KnowledgeInUse) -> None:
             return str(bad_rows_of(name, var, Path(hidden.GRADIO_CACHE)))
 
     hidden, listed = (gr.File(label=label, visible=False) for label in ("Exported", "Bad rows"))
-    add_endpoint("kb_list", kb_list, [], concurrency_id="reading")
-    add_endpoint("kb_info", kb_info, texts("Name"), concurrency_id="reading")
+    add_endpoint("kb_list", kb_list, [], queue=READING)
+    add_endpoint("kb_info", kb_info, texts("Name"), queue=READING)
     number = gr.Number(1, precision=0, label="Page", visible=False)
-    add_endpoint("kb_search", kb_search, [*texts("Name", "Words"), number], concurrency_id="reading")
-    add_endpoint("kb_show", kb_show, texts("Name", "Passage id"), concurrency_id="reading")
+    add_endpoint("kb_search", kb_search, [*texts("Name", "Words"), number], queue=READING)
+    add_endpoint("kb_show", kb_show, texts("Name", "Passage id"), queue=READING)
     kind = gr.Textbox("zip", label="Kind", visible=False)
-    add_endpoint("kb_export", kb_export, [*texts("Name"), kind], concurrency_id="reading", output=hidden)
-    add_endpoint("kb_bad_rows", kb_bad_rows, texts("Name"), concurrency_id="reading", output=listed)
+    add_endpoint("kb_export", kb_export, [*texts("Name"), kind], queue=READING, output=hidden)
+    add_endpoint("kb_bad_rows", kb_bad_rows, texts("Name"), queue=READING, output=listed)
 
 
 def add_upkeep_api(application: Application, in_use: KnowledgeInUse) -> None:
@@ -171,8 +172,8 @@ def add_upkeep_api(application: Application, in_use: KnowledgeInUse) -> None:
             own_knowledge.remove(name, var)
             return {"removed": name}
 
-    add_endpoint("kb_verify", kb_verify, texts("Name"), concurrency_id="reading")
+    add_endpoint("kb_verify", kb_verify, texts("Name"), queue=READING)
     force = gr.Checkbox(False, label="Force", visible=False)
-    add_endpoint("kb_sync", kb_sync, [*texts("Name"), force], concurrency_id="loading")
-    add_endpoint("kb_use", kb_use, texts("Name"), concurrency_id="loading")
-    add_endpoint("kb_remove", kb_remove, texts("Name"), concurrency_id="knowledge")
+    add_endpoint("kb_sync", kb_sync, [*texts("Name"), force], queue=LOADING)
+    add_endpoint("kb_use", kb_use, texts("Name"), queue=LOADING)
+    add_endpoint("kb_remove", kb_remove, texts("Name"), queue=CHANGING)

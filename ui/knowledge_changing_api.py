@@ -16,6 +16,7 @@ from rag_app.importing import Known
 from rag_app.kb_use import KnowledgeInUse
 from ui.api import Json, add_endpoint, kindly, texts
 from ui.import_actions import import_files, preview_files, read_settings
+from ui.queues import CHANGING, READING
 
 __all__ = ["add_import_api", "add_passage_api"]
 
@@ -131,10 +132,10 @@ def add_import_api(application: Application, in_use: KnowledgeInUse) -> None:
     overlap = gr.Number(1, precision=0, label="Overlap", visible=False)
     how = [files, text, *texts("Title", "Passage id"), words, overlap]
     more = [*texts("Source", "Picture"), gr.Textbox(_ENCODING, label="Encoding", visible=False), *texts("Data set")]
-    add_endpoint("kb_preview", kb_preview, [*how, *more], concurrency_id="reading")
+    add_endpoint("kb_preview", kb_preview, [*how, *more], queue=READING)
     known = gr.Textbox("report", label="Known", visible=False)
     strict = gr.Checkbox(False, label="Strict", visible=False)
-    add_endpoint("kb_import", kb_import, [*texts("Name"), *how, known, strict, *more], concurrency_id="knowledge")
+    add_endpoint("kb_import", kb_import, [*texts("Name"), *how, known, strict, *more], queue=CHANGING)
 
 
 def add_passage_api(application: Application, in_use: KnowledgeInUse) -> None:
@@ -202,10 +203,10 @@ def add_passage_api(application: Application, in_use: KnowledgeInUse) -> None:
 
     picture = gr.File(label="Picture", visible=False)
     fields = [*texts("Name", "Passage id", "Title", "Text", "Source"), picture]
-    add_endpoint("kb_add", kb_add, fields, concurrency_id="knowledge")
-    add_endpoint("kb_edit", kb_edit, fields, concurrency_id="knowledge")
+    add_endpoint("kb_add", kb_add, fields, queue=CHANGING)
+    add_endpoint("kb_edit", kb_edit, fields, queue=CHANGING)
     ids = gr.Dropdown([], value=[], multiselect=True, allow_custom_value=True, label="Passage ids", visible=False)
-    add_endpoint("kb_delete", kb_delete, [*texts("Name"), ids], concurrency_id="knowledge")
+    add_endpoint("kb_delete", kb_delete, [*texts("Name"), ids], queue=CHANGING)
 
 
 def _read(columns: Columns, words: int, overlap: int, encoding: str) -> ReadSettings:

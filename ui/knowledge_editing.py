@@ -19,10 +19,11 @@ from ui.knowledge_actions import EXPORTS, export, followed, names
 from ui.knowledge_view import note_card, refusal
 from ui.passage_form import Opened
 from ui.picture_input import picture_input
+from ui.queues import CHANGING
 
 __all__ = ["NO_PASSAGE", "Editor", "add_editor"]
 
-_CHANGING: dict[str, Any] = {"api_visibility": "private", "concurrency_id": "knowledge", "concurrency_limit": 1}
+_CHANGING: dict[str, Any] = {"api_visibility": "private", **CHANGING}
 NO_PASSAGE: list[Any] = ["", "", "", "", None, None]
 """Values of the form's fields, and of what was opened, when no passage is chosen."""
 

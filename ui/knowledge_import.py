@@ -18,12 +18,13 @@ from rag_app.kb_use import KnowledgeInUse
 from ui.import_actions import import_files, preview_files, read_settings
 from ui.knowledge_actions import handed_out, names
 from ui.knowledge_view import note_card, preview_card, refusal, report_card
+from ui.queues import CHANGING, READING
 from ui.stopping import Stopped, Stops
 
 __all__ = ["ROLES", "add_import", "settings_from"]
 
-_READING: dict[str, Any] = {"api_visibility": "private", "concurrency_id": "reading", "concurrency_limit": 4}
-_CHANGING: dict[str, Any] = {"api_visibility": "private", "concurrency_id": "knowledge", "concurrency_limit": 1}
+_READING: dict[str, Any] = {"api_visibility": "private", **READING}
+_CHANGING: dict[str, Any] = {"api_visibility": "private", **CHANGING}
 ROLES = {
     "text": "Text columns",
     "title": "Title column",

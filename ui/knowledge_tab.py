@@ -21,10 +21,11 @@ from ui.knowledge_import import add_import
 from ui.knowledge_upkeep import add_upkeep, facts_of
 from ui.knowledge_view import refusal, rows_of
 from ui.passage_form import Opened
+from ui.queues import READING
 
 __all__ = ["add_knowledge_tab", "found_line", "in_form"]
 
-_READING: dict[str, Any] = {"api_visibility": "private", "concurrency_id": "reading", "concurrency_limit": 4}
+_READING: dict[str, Any] = {"api_visibility": "private", **READING}
 
 
 def add_knowledge_tab(page: gr.Blocks, application: Application) -> None:

@@ -15,12 +15,13 @@ from rag_app.knowledge import named_knowledge
 from ui.encoding import Encoding
 from ui.knowledge_actions import Counts, check_there, state_of, stored
 from ui.knowledge_view import facts_card, note_card, refusal
+from ui.queues import LOADING, READING
 from ui.stopping import Stopped, Stops, Tell
 
 __all__ = ["add_upkeep", "facts_of", "worked"]
 
-_READING: dict[str, Any] = {"api_visibility": "private", "concurrency_id": "reading", "concurrency_limit": 4}
-_LOADING: dict[str, Any] = {"api_visibility": "private", "concurrency_id": "loading", "concurrency_limit": 1}
+_READING: dict[str, Any] = {"api_visibility": "private", **READING}
+_LOADING: dict[str, Any] = {"api_visibility": "private", **LOADING}
 _USE, _SYNC, _REBUILD = "use", "sync", "rebuild"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from rag_app.assembly import Application
 from rag_app.preset_use import PresetInUse
 from ui.api import Json, add_endpoint, kindly, texts
+from ui.queues import LOADING, READING
 
 __all__ = ["add_preset_api"]
 
@@ -38,5 +39,5 @@ def add_preset_api(application: Application) -> None:
             in_use.use(name)
             return {"in_use": in_use.name}
 
-    add_endpoint("presets", presets, [], concurrency_id="reading")
-    add_endpoint("use_preset", use_preset, texts("Name"), concurrency_id="loading")
+    add_endpoint("presets", presets, [], queue=READING)
+    add_endpoint("use_preset", use_preset, texts("Name"), queue=LOADING)

@@ -19,10 +19,11 @@ from ui.public_bodies import counted, replayed, whole
 from ui.public_limits import RateLimiter, visitor_of
 from ui.public_requests import MAX_BODY_BYTES, RefusedError, checked_body, is_open_route, is_part_of_page, names_event
 from ui.public_uploads import stored_bytes
+from ui.queues import MODELS
 
 __all__ = ["PublicGate", "believe", "gate"]
 
-_MODELS = "models"  # concurrency id of the events that make the models work
+_MODELS = MODELS["concurrency_id"]
 _UPLOAD = "/gradio_api/upload"
 _JOIN = "/gradio_api/queue/join"
 _SLACK = 16 * 1024  # bytes of an upload that are not the file: boundaries and names

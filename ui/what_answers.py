@@ -19,6 +19,7 @@ from rag_app.preset_use import PresetChoice, PresetInUse
 from ui.asked import Asked, problem
 from ui.deep_links import knowledge_of
 from ui.encoding import Encoding
+from ui.queues import LOADING
 from ui.stopping import Stopped, Stops
 
 __all__ = [
@@ -35,9 +36,8 @@ __all__ = [
 Progress = Callable[[int, int], None]
 
 _LOADING: dict[str, Any] = {  # apart from questions, which go on meanwhile
+    **LOADING,
     "api_visibility": "private",
-    "concurrency_id": "loading",
-    "concurrency_limit": 1,
     "trigger_mode": "always_last",
 }
 

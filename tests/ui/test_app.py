@@ -11,6 +11,7 @@ from rag_app.config import DEFAULT_PRESET, Preset, preset_names
 from rag_app.serving import PageSettings
 from ui.about_tab import preset_table
 from ui.app import build_app
+from ui.queues import CHANGING, FEEDBACK, LOADING, MODELS, READING
 
 
 def test_events_have_names(application: Application) -> None:
@@ -23,6 +24,14 @@ def test_events_have_names(application: Application) -> None:
     assert page._queue.max_size == PageSettings().max_waiting
     assert page.analytics_enabled is False
     assert page.delete_cache is not None
+
+
+def test_what_only_looks_does_not_wait_for_what_else_looks(application: Application) -> None:
+    events = build_app(application).fns.values()
+    for queue in (MODELS, READING, CHANGING, LOADING, FEEDBACK):  # gradio takes the lowest limit of a queue's events
+        limits = {fn.concurrency_limit for fn in events if fn.concurrency_id == queue["concurrency_id"]}
+        assert limits == {queue["concurrency_limit"]}
+    assert READING["concurrency_limit"] > 1
 
 
 def test_the_page_needs_no_network(address: str) -> None:
