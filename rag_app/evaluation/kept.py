@@ -21,7 +21,7 @@ from rag_app.counting import number_of
 from rag_app.datasets import Dataset, scan_dataset
 from rag_app.errors import InputError, one_line, reported_as_input
 from rag_app.evaluation.comparing import Difference, compare
-from rag_app.evaluation.files import REPORT, SCORES, read_report
+from rag_app.evaluation.files import REPORT, SCORES, SETTINGS, read_report
 from rag_app.evaluation.modes import Mode
 from rag_app.evaluation.outcomes import read_outcomes
 from rag_app.evaluation.run import Run, evaluate, prepare_output
@@ -43,6 +43,7 @@ __all__ = [
 ]
 
 PICTURES = CHECKOUT / "runs" / "pictures"  # where `make evaluate` renders them
+_UPLOADED = "uploaded_pictures"  # the setting that names the folder of an archive's pictures
 _MOST_UNPACKED = 4_000_000_000  # bytes of an uploaded archive
 _MOST_FILES = 200_000
 _ADVICE = "; give the pictures' folder with --images"  # which is for the command line; on the page:
@@ -121,7 +122,7 @@ def open_uploaded(questions: Path, archive: Path | None, var: Path) -> Dataset:
             raise InputError(f"{message}; upload a zip with the pictures that it names") from error
     with reported_as_input("the zip of pictures", kinds=(OSError,)):
         digest = _digest(archive)
-        folder = var / "evaluations" / "pictures" / digest
+        folder = _uploads(var) / digest
         if not folder.is_dir():
             part = folder.with_name(f".{digest}.part")
             shutil.rmtree(part, ignore_errors=True)
@@ -149,6 +150,11 @@ def _best_scan(questions: Path, folders: Sequence[Path]) -> Dataset:
     if not scans:
         raise faults[-1]
     return min(scans, key=lambda one: len(one.problems))
+
+
+def _uploads(var: Path) -> Path:
+    """Where the pictures of archives lie, a folder each, named by the archive's checksum."""
+    return var / "evaluations" / "pictures"
 
 
 def _digest(file: Path) -> str:
@@ -210,6 +216,9 @@ def evaluate_kept(
     if mode is Mode.NOTHING:
         application = replace(application, pipeline=application.pipeline.without_retrieval(), store=None)
     settings = {**settings_of(application), "mode": mode.value, "questions_at_most": most}
+    uploads = _uploads(application.var)
+    if inside := [folder for folder in dataset.images if folder.is_relative_to(uploads)]:
+        settings[_UPLOADED] = inside[0].relative_to(uploads).parts[0]  # other pictures are another evaluation
     shown = json.dumps({**compared(settings), "dataset": dataset.sha256}, sort_keys=True)
     mark = hashlib.sha256(shown.encode()).hexdigest()[:8]
     stem = "".join(letter if letter.isalnum() else "-" for letter in name)[:40]
@@ -268,7 +277,7 @@ def compare_kept(first: Kept, second: Kept) -> dict[str, Difference]:
 
 
 def delete_kept(var: Path, name: str | None) -> Kept:
-    """Deletes an evaluation that is kept, by its folder's name.
+    """Deletes an evaluation that is kept, by its folder's name, and uploaded pictures that no other was asked with.
 
     Raises:
         InputError: there is none of this name, or it cannot be deleted.
@@ -277,8 +286,22 @@ def delete_kept(var: Path, name: str | None) -> Kept:
     if kept is None:
         raise InputError(f"no evaluation {name!r} is kept; choose one that is" if name else "choose an evaluation")
     with reported_as_input("the evaluation cannot be deleted", kinds=(OSError,)):
+        pictures = _uploaded_pictures(kept.folder)
         shutil.rmtree(kept.folder)
+        others = {_uploaded_pictures(settings.parent) for settings in kept.folder.parent.glob(f"*/{SETTINGS}")}
+        if pictures and pictures not in others:
+            shutil.rmtree(_uploads(var) / pictures, ignore_errors=True)
     return kept
+
+
+def _uploaded_pictures(folder: Path) -> str:
+    """The folder of pictures that an evaluation, finished or not, was asked with; "" where they were not uploaded."""
+    try:
+        settings = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return ""
+    name = settings.get(_UPLOADED) if isinstance(settings, dict) else None
+    return name if isinstance(name, str) and name.isalnum() else ""
 
 
 def pack(kept: Kept, folder: Path, *more: Kept) -> Path:

@@ -106,6 +106,25 @@ def test_a_stopped_evaluation_goes_on(application: Application, files: tuple[Pat
     assert read_report(folder)["manifest"]["resumed_questions"] == 4
 
 
+def test_other_pictures_are_another_evaluation_and_go_with_the_last_of_theirs(
+    application: Application, files: tuple[Path, Path], tmp_path: Path
+) -> None:
+    questions, archive = files
+    corrected = tmp_path / "corrected.zip"
+    with zipfile.ZipFile(corrected, "w") as zipped:
+        for number in range(len(ANSWERS)):
+            zipped.write(save_picture(tmp_path / "blue.png", "blue"), f"{number}.png")
+    sets = [open_uploaded(questions, one, application.var) for one in (archive, corrected)]
+    before, after = (evaluate_kept(application, one, Mode.RETRIEVAL, name="corrected") for one in sets)
+    assert before.folder != after.folder
+    bare = evaluate_kept(application, sets[1], Mode.NOTHING, name="corrected")
+    delete_kept(application.var, after.folder.name)
+    assert all(folder.is_dir() for one in sets for folder in one.images)
+    delete_kept(application.var, bare.folder.name)
+    assert not any(folder.exists() for folder in sets[1].images)
+    assert all(folder.is_dir() for folder in sets[0].images)
+
+
 def test_uploads_that_cannot_be_used(application: Application, files: tuple[Path, Path], tmp_path: Path) -> None:
     questions, archive = files
     with pytest.raises(InputError, match=r"there is no picture at 0\.png .*; upload a zip with the pictures"):
