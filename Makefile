@@ -9,9 +9,11 @@ TORCH := $(shell grep -o '^torch==[0-9.]*' requirements.txt)
 HOST ?= 127.0.0.1
 PORT ?= 7860
 QUESTIONS := knowledge_bases/world_flags/questions
+OWN_WORDS := $(QUESTIONS)/own_words.jsonl
 DATASET ?= $(QUESTIONS)/test.jsonl
-OUTPUT ?= runs/evaluate
+rendered = runs/pictures/.$(subst /,-,$(basename $1))
 PRESET ?= embedded
+OUTPUT ?= runs/evaluate/$(basename $(subst /,-,$(PRESET)))-$(basename $(notdir $(DATASET)))
 
 .PHONY: demo ask evaluate retrain test check browser-test screenshots bench clean
 
@@ -25,23 +27,25 @@ ask: $(VENV)/.indexed
 # what was changed after training.
 # Pictures are rendered from npm packages (needs npm, once) into runs/. Text alone is asked where there are passages and
 # questions: make evaluate TEXT=passages.jsonl.gz TEXT_QUESTIONS=questions.jsonl
-evaluate: $(VENV)/.dev runs/pictures/.made
+evaluate: $(VENV)/.dev $(call rendered,$(DATASET)) $(call rendered,$(OWN_WORDS))
 	$(PY) -m rag_app evaluate --preset $(PRESET) --dataset $(DATASET) --images runs/pictures --no-retrieval \
 	  --output $(OUTPUT)/without-retrieval
 	$(PY) -m rag_app evaluate --preset $(PRESET) --dataset $(DATASET) --images runs/pictures --oracle --output $(OUTPUT)/oracle
 	$(PY) -m rag_app evaluate --preset $(PRESET) --dataset $(DATASET) --images runs/pictures \
 	  --output $(OUTPUT)/with-retrieval --beside $(OUTPUT)/without-retrieval --beside $(OUTPUT)/oracle
-	$(PY) -m rag_app evaluate --preset $(PRESET) --dataset $(QUESTIONS)/own_words.jsonl --images runs/pictures --output $(OUTPUT)/own-words
+	$(PY) -m rag_app evaluate --preset $(PRESET) --dataset $(OWN_WORDS) --images runs/pictures --output $(OUTPUT)/own-words
 	$(PY) -m benchmarks.flag_recognition --preset $(PRESET)
 	$(PY) -m benchmarks.abstaining --preset $(PRESET)
 	$(PY) -m benchmarks.edited_knowledge --preset $(PRESET)
 	$(if $(and $(TEXT),$(TEXT_QUESTIONS)),$(PY) -m benchmarks.text_retrieval --preset $(PRESET) --passages $(TEXT) --questions $(TEXT_QUESTIONS))
 	$(PY) -m benchmarks.presets --preset $(PRESET)
 
-runs/pictures/.made: $(DATASET) $(QUESTIONS)/own_words.jsonl | $(VENV)/.dev
-	$(PY) -m rag_app train pictures --dataset $(DATASET) --output runs/pictures
-	$(PY) -m rag_app train pictures --dataset $(QUESTIONS)/own_words.jsonl --output runs/pictures
+# A mark a question file.
+$(sort $(call rendered,$(DATASET)) $(call rendered,$(OWN_WORDS))): | $(VENV)/.dev
+	$(PY) -m rag_app train pictures --dataset $< --output runs/pictures
 	touch $@
+$(call rendered,$(DATASET)): $(DATASET)
+$(call rendered,$(OWN_WORDS)): $(OWN_WORDS)
 
 # Both embedded models from nothing into $(RETRAIN), beside each other, a thread each: make -j2 retrain TEXT=passages.jsonl.gz
 # (JSON Lines with a text; without it, the passages of World Flags serve). Goes on where it was stopped. What they are
@@ -105,8 +109,9 @@ bench: $(VENV)/.dev
 	$(PY) -m benchmarks.index_kernels
 	$(PY) -m benchmarks.search --quick
 
+# What can be made again. Your own knowledge bases, feedback and evaluations in var/ stay.
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis var runs
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis var/indexes var/stores runs
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/.created:

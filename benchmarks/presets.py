@@ -42,7 +42,7 @@ def _preset(name: str) -> Preset:
 
 
 def main() -> None:
-    """Prints the bytes of each and of both."""
+    """Prints the bytes of each and of both together, as far as they lie on this disk."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_preset_argument(parser)
     preset = parser.parse_args().preset
@@ -51,12 +51,15 @@ def main() -> None:
         "retriever": resolve(checkpoint_location(preset.retriever)),
         "generator": Path(generator.checkpoint if generator else checkpoint_location(preset.generator)),
     }
-    weights = {
-        part: sum(file.stat().st_size for file in folder.rglob("*.safetensors")) for part, folder in folders.items()
-    }
-    for part, size in weights.items():
-        print(f"{part:10} {size:>11} bytes of weights in {folders[part]}")
-    print(f"{'both':10} {sum(weights.values()):>11}")
+    both = 0
+    for part, folder in folders.items():
+        if not folder.is_dir():
+            print(f"{part:10} {'?':>11} bytes of weights: {folder} is not on this disk")
+            continue
+        size = sum(file.stat().st_size for file in folder.rglob("*.safetensors"))
+        both += size
+        print(f"{part:10} {size:>11} bytes of weights in {folder}")
+    print(f"{'together':10} {both:>11}")
 
 
 if __name__ == "__main__":

@@ -26,7 +26,13 @@ from retriever.layers import Attention
 from retriever.modeling import FLMRModelForRetrieval
 from retriever.processing import FLMRProcessor
 from retriever.region import REGION_FOLDER, RegionFinder, load_region_head
-from retriever.tokenization import FLMRContextTokenizer, FLMRQueryTokenizer
+from retriever.tokenization import (
+    ADDED_FILE,
+    SETTINGS_FILE,
+    VOCABULARY_FILE,
+    FLMRContextTokenizer,
+    FLMRQueryTokenizer,
+)
 from retriever.weights import WEIGHTS_FILE, canonical_names, fingerprint, read_weights, stored_names, weight_files
 
 __all__ = ["PRESETS", "check_name", "load_model", "load_processor", "load_retriever", "save_retriever"]
@@ -242,7 +248,7 @@ def _fingerprint(folder: Path) -> str:
     """Fingerprint of everything that decides a checkpoint's embeddings."""
     others = [PREPROCESSOR_FILE, *FLMRConfig.from_folder(folder).files()]
     for side in ("query", "context"):
-        others += [f"{side}_tokenizer/vocab.txt", f"{side}_tokenizer/tokenizer_config.json"]
+        others += [f"{side}_tokenizer/{name}" for name in (VOCABULARY_FILE, SETTINGS_FILE, ADDED_FILE)]
     others += [f"{REGION_FOLDER}/config.json", f"{REGION_FOLDER}/{WEIGHTS_FILE}"]
     present = [folder / name for name in sorted(others) if (folder / name).is_file()]
     return fingerprint([*weight_files(folder), *present])

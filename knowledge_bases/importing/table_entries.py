@@ -46,13 +46,16 @@ class TableReader:
         """
         first = list(islice(rows, _LOOKED_AT))
         names = list(dict.fromkeys(name for row in first if isinstance(row, Row) for name in row.values))
-        columns = self._resolved(settings.columns, names, file) if names else Columns()
+        columns = self._resolved(settings.columns, names, file) if names else None
         known = set(names)
         for number, row in enumerate(chain(first, rows), start=1):
             if isinstance(row, BadRow):
                 yield row
                 continue
-            if new := row.values.keys() - known:  # rows of JSON may differ in their columns
+            if columns is None:  # the first ones were all bad
+                known = set(row.values)
+                columns = self._resolved(settings.columns, list(row.values), file)
+            elif new := row.values.keys() - known:  # rows of JSON may differ in their columns
                 known |= new
                 columns = self._resolve(columns, [*columns.names(), *sorted(new)], file)
             try:

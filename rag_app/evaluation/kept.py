@@ -80,9 +80,8 @@ def why_no_pictures(split: str, *, pictures: Path = PICTURES) -> str:
     if (pictures / split).is_dir():
         return ""
     return (
-        f"the pictures of {split} are not rendered yet; `make runs/pictures/.made` renders those of test and own_words "
-        f"and `python -m rag_app train pictures --dataset knowledge_bases/world_flags/questions/{split}.jsonl --output "
-        "runs/pictures` those of any split"
+        f"the pictures of {split} are not rendered yet; render them with `python -m rag_app train pictures --dataset "
+        f"knowledge_bases/world_flags/questions/{split}.jsonl --output runs/pictures`"
     )
 
 

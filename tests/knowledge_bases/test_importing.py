@@ -154,6 +154,13 @@ def test_a_column_that_only_later_rows_have_is_used_all_the_same(tmp_path: Path)
     assert (entries[150].picture, entries[150].passage.title) == (picture(), "Q")
 
 
+def test_columns_asked_for_count_where_the_first_rows_are_all_bad(tmp_path: Path) -> None:
+    rows = [json.dumps({"passage_id": "a", "text": "Not this.", "body": "This."})]
+    (tmp_path / "rows.jsonl").write_text("".join(row + "\n" for row in [*["no JSON"] * 120, *rows]))
+    entries, bad = read(tmp_path, how=ReadSettings(columns=Columns(text=("body",))))
+    assert (len(bad), [entry.passage.text for entry in entries]) == (120, ["This."])
+
+
 def test_words_named_jpg_are_a_bad_row(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("text,image\nx,b.jpg\n")
     (tmp_path / "b.jpg").write_text("words")

@@ -218,6 +218,17 @@ def test_fingerprint_tells_checkpoints_apart(encoder: Encoder, copy: Path) -> No
     assert load(copy).fingerprint != encoder.fingerprint
 
 
+def test_fingerprint_tells_tokenizers_apart(encoder: Encoder, copy: Path) -> None:
+    folder = copy / "context_tokenizer"
+    words = (folder / "vocab.txt").read_text(encoding="utf-8").splitlines()
+    (folder / "vocab.txt").write_text("\n".join(words[:-1]) + "\n", encoding="utf-8")
+    told = []
+    for name in (words[-1], "another"):
+        (folder / "added_tokens.json").write_text(json.dumps({name: len(words) - 1}), encoding="utf-8")
+        told.append(load(copy).fingerprint)
+    assert len({encoder.fingerprint, *told}) == 3
+
+
 @pytest.mark.hub
 @pytest.mark.parametrize("preset", ["flmr", "preflmr-vit-b"])
 def test_published_checkpoints_load(preset: str) -> None:

@@ -150,7 +150,7 @@ def test_questions_of_any_knowledge_base_in_use_are_offered(
     assert chosen == "test"
     assert offered(both, "validation")[1] == "validation"
     assert offered(application, "validation") == ([(UPLOADED, UPLOADED)], UPLOADED)
-    with pytest.raises(InputError, match=r"the pictures of test are not rendered yet; `make runs/pictures/\.made`"):
+    with pytest.raises(InputError, match="the pictures of test are not rendered yet; render them with `python"):
         open_split(["passages", "world_flags"], "test", pictures=tmp_path)
     with pytest.raises(InputError, match="passages has no questions called 'test'; choose a file"):
         open_split(["passages"], "test")
