@@ -58,7 +58,7 @@ class Preset:
             a server, `http://host:port/v1#model`.
         knowledge_base: name of the knowledge base that is asked when none is given.
         k: passages that are found and read for a question.
-        batch_size: questions or passages that go through the models at once.
+        batch_size: questions that `evaluate` asks at once.
         mode: how a generating model reads the passages: `ra_vqa`, one prompt each and a choice, or `long_context`, all
             in one prompt.
         max_prompt_tokens: longest prompt of a generating model in tokens of text, to which passages are cut; 0 takes

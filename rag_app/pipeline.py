@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -27,22 +27,26 @@ __all__ = ["RagPipeline"]
 
 Passages = tuple[ScoredPassage, ...]
 
-# What is done, and what takes less memory of the device for it.
+# What takes less memory of the device.
 _FEWER = "fewer questions at once (--set batch_size=1)"
-_FINDING = ("passages were looked for", _FEWER)
-_READING = (
-    "the answer was generated",
-    "a generator in 4 bits (--set quantization=4-bit)",
-    "shorter prompts (--set max_prompt_tokens=256)",
-    _FEWER,
-)
+_READING_LESS = ("a generator in 4 bits (--set quantization=4-bit)", "shorter prompts (--set max_prompt_tokens=256)")
+
+
+def _finding(n_questions: int) -> AbstractContextManager[None]:
+    """Turns want of memory into an `InputError`."""
+    return out_of_memory_reported("passages were looked for", *_fewer(n_questions))
+
+
+def _fewer(n_questions: int) -> tuple[str, ...]:
+    return (_FEWER,) if n_questions > 1 else ()
 
 
 @contextmanager
-def _reading() -> Iterator[None]:
+def _reading(n_questions: int) -> Iterator[None]:
     """Turns what a generator's server does wrong, and want of memory, into an `InputError`."""
+    memory = out_of_memory_reported("the answer was generated", *_READING_LESS, *_fewer(n_questions))
     try:
-        with reported_as_input("generator", kinds=(RemoteError,)), out_of_memory_reported(*_READING):
+        with reported_as_input("generator", kinds=(RemoteError,)), memory:
             yield
     except InputError as error:
         if isinstance(error.__cause__, PromptRefusedError):
@@ -103,7 +107,7 @@ class RagPipeline(Runnable[VisualQuestion, Answer]):
         """
         if self.finder is None:
             raise InputError("nothing is retrieved here, so there is no score to explain")
-        with out_of_memory_reported(*_FINDING):
+        with _finding(1):
             return self.finder.explain(question, passage)
 
     def invoke(self, input: VisualQuestion, config: RunnableConfig | None = None, **kwargs: Any) -> Answer:  # noqa: ANN401 - the base class's signature
@@ -173,7 +177,7 @@ class RagPipeline(Runnable[VisualQuestion, Answer]):
     def _growing(self, question: VisualQuestion, passages: Passages, watch: Stopwatch) -> Iterator[Answer]:
         """What is written, where the generator can show it, and then the whole answer."""
         so_far: list[Candidate] = []
-        with watch.stage("read"), _reading():
+        with watch.stage("read"), _reading(1):
             written = stream_candidates(self.generator, question, [one.passage for one in passages])
             while True:
                 try:
@@ -197,11 +201,11 @@ class RagPipeline(Runnable[VisualQuestion, Answer]):
             raise InputError("the question has neither a text nor a picture; give at least one of them")
         if self.finder is None:
             return [() for _ in questions]
-        with out_of_memory_reported(*_FINDING):
+        with _finding(len(questions)):
             return self.finder.find(questions, k=self.k, watch=watch)
 
     def _read(self, questions: Sequence[VisualQuestion], found: Sequence[Passages], watch: Stopwatch) -> list[Answer]:
-        with watch.stage("read"), _reading():
+        with watch.stage("read"), _reading(len(questions)):
             proposed = self.generator.propose_batch(
                 questions, [[one.passage for one in passages] for passages in found]
             )

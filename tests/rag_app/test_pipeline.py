@@ -86,8 +86,10 @@ def test_memory_that_runs_out_in_the_encoder_says_what_takes_less(
     message = r"ran out while passages were looked for; try fewer .*--set batch_size=1\), or --device cpu"
     with pytest.raises(InputError, match=message):
         application.pipeline.batch(QUESTIONS)
+    with pytest.raises(InputError, match="while passages were looked for; try --device cpu"):
+        application.pipeline.invoke(QUESTIONS[0])
     monkeypatch.setattr("rag_app.finder.explain", full)
-    with pytest.raises(InputError, match=message):
+    with pytest.raises(InputError, match="while passages were looked for; try --device cpu"):
         application.pipeline.explain(QUESTIONS[0], answer.passages[0].passage)
 
 
