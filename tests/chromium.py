@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from playwright.sync_api import Locator, Page
 
-__all__ = ["PATIENCE", "chromium", "open_part", "opened_page"]
+__all__ = ["PATIENCE", "chromium", "open_part", "open_tab", "opened_page"]
 
 PATIENCE = 60_000  # milliseconds
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+_FILLED = {"Evaluate": "#evaluate", "Knowledge": "#kb-passages [data-col]", "About": "#facts dl"}  # once a tab is
 _FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 
 
@@ -35,7 +36,7 @@ def opened_page(address: str, profile: Path, picture: Path) -> Iterator[Page]:
         profile: folder for what the browser keeps.
         picture: file for a picture of the page, as it is in the end.
     """
-    from playwright.sync_api import sync_playwright
+    from playwright.sync_api import expect, sync_playwright
 
     leaving: list[str] = []
     with sync_playwright() as playwright:
@@ -44,6 +45,7 @@ def opened_page(address: str, profile: Path, picture: Path) -> Iterator[Page]:
         )
         page = context.new_page()
         page.set_default_timeout(PATIENCE)
+        expect.set_options(timeout=PATIENCE)
         page.on("request", lambda request: leaving.append(request.url))
         yield page
         page.screenshot(path=picture, full_page=True)
@@ -60,3 +62,11 @@ def open_part(control: Locator) -> None:
     """
     control.click()
     control.page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+
+
+def open_tab(page: Page, name: str) -> None:
+    """Opens one of the page's tabs, and waits until what it shows is there."""
+    from playwright.sync_api import expect
+
+    open_part(page.get_by_role("tab", name=name))
+    expect(page.locator(_FILLED.get(name, "#ask")).first).to_be_visible()

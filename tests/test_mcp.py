@@ -172,7 +172,7 @@ def test_results_keep_their_letters_and_files_are_addresses(agent: Agent) -> Non
     assert (shown["text"], shown["has_picture"]) == (text, False)
     address, wrong = agent.call("kb_export", name="mine", kind="jsonl")
     assert not wrong
-    assert json.loads(httpx.get(address, timeout=PATIENCE).text)["text"] == text
+    assert json.loads(httpx.get(address).text)["text"] == text
 
 
 def test_what_cannot_be_asked_is_said(agent: Agent) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.chromium import PATIENCE, open_part
+from tests.chromium import open_part, open_tab
 from tests.tiny import save_picture
 
 pytestmark = pytest.mark.browser
@@ -70,17 +70,17 @@ def check_contrast(page: Page, *, least_seen: int) -> None:
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_an_answer_can_be_read(page: Page, address: str, theme: str, tmp_path: Path) -> None:
     page.goto(f"{address}/?__theme={theme}")
-    expect(page.locator("#answer .waiting")).to_be_visible(timeout=PATIENCE)
+    expect(page.locator("#answer .waiting")).to_be_visible()
     check_contrast(page, least_seen=20)
     page.locator("#picture input[type=file]").first.set_input_files(save_picture(tmp_path / "red.png"))
-    expect(page.locator("#picture img")).to_be_visible(timeout=PATIENCE)
+    expect(page.locator("#picture img")).to_be_visible()
     page.locator("#question textarea").fill("what is the capital?")
     page.locator("#question textarea").press("Enter")
     page.locator("#why-choice input[type=radio]").first.click()
-    expect(page.locator("#why [data-sum]")).to_be_visible(timeout=PATIENCE)
+    expect(page.locator("#why [data-sum]")).to_be_visible()
     for name in ("Options", "Candidates", "Copy as JSON", "Copy as API call"):
         open_part(page.get_by_role("button", name=name))
-    expect(page.locator("#candidates table")).to_be_visible(timeout=PATIENCE)
+    expect(page.locator("#candidates table")).to_be_visible()
     check_contrast(page, least_seen=80)
 
 
@@ -88,14 +88,13 @@ def test_an_answer_can_be_read(page: Page, address: str, theme: str, tmp_path: P
 def test_the_other_tabs_can_be_read(page: Page, address: str, theme: str) -> None:
     page.goto(f"{address}/?__theme={theme}")
     for tab in ("Knowledge", "Evaluate", "About"):
-        open_part(page.get_by_role("tab", name=tab))
-        page.wait_for_timeout(1000)  # what it shows is there
+        open_tab(page, tab)
         check_contrast(page, least_seen=15)
 
 
 def test_contrast_is_measured(page: Page, address: str) -> None:
     page.goto(address)
-    expect(page.locator("#ask")).to_be_visible(timeout=PATIENCE)
+    expect(page.locator("#ask")).to_be_visible()
     shown = "".join(
         f"<p style='color: {colour}; background: #fff; font-size: {size}px'>{name}</p>"
         for name, colour, size in (("just", "#767676", 16), ("faint", "#777", 16), ("large", "#777", 24))

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import FloatRect, Locator, Page, expect
 
-from tests.chromium import PATIENCE, open_part
+from tests.chromium import open_part, open_tab
 from tests.tiny import save_picture
 
 pytestmark = pytest.mark.browser
@@ -22,10 +22,10 @@ def box(place: Locator) -> FloatRect:
 def ask(page: Page, address: str, folder: Path) -> None:
     page.goto(address)
     page.locator("#picture input[type=file]").first.set_input_files(save_picture(folder / "red.png"))
-    expect(page.locator("#picture img")).to_be_visible(timeout=PATIENCE)
+    expect(page.locator("#picture img")).to_be_visible()
     page.locator("#question textarea").fill("what is the capital?")
     page.locator("#question textarea").press("Enter")
-    expect(page.locator("#correct")).to_be_enabled(timeout=PATIENCE)
+    expect(page.locator("#correct")).to_be_enabled()
 
 
 def test_the_answer_stands_below_what_answers(page: Page, address: str, tmp_path: Path) -> None:
@@ -56,7 +56,7 @@ def test_the_knowledge_tab_is_level_and_shows_whole_texts(page: Page, address: s
     page.set_viewport_size({"width": width, "height": 900})
     page.goto(address)
     open_part(page.get_by_role("tab", name="Knowledge"))
-    expect(page.locator("#kb-passages")).to_contain_text("Page 1 of", timeout=PATIENCE)
+    expect(page.locator("#kb-passages")).to_contain_text("Page 1 of")
     buttons = [box(button) for button in page.locator("#kb-upkeep button").all()]
     assert len(buttons) == 5
     assert len({(one["y"], one["height"]) for one in buttons}) == 1
@@ -70,8 +70,7 @@ def test_on_a_phone_the_table_scrolls_and_nothing_else(page: Page, address: str)
     page.set_viewport_size({"width": 390, "height": 844})
     page.goto(address)
     for tab in ("Evaluate", "Knowledge", "About"):
-        open_part(page.get_by_role("tab", name=tab))
-        page.wait_for_timeout(1000)  # what it shows is there
+        open_tab(page, tab)
         assert page.evaluate("document.documentElement.scrollWidth") <= 390, tab
     open_part(page.get_by_role("tab", name="Knowledge"))
     cells = page.locator("#kb-passages .virtual-row >> nth=0").locator("[data-col]")
