@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
 from rag_app.counting import number_of
 from rag_app.evaluation.comparing import Difference
-from rag_app.evaluation.report import answered_text
-from rag_app.evaluation.svg import bars, curves, reliability_diagram
+from rag_app.evaluation.figures import judged_by_type, recall_curves
+from rag_app.evaluation.report import answered_text, numbers, percent
+from rag_app.evaluation.svg import reliability_diagram
 from rag_app.evaluation.worst import Case
 from rag_app.metrics.judging import judges_text, shown_judge
 from ui.rendering import percent_sure
@@ -19,7 +19,6 @@ __all__ = ["comparison_table", "failure_gallery", "results", "said"]
 
 Report = Mapping[str, Any]
 
-_AT_K = re.compile(r"(Recall|Pseudo-Recall)@(\d+)")
 _MOST_TYPES = 20
 
 
@@ -41,7 +40,11 @@ def results(runs: Sequence[tuple[str, Report]]) -> str:
         line += f" What counts as right: {judge} of at least 50 %."
     plots = "".join(
         f"<figure><figcaption>{escape(caption)}</figcaption>{plot}</figure>"
-        for caption, plot in (_by_type(runs), _recall(first), _calibration(first))
+        for caption, plot in (
+            (f"{shown_judge(first)} by question type", judged_by_type(runs, most=_MOST_TYPES)),
+            ("Retrieval", recall_curves(first)),
+            ("How often answers of a confidence are right", _reliability(first)),
+        )
         if plot
     )
     return (
@@ -51,50 +54,19 @@ def results(runs: Sequence[tuple[str, Report]]) -> str:
 
 
 def _metrics(runs: Sequence[tuple[str, Report]]) -> str:
-    columns = [_numbers(report) for _, report in runs]
+    columns = [numbers(report) for _, report in runs]
     names = dict.fromkeys(name for column in columns for name in column)
     head = "".join(f"<th>{escape(title)}</th>" for title, _ in runs)
     rows = "".join(
-        f"<tr><td>{escape(name)}</td>{''.join(f'<td>{_percent(column.get(name))}</td>' for column in columns)}</tr>"
+        f"<tr><td>{escape(name)}</td>{''.join(f'<td>{percent(column.get(name))}</td>' for column in columns)}</tr>"
         for name in names
     )
     return f'<div class="scroll"><table class="metrics"><tr><th>metric</th>{head}</tr>{rows}</table></div>'
 
 
-def _numbers(report: Report) -> dict[str, float]:
-    calibration = {"ECE": report["calibration"]["ECE"]} if report.get("calibration") else {}
-    return {**report["metrics"], **calibration, **report.get("abstaining", {})}
-
-
-def _by_type(runs: Sequence[tuple[str, Report]]) -> tuple[str, str]:
-    metric = shown_judge(runs[0][1])
-    if not metric:
-        return "", ""
-    types = runs[0][1]["by_question_type"]
-    wanted = sorted(types, key=lambda name: -types[name]["counts"]["questions"])[:_MOST_TYPES]
-    groups: dict[str, dict[str, float]] = {"all questions": {}, **{name or "(no type)": {} for name in wanted}}
-    for title, report in runs:
-        parts = {"all questions": report}
-        parts |= {name or "(no type)": part for name, part in report["by_question_type"].items()}
-        for name, part in parts.items():
-            if name in groups and metric in part["metrics"]:
-                groups[name][title] = part["metrics"][metric]
-    return f"{metric} by question type", bars(groups, [title for title, _ in runs])
-
-
-def _recall(report: Report) -> tuple[str, str]:
-    series: dict[str, list[tuple[int, float]]] = {}
-    for name, value in report["metrics"].items():
-        if found := _AT_K.fullmatch(name):
-            series.setdefault(f"{found[1]}@K", []).append((int(found[2]), value))
-    if not series:
-        return "", ""
-    return "Retrieval", curves({name: sorted(points) for name, points in series.items()})
-
-
-def _calibration(report: Report) -> tuple[str, str]:
+def _reliability(report: Report) -> str:
     bins = report.get("calibration", {}).get("bins")
-    return ("How often answers of a confidence are right", reliability_diagram(bins)) if bins else ("", "")
+    return reliability_diagram(bins) if bins else ""
 
 
 def _problems(report: Report) -> str:
@@ -134,7 +106,7 @@ def _failure(case: Case) -> str:
 def comparison_table(differences: Mapping[str, Difference], titles: tuple[str, str]) -> str:
     """Two evaluations and the difference of each metric, with a 95 % interval."""
     rows = "".join(
-        f"<tr><td>{escape(name)}</td><td>{_percent(one.first)}</td><td>{_percent(one.second)}</td>"
+        f"<tr><td>{escape(name)}</td><td>{percent(one.first)}</td><td>{percent(one.second)}</td>"
         f"<td>{100 * one.difference:+.2f}</td><td>{100 * one.low:+.2f} to {100 * one.high:+.2f}</td>"
         f"<td>{one.questions:,}</td></tr>"
         for name, one in differences.items()
@@ -144,7 +116,3 @@ def comparison_table(differences: Mapping[str, Difference], titles: tuple[str, s
         '<table class="metrics"><tr><th>metric</th><th>A</th><th>B</th><th>B - A</th><th>95 % interval</th>'
         f"<th>questions</th></tr>{rows}</table></div></div>"
     )
-
-
-def _percent(value: float | None) -> str:
-    return "-" if value is None else f"{100 * value:.2f} %"

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
 from rag_app.counting import number_of
-from rag_app.evaluation.report import answered_text
-from rag_app.evaluation.svg import bars, curves, reliability_diagram
+from rag_app.evaluation.figures import judged_by_type, recall_curves
+from rag_app.evaluation.report import answered_text, numbers, percent
+from rag_app.evaluation.svg import reliability_diagram
 from rag_app.evaluation.worst import Case, CasePassage
 from rag_app.metrics.judging import judges_text, shown_judge
 
@@ -18,7 +18,6 @@ __all__ = ["render_page"]
 Report = Mapping[str, Any]
 
 _MOST_TYPES = 40
-_AT_K = re.compile(r"(Recall|Pseudo-Recall)@(\d+)")
 _STYLE = """
 body{font:15px/1.45 system-ui,sans-serif;color:#222;background:#fff;margin:2rem auto;max-width:64rem;padding:0 1rem}
 h1{font-size:1.5rem}h2{font-size:1.15rem;margin-top:2.2rem}table{border-collapse:collapse}
@@ -87,52 +86,26 @@ def _summary(report: Report) -> str:
 
 
 def _scores(runs: Sequence[tuple[str, Report]]) -> str:
-    columns = [
-        {**report["metrics"], **_extra(report.get("calibration", {})), **report.get("abstaining", {})}
-        for _, report in runs
-    ]
+    columns = [numbers(report) for _, report in runs]
     names = dict.fromkeys(name for column in columns for name in column)
     head = "".join(f'<th class="n">{escape(title)}</th>' for title, _ in runs)
     rows = "".join(
         f"<tr><td>{escape(name)}</td>"
-        + "".join(f'<td class="n">{_percent(column.get(name))}</td>' for column in columns)
+        + "".join(f'<td class="n">{percent(column.get(name))}</td>' for column in columns)
         + "</tr>"
         for name in names
     )
     return f"<table><tr><th>metric</th>{head}</tr>{rows}</table>"
 
 
-def _extra(calibration: Mapping[str, Any]) -> dict[str, float]:
-    return {"ECE": calibration["ECE"]} if "ECE" in calibration else {}
-
-
 def _recall(report: Report) -> str:
-    series: dict[str, list[tuple[int, float]]] = {}
-    for name, value in report["metrics"].items():
-        if found := _AT_K.fullmatch(name):
-            series.setdefault(f"{found[1]}@K", []).append((int(found[2]), value))
-    if not series:
-        return ""
-    return f"<h2>Retrieval: Recall@K and Pseudo-Recall@K</h2>{curves({k: sorted(v) for k, v in series.items()})}"
+    plot = recall_curves(report)
+    return f"<h2>Retrieval: Recall@K and Pseudo-Recall@K</h2>{plot}" if plot else ""
 
 
 def _accuracy_by_type(runs: Sequence[tuple[str, Report]]) -> str:
-    metric = shown_judge(runs[0][1])
-    titles = list(dict.fromkeys(title for title, _ in runs))
-    groups: dict[str, dict[str, float]] = {"all questions": {}}
-    own_types = runs[0][1]["by_question_type"]
-    for name in sorted(own_types, key=lambda name: -own_types[name]["counts"]["questions"])[:_MOST_TYPES]:
-        groups[name or "(no type)"] = {}
-    for title, report in runs:
-        parts = {
-            "all questions": report,
-            **{name or "(no type)": one for name, one in report["by_question_type"].items()},
-        }
-        for name, part in parts.items():
-            if name in groups and metric in part["metrics"]:
-                groups[name][title] = part["metrics"][metric]
-    groups = {name: values for name, values in groups.items() if values}
-    return f"<h2>{escape(metric)} by question type</h2>{bars(groups, titles)}" if groups else ""
+    plot = judged_by_type(runs, most=_MOST_TYPES)
+    return f"<h2>{escape(shown_judge(runs[0][1]))} by question type</h2>{plot}" if plot else ""
 
 
 def _calibration(report: Report) -> str:
@@ -141,7 +114,7 @@ def _calibration(report: Report) -> str:
         return ""
     return (
         f"<h2>Calibration: {escape(judges_text(report))} over confidence</h2>{reliability_diagram(calibration['bins'])}"
-        f'<p class="quiet">ECE {_percent(calibration["ECE"])} over {len(calibration["bins"])} bins; '
+        f'<p class="quiet">ECE {percent(calibration["ECE"])} over {len(calibration["bins"])} bins; '
         "the dashed line is perfect calibration, the size of a dot tells its number of questions.</p>"
     )
 
@@ -186,7 +159,7 @@ def _case(case: Case) -> str:
         f"<p>answered <b>{escape(outcome.answer) or 'nothing'}</b> with confidence {outcome.confidence:.2f}"
         f"{', withheld' if outcome.abstained else ''}; expected {escape(expected)}</p>"
         f'<p><span class="verdict">{escape(outcome.verdict)}</span> '
-        f"{escape(outcome.judge)} {_percent(outcome.judged)}</p>{passages}</div></article>"
+        f"{escape(outcome.judge)} {percent(outcome.judged)}</p>{passages}</div></article>"
     )
 
 
@@ -199,10 +172,6 @@ def _passage(passage: CasePassage) -> str:
         f'<span class="quiet">{escape(passage.passage_id)}, score {passage.score:.2f}</span><br>'
         f"{escape(passage.text)}</li>"
     )
-
-
-def _percent(value: float | None) -> str:
-    return "-" if value is None else f"{100 * value:.2f} %"
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> str:

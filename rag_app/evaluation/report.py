@@ -14,7 +14,7 @@ from rag_app.metrics.calibration import abstaining, expected_calibration_error, 
 from rag_app.metrics.infoseek import INFOSEEK, UNSEEN, infoseek_metric, infoseek_total
 from rag_app.metrics.questions import mean_scores
 
-__all__ = ["answered_text", "make_report", "report_text"]
+__all__ = ["answered_text", "make_report", "numbers", "percent", "report_text"]
 
 _UNSCORED = "no reference answer"
 
@@ -105,17 +105,17 @@ def answered_text(counts: Mapping[str, int]) -> str:
 
 def report_text(report: Mapping[str, Any], beside: Sequence[tuple[str, Mapping[str, Any]]] = ()) -> str:
     """A table of metrics in percent; earlier evaluations, each with what to call it, in further columns."""
-    columns = [_numbers(report), *(_numbers(earlier) for _, earlier in beside)]
+    columns = [numbers(report), *(numbers(earlier) for _, earlier in beside)]
     titles = ["this", *(f"beside: {title}" for title, _ in beside)]
     names = list(dict.fromkeys(name for column in columns for name in column))
     width = max((len(name) for name in names), default=len("metric"))
     wide = [max(8, len(title)) for title in titles]
     rows = [_row("metric", titles, width, wide)]
-    rows += [_row(name, [_percent(column.get(name)) for column in columns], width, wide) for name in names]
+    rows += [_row(name, [percent(column.get(name)) for column in columns], width, wide) for name in names]
     return "\n".join(rows)
 
 
-def _numbers(report: Mapping[str, Any]) -> dict[str, float]:
+def numbers(report: Mapping[str, Any]) -> dict[str, float]:
     """The metrics, and the numbers of calibration and abstaining; an early report may lack the latter."""
     more = {"ECE": report.get("calibration", {}).get("ECE"), **report.get("abstaining", {})}
     return {**report["metrics"], **{name: value for name, value in more.items() if value is not None}}
@@ -125,5 +125,6 @@ def _row(name: str, cells: Sequence[str], width: int, wide: Sequence[int]) -> st
     return f"{name:<{width}}" + "".join(f"  {cell:>{size}}" for cell, size in zip(cells, wide, strict=True))
 
 
-def _percent(value: float | None) -> str:
+def percent(value: float | None) -> str:
+    """For people; a dash where there is no value."""
     return "-" if value is None else f"{100 * value:.2f} %"
