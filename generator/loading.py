@@ -78,12 +78,7 @@ def load_generator(
             raise CheckpointError(f"a server places and quantises its models itself; leave {given} out")
         if max_prompt_tokens:
             raise CheckpointError("a server's tokens cannot be counted here; take max_knowledge_characters")
-        address, _, model = name.partition("#")
-        longest = max_knowledge_characters or None
-        remote = RemoteSettings(
-            address=address, model=model, api_key=api_key, mode=mode, max_knowledge_characters=longest
-        )
-        return RemoteGenerator(replace(remote, timeout=float(server_timeout)) if server_timeout else remote)
+        return _server(name, api_key, mode, max_knowledge_characters or None, server_timeout)
     if server_timeout:
         raise CheckpointError("server_timeout is for a server; leave it out for a checkpoint")
     if max_knowledge_characters:
@@ -123,6 +118,16 @@ def load_generator(
             "and extractive readers (an architecture that ends in ForQuestionAnswering)"
         )
     return loaders[config.model_type](name, arguments, generative, adapter)
+
+
+def _server(
+    name: str, api_key: str | None, mode: ReadingMode, max_knowledge_characters: int | None, timeout: int
+) -> Generator:
+    address, _, model = name.partition("#")
+    settings = RemoteSettings(
+        address=address, model=model, api_key=api_key, mode=mode, max_knowledge_characters=max_knowledge_characters
+    )
+    return RemoteGenerator(replace(settings, timeout=float(timeout)) if timeout else settings)
 
 
 def _of_kind(settings: object, kind: type[Any]) -> Any:  # noqa: ANN401
