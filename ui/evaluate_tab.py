@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,7 @@ from ui.stopping import Stopped, Stops
 __all__ = ["add_evaluate_tab", "compared", "offered"]
 
 _NOTHING_YET = "Nothing is evaluated yet. Choose the questions and press Evaluate."
+_QUIET: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 
 
 def compared(var: Path, first: str | None, second: str | None) -> str:
@@ -73,46 +75,101 @@ def offered(application: Application, chosen: str | None = None) -> tuple[list[t
     return choices, chosen if chosen in (*splits, UPLOADED) else [*ready, UPLOADED][0]
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Form:
+    """What is filled in to evaluate."""
+
+    source: gr.Radio
+    missing: gr.HTML
+    upload: gr.Group
+    questions: gr.File
+    pictures: gr.File
+    modes: gr.CheckboxGroup
+    alone: gr.HTML
+    most: gr.Number
+    start: gr.Button
+    stop: gr.Button
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Results:
+    """Where an evaluation is shown."""
+
+    shown: gr.HTML
+    everything: gr.DownloadButton
+    failures: gr.HTML
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Earlier:
+    """What can be done with evaluations that are kept."""
+
+    first: gr.Dropdown
+    second: gr.Dropdown
+    comparison: gr.HTML
+    unwanted: gr.Dropdown
+    delete: gr.Button
+    deleted: gr.HTML
+
+    @property
+    def lists(self) -> list[gr.Dropdown]:
+        """The fields that list them."""
+        return [self.first, self.second, self.unwanted]
+
+
 def add_evaluate_tab(application: Application, tab: gr.Tab) -> None:
     """Adds the tab to the page under construction. Which questions are offered follows the knowledge bases in use."""
-    stops, begun = Stops(), gr.State(0)
-    splits, first_choice = offered(application)
     with gr.Row(equal_height=False):
         with gr.Column(scale=4, min_width=280):
-            source = gr.Radio(splits, value=first_choice, label="Questions", elem_id="evaluate-source")
-            missing = gr.HTML(_missing(first_choice), elem_id="evaluate-missing")
-            with gr.Group(visible=first_choice == UPLOADED) as upload:
-                questions = gr.File(
-                    label="Questions (.jsonl)", file_types=[".jsonl"], height=180, elem_id="evaluate-questions"
-                )
-                pictures = gr.File(
-                    label="Pictures (.zip)", file_types=[".zip"], height=180, elem_id="evaluate-pictures"
-                )
-            modes = gr.CheckboxGroup(
-                list(MODES), value=preselected(application), label="Answer", elem_id="evaluate-modes"
-            )
-            alone, by_hand = gr.HTML(elem_id="evaluate-alone"), gr.State(False)
-            most = gr.Number(
-                MOST_QUESTIONS,
-                minimum=0,
-                precision=0,
-                label="Questions at most (0: all of them)",
-                elem_id="evaluate-most",
-            )
-            with gr.Row():
-                start = gr.Button("Evaluate", variant="primary", min_width=100, elem_id="evaluate")
-                stop = gr.Button("Stop", min_width=100, elem_id="evaluate-stop")
-            gr.HTML(
-                '<div class="muted">Questions on the Ask tab wait while this runs. What was answered is kept: '
-                "start again to go on.</div>"
-            )
+            form = _add_form(application)
         with gr.Column(scale=8, min_width=300):
             shown = gr.HTML(said(_NOTHING_YET), elem_id="evaluation")
             everything = gr.DownloadButton("Download everything (.zip)", interactive=False, elem_id="evaluate-download")
     with gr.Accordion("Failures", open=False, elem_id="evaluate-failures"):
         failures = gr.HTML(said(_NOTHING_YET), elem_id="failures")
+    earlier = _add_earlier(application)
+    _connect_choices(application, tab, form)
+    _connect_run(application, form, _Results(shown=shown, everything=everything, failures=failures), earlier)
+    _connect_earlier(application, earlier)
+    add_evaluate_api(application, [form.questions, form.pictures, form.modes, form.most])
+
+
+def _add_form(application: Application) -> _Form:
+    splits, first_choice = offered(application)
+    source = gr.Radio(splits, value=first_choice, label="Questions", elem_id="evaluate-source")
+    missing = gr.HTML(_missing(first_choice), elem_id="evaluate-missing")
+    with gr.Group(visible=first_choice == UPLOADED) as upload:
+        questions = gr.File(label="Questions (.jsonl)", file_types=[".jsonl"], height=180, elem_id="evaluate-questions")
+        pictures = gr.File(label="Pictures (.zip)", file_types=[".zip"], height=180, elem_id="evaluate-pictures")
+    modes = gr.CheckboxGroup(list(MODES), value=preselected(application), label="Answer", elem_id="evaluate-modes")
+    alone = gr.HTML(elem_id="evaluate-alone")
+    most = gr.Number(
+        MOST_QUESTIONS, minimum=0, precision=0, label="Questions at most (0: all of them)", elem_id="evaluate-most"
+    )
+    with gr.Row():
+        start = gr.Button("Evaluate", variant="primary", min_width=100, elem_id="evaluate")
+        stop = gr.Button("Stop", min_width=100, elem_id="evaluate-stop")
+    gr.HTML(
+        '<div class="muted">Questions on the Ask tab wait while this runs. What was answered is kept: '
+        "start again to go on.</div>"
+    )
+    return _Form(
+        source=source,
+        missing=missing,
+        upload=upload,
+        questions=questions,
+        pictures=pictures,
+        modes=modes,
+        alone=alone,
+        most=most,
+        start=start,
+        stop=stop,
+    )
+
+
+def _add_earlier(application: Application) -> _Earlier:
+    choices = _choices(application)
     with gr.Accordion("Compare two evaluations", open=False, elem_id="evaluate-compare"):
-        choices = _choices(application)
         with gr.Row():
             first = gr.Dropdown(choices, value=None, label="A", elem_id="compare-first")
             second = gr.Dropdown(choices, value=None, label="B", elem_id="compare-second")
@@ -122,6 +179,39 @@ def add_evaluate_tab(application: Application, tab: gr.Tab) -> None:
             unwanted = gr.Dropdown(choices, value=None, label="Evaluation", elem_id="delete-evaluation", scale=4)
             delete = gr.Button("Delete", variant="stop", elem_id="delete", scale=1)
         deleted = gr.HTML(elem_id="deleted")
+    return _Earlier(
+        first=first, second=second, comparison=comparison, unwanted=unwanted, delete=delete, deleted=deleted
+    )
+
+
+def _connect_choices(application: Application, tab: gr.Tab, form: _Form) -> None:
+    """What is offered and proposed, until somebody chooses by hand."""
+    by_hand = gr.State(False)
+
+    def choose_modes(chosen: list[str]) -> list[Any]:
+        return [_why_nothing(application, chosen), True]
+
+    def propose_modes(chosen: list[str], by_hand: bool) -> list[Any]:
+        """Another preset may answer than when this page was opened."""
+        now = chosen if by_hand else preselected(application)
+        return [now, _why_nothing(application, now)]
+
+    def choose_source(chosen: str) -> list[Any]:
+        return [_missing(chosen), gr.Group(visible=chosen == UPLOADED)]
+
+    def opened(chosen: str) -> list[Any]:
+        choices, value = offered(application, chosen)
+        return [gr.Radio(choices, value=value), *choose_source(value)]
+
+    form.source.input(choose_source, form.source, [form.missing, form.upload], **_QUIET)
+    tab.select(opened, form.source, [form.source, form.missing, form.upload], queue=False, **_QUIET).then(
+        propose_modes, [form.modes, by_hand], [form.modes, form.alone], queue=False, **_QUIET
+    )
+    form.modes.input(choose_modes, form.modes, [form.alone, by_hand], queue=False, **_QUIET)
+
+
+def _connect_run(application: Application, form: _Form, into: _Results, earlier: _Earlier) -> None:
+    stops, begun = Stops(), gr.State(0)
 
     def run_evaluation(
         split: str,
@@ -143,7 +233,7 @@ def add_evaluate_tab(application: Application, tab: gr.Tab) -> None:
         except InputError as error:
             return [said(problem(error, file, archive), alert=True), *[gr.skip()] * 5]
         reports = [(str(report["manifest"]["mode"]), report) for report in (read_report(one.folder) for one in done)]
-        packed = str(pack(done[0], Path(everything.GRADIO_CACHE) / secrets.token_hex(8), *done[1:]))
+        packed = str(pack(done[0], Path(into.everything.GRADIO_CACHE) / secrets.token_hex(8), *done[1:]))
         listed = gr.Dropdown(_choices(application))
         why = why_nothing_alone(application, answer)
         return [
@@ -159,6 +249,19 @@ def add_evaluate_tab(application: Application, tab: gr.Tab) -> None:
     def request_stop(request: gr.Request) -> None:
         stops.ask(str(request.session_hash))
 
+    form.start.click(begin, None, begun, queue=False, **_QUIET).then(
+        run_evaluation,
+        [form.source, form.questions, form.pictures, form.modes, form.most, begun],
+        [into.shown, into.failures, into.everything, *earlier.lists],
+        api_visibility="private",
+        **MODELS,
+        show_progress="full",
+        show_progress_on=into.shown,
+    )
+    form.stop.click(request_stop, None, None, queue=False, **_QUIET)
+
+
+def _connect_earlier(application: Application, earlier: _Earlier) -> None:
     def show_comparison(one: str | None, other: str | None) -> str:
         return compared(application.var, one, other)
 
@@ -170,46 +273,14 @@ def add_evaluate_tab(application: Application, tab: gr.Tab) -> None:
         left = _choices(application)
         return [told, *[gr.Dropdown(left, value=None)] * 3]
 
-    def choose_modes(chosen: list[str]) -> list[Any]:
-        return [_why_nothing(application, chosen), True]
-
-    def propose_modes(chosen: list[str], by_hand: bool) -> list[Any]:
-        """Another preset may answer than when this page was opened."""
-        now = chosen if by_hand else preselected(application)
-        return [now, _why_nothing(application, now)]
-
-    def choose_source(chosen: str) -> list[Any]:
-        return [_missing(chosen), gr.Group(visible=chosen == UPLOADED)]
-
-    def opened(chosen: str) -> list[Any]:
-        choices, value = offered(application, chosen)
-        return [gr.Radio(choices, value=value), *choose_source(value)]
-
-    quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
-    source.input(choose_source, source, [missing, upload], **quiet)
-    tab.select(opened, source, [source, missing, upload], queue=False, **quiet).then(
-        propose_modes, [modes, by_hand], [modes, alone], queue=False, **quiet
+    gr.on(
+        [earlier.first.input, earlier.second.input],
+        show_comparison,
+        [earlier.first, earlier.second],
+        earlier.comparison,
+        **_QUIET,
     )
-    modes.input(choose_modes, modes, [alone, by_hand], queue=False, **quiet)
-    start.click(begin, None, begun, queue=False, **quiet).then(
-        run_evaluation,
-        [source, questions, pictures, modes, most, begun],
-        [shown, failures, everything, first, second, unwanted],
-        api_visibility="private",
-        **MODELS,
-        show_progress="full",
-        show_progress_on=shown,
-    )
-    stop.click(request_stop, None, None, queue=False, **quiet)
-    gr.on([first.input, second.input], show_comparison, [first, second], comparison, **quiet)
-    delete.click(
-        delete_one,
-        unwanted,
-        [deleted, first, second, unwanted],
-        **MODELS,
-        **quiet,
-    )
-    add_evaluate_api(application, [questions, pictures, modes, most])
+    earlier.delete.click(delete_one, earlier.unwanted, [earlier.deleted, *earlier.lists], **MODELS, **_QUIET)
 
 
 def _missing(source: str) -> str:
