@@ -89,7 +89,7 @@ def test_words_named_png(world: Path, tmp_path: Path, capsys: pytest.CaptureFixt
 @pytest.mark.parametrize(
     ("where", "told"),
     [
-        ("retriever.encoder.Encoder.encode_queries", "ran out while passages were looked for; try fewer questions at"),
+        ("retriever.encoder.Encoder.encode_queries", "ran out while passages were looked for; try --device cpu"),
         (
             "rag_app.assembly.load_encoder",
             "the device's memory ran out (CUDA out of memory); try a generator in 4 bits",
