@@ -61,7 +61,7 @@ def explained(application: Application, asked: Asked | None, rank: int | None) -
     now = application.snapshot()
     if asked.preset not in ("", now.preset.name):
         return no_explanation(f"This is an answer of the preset {asked.preset}. Choose it, or ask again, to see why.")
-    if asked.knowledge_base not in ("", now.knowledge_base):
+    if asked.knowledge_base and set(asked.knowledge_base.split(",")) != set(now.knowledge_base.split(",")):
         where = asked.knowledge_base.replace(",", " and ")
         return no_explanation(f"This is an answer from {where}. Choose what it is from, or ask again, to see why.")
     found = asked.answer.passages[rank - 1]
