@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file
 
 from rag_app.devices import Placement
-from rag_app.errors import InputError
+from rag_app.errors import InputError, reported_as_input
 from rag_app.flag_training import (
     entity_rivals,
     flag_atlas,
@@ -30,6 +30,7 @@ from retriever.training.data import KnowledgeSampler, PassageSampler
 from retriever.training.flag_atlas import FlagAtlas
 from retriever.training.initial import MiniSettings, clip_of, new_beside_text, new_model, new_tokenizers
 from retriever.training.invented_flags import with_invented_flags
+from retriever.training.loop import OtherRunError
 from retriever.training.pictures import PictureRenderer
 from retriever.training.recipe import GPU_STAGES, INSTRUCTIONS, STAGES, StageSettings
 from retriever.training.region import RegionTrainingSettings, train_region_head
@@ -59,7 +60,9 @@ def make_vision_encoder(runs: Path, where: Placement, *, steps: int | None, star
     settings = VisionSettings(amp=_mixed(where)) if where.device.type == "cpu" else GPU_VISION
     settings = replace(settings, steps=steps or settings.steps)
     begun = clip_of(load_encoder(start).model).state_dict() if start else None
-    train_vision(flag_atlas(runs, others=True), runs / "vision", settings, start_from=begun, device=where.device)
+    atlas = flag_atlas(runs, others=True)
+    with reported_as_input(kinds=(OtherRunError,)):
+        train_vision(atlas, runs / "vision", settings, start_from=begun, device=where.device)
 
 
 def make_retriever(
@@ -103,8 +106,9 @@ def make_retriever(
     else:
         model, processor = new_retriever(vision, VisionSettings(), extra)
     trainer = stage_trainer(model.to(where.device), processor, atlas, extra, amp=_mixed(where))
-    for stage in stages:
-        trainer.run(stage, runs / "retriever")
+    with reported_as_input(kinds=(OtherRunError,)):
+        for stage in stages:
+            trainer.run(stage, runs / "retriever")
     model = trainer.model.half().cpu()
     for name, module in model.named_modules():
         if name.endswith("word_embeddings"):  # MiniLM's, which no stage trains
@@ -125,7 +129,8 @@ def make_region_head(runs: Path, checkpoint: Path, where: Placement, *, steps: i
     shape = RegionSettings(vision_size=config.hidden_size, side=config.image_size // config.patch_size)
     atlas = flag_atlas(runs, others=True)
     renderer = PictureRenderer(atlas, torch.Generator(where.device).manual_seed(0), config.image_size)
-    head = train_region_head(vision, renderer, len(atlas.codes), runs / "region", settings, shape)
+    with reported_as_input(kinds=(OtherRunError,)):
+        head = train_region_head(vision, renderer, len(atlas.codes), runs / "region", settings, shape)
     save_region_head(head, checkpoint / REGION_FOLDER)
 
 

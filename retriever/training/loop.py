@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-__all__ = ["Resumable", "RunLog", "parameter_groups", "scheduled_rate", "set_rate"]
+__all__ = ["OtherRunError", "Resumable", "RunLog", "parameter_groups", "scheduled_rate", "set_rate"]
 
 logger = logging.getLogger(__name__)
 
@@ -33,22 +33,20 @@ def scheduled_rate(step: int, *, steps: int, warmup: int, peak: float, floor: fl
 
 
 def set_rate(optimiser: torch.optim.Optimizer, step: int, *, steps: int, warmup: int, peak: float) -> None:
-    """Gives every group of parameters its share of the rate of `scheduled_rate`."""
-    rate = scheduled_rate(step, steps=steps, warmup=warmup, peak=peak)
+    """Gives every group of parameters the rate of `scheduled_rate`."""
     for group in optimiser.param_groups:
-        group["lr"] = rate * group.get("rate_share", 1.0)
+        group["lr"] = scheduled_rate(step, steps=steps, warmup=warmup, peak=peak)
 
 
-def parameter_groups(
-    parameters: Mapping[str, nn.Parameter], weight_decay: float, *, rate_share: float = 1.0
-) -> list[dict[str, Any]]:
-    """Optimiser groups: matrices decay, vectors (biases, norms) do not; both learn at a share of the rate."""
+def parameter_groups(parameters: Mapping[str, nn.Parameter], weight_decay: float) -> list[dict[str, Any]]:
+    """Optimiser groups: matrices decay, vectors (biases, norms) do not."""
     matrices = [value for value in parameters.values() if value.ndim >= 2]
     vectors = [value for value in parameters.values() if value.ndim < 2]
-    return [
-        {"params": matrices, "weight_decay": weight_decay, "rate_share": rate_share},
-        {"params": vectors, "weight_decay": 0.0, "rate_share": rate_share},
-    ]
+    return [{"params": matrices, "weight_decay": weight_decay}, {"params": vectors, "weight_decay": 0.0}]
+
+
+class OtherRunError(ValueError):
+    """A folder holds the state of a run with other settings."""
 
 
 class Resumable:
@@ -61,7 +59,7 @@ class Resumable:
         """Takes back the saved state, if there is one; returns the steps that are done.
 
         Raises:
-            ValueError: it is of other parts.
+            OtherRunError: it is of other parts.
         """
         if not self._path.exists():
             return 0
@@ -70,7 +68,7 @@ class Resumable:
             for name, part in self._parts.items():
                 part.load_state_dict(saved[name])
         except (KeyError, RuntimeError, ValueError) as error:
-            raise ValueError(
+            raise OtherRunError(
                 f"{self._path} is of a training with other settings; move it away to begin anew"
             ) from error
         logger.info("going on from %s at step %d", self._path, saved["step"])

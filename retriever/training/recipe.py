@@ -69,8 +69,6 @@ class StageSettings:
         shown_share: part of the entities whose passages come with a picture of their own.
         disguised_share: part of the entities that an invented picture is shown for, beside their passages as well.
         blank: queries of a knowledge batch whose picture shows no entity: no passage shall stand out for them.
-        slower: prefixes of those that have learnt from very much more before, and stay near it.
-        slower_rate: share of the rate that these learn at.
         averaged: keep the mean of the weights before and after (arXiv:2203.05482).
     """
 
@@ -93,8 +91,6 @@ class StageSettings:
     warmup: int = 30
     save_every: int = 100
     log_every: int = 10
-    slower: tuple[str, ...] = ()
-    slower_rate: float = 1.0
     averaged: bool = False
     seed: int = 1
 
@@ -107,7 +103,7 @@ class StageSettings:
 _STAGES = (
     StageSettings(
         name="0-text",
-        steps=960,
+        steps=480,
         trained=_TEXT,
         learning_rate=1.5e-4,
         mix=TaskMix(picture_and_question=0, name_and_question=1, question=1),
@@ -148,8 +144,6 @@ _STAGES = (
         steps=1200,
         trained=_MAPPING + _UPPER_VISION,
         learning_rate=1e-3,
-        slower=(_VISION,),
-        slower_rate=0.25,
         entities=22,
         relations=2,
         extra=260,

@@ -90,11 +90,7 @@ class StageTrainer:
         folder = folder / stage.name
         torch.manual_seed(stage.seed)
         parameters = self._choose_parameters(stage.trained)
-        slower = {name: value for name, value in parameters.items() if name.startswith(stage.slower)}
-        others = {name: value for name, value in parameters.items() if name not in slower}
-        groups = parameter_groups(others, stage.weight_decay)
-        if slower:
-            groups += parameter_groups(slower, stage.weight_decay, rate_share=stage.slower_rate)
+        groups = parameter_groups(parameters, stage.weight_decay)
         optimiser = torch.optim.AdamW(groups, lr=stage.learning_rate, betas=(0.9, 0.98))
         before = [value.detach().clone() for value in parameters.values()] if stage.averaged else []
         state = Resumable(folder / "state.pt", {"model": self.model, "optimiser": optimiser})
